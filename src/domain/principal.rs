@@ -1,0 +1,104 @@
+//! Who is calling, and what they may do: the outcome of authentication, in the trade's words.
+
+use super::field::FieldName;
+
+/// A right that a token grants. `API.md` says who holds which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// Create, confirm, re-presign, cancel and read one's own uploads.
+    UploadsWrite,
+    /// Confirm and read anyone's uploads; create on behalf of an owner.
+    UploadsConfirm,
+    /// Attach, detach, read and delete.
+    AttachmentsWrite,
+    /// Mint grants.
+    GrantsWrite,
+    /// List everything, statistics, sweep, re-check, expire.
+    Ops,
+}
+
+impl Scope {
+    /// Every scope there is, in the order of the contract's table.
+    pub const ALL: [Scope; 5] = [
+        Scope::UploadsWrite,
+        Scope::UploadsConfirm,
+        Scope::AttachmentsWrite,
+        Scope::GrantsWrite,
+        Scope::Ops,
+    ];
+
+    /// The scope's name in a token and in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::UploadsWrite => "uploads:write",
+            Scope::UploadsConfirm => "uploads:confirm",
+            Scope::AttachmentsWrite => "attachments:write",
+            Scope::GrantsWrite => "grants:write",
+            Scope::Ops => "ops",
+        }
+    }
+
+    /// The scope with this name, if there is one.
+    pub fn parse(name: &str) -> Option<Scope> {
+        Scope::ALL.into_iter().find(|scope| scope.as_str() == name)
+    }
+}
+
+/// One entry of a token's `fields` claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldPattern {
+    /// Exactly this field, `Product.image`.
+    Exact(FieldName),
+    /// Every field of this model, written `Product.*`.
+    Model(String),
+}
+
+impl FieldPattern {
+    /// Parses `Product.image` or `Product.*`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<FieldPattern> {
+        match text.strip_suffix(".*") {
+            Some(model) if FieldName::is_identifier(model) => {
+                Some(FieldPattern::Model(model.to_owned()))
+            }
+            Some(_) => None,
+            None => FieldName::parse(text).ok().map(FieldPattern::Exact),
+        }
+    }
+
+    /// Whether this entry covers the field.
+    pub fn covers(&self, field: &FieldName) -> bool {
+        match self {
+            FieldPattern::Exact(name) => name == field,
+            FieldPattern::Model(model) => field.model() == model,
+        }
+    }
+}
+
+/// An authenticated caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The configured name of the issuer that vouched for the caller.
+    pub issuer: String,
+    /// The token's `sub`.
+    pub subject: String,
+    /// The issuer's owner prefix and the subject: whose uploads these are.
+    pub owner: String,
+    /// The token's scopes, already cut to the issuer's ceiling.
+    pub scopes: Vec<Scope>,
+    /// Which fields the token is narrowed to; `None` means all of them.
+    pub fields: Option<Vec<FieldPattern>>,
+}
+
+impl Principal {
+    /// Whether the token carries this scope.
+    pub fn has(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+
+    /// Whether the token reaches this field.
+    pub fn reaches(&self, field: &FieldName) -> bool {
+        self.fields
+            .as_ref()
+            .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.covers(field)))
+    }
+}

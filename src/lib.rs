@@ -1,0 +1,17 @@
+//! Bytepass: a direct-to-S3 upload broker. Bytes pass straight to the bucket; the broker signs, checks, seals and records.
+//!
+//! The rooms, in reading order: what the words mean (`domain`), what is allowed (`policy`), what an upload lives through
+//! (`broker`) on the bucket (`store`) and the database (`db`), and how callers come in (`http`, `auth`).
+
+pub mod auth;
+pub mod broker;
+pub mod cli;
+pub mod config;
+pub mod db;
+pub mod dev_bucket;
+pub mod domain;
+pub mod http;
+pub mod outbound;
+pub mod policy;
+pub mod store;
+pub mod telemetry;
