@@ -1,6 +1,11 @@
 //! Model fields that take a file, and what each of them accepts.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+
+use super::checksum::ChecksumAlgorithm;
+use super::media_type::MediaType;
 
 /// The name of a model field, `Product.image`: two identifiers and a dot, at most 100 bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,5 +59,95 @@ impl fmt::Debug for FieldName {
 impl fmt::Display for FieldName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Who may read a confirmed object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// Anyone, by its public URL.
+    Public,
+    /// Only by a presigned GET.
+    Private,
+}
+
+impl Visibility {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Visibility::Public => "public",
+            Visibility::Private => "private",
+        }
+    }
+}
+
+/// How many uploads one record's field may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cardinality {
+    /// A new one replaces the former.
+    One,
+    /// They add up.
+    Many,
+}
+
+impl Cardinality {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cardinality::One => "one",
+            Cardinality::Many => "many",
+        }
+    }
+}
+
+/// What one field accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldPolicy {
+    /// The field.
+    pub name: FieldName,
+    /// The prefix of its objects below the location, `products/`.
+    pub upload_to: String,
+    /// The content types it accepts; never empty.
+    pub content_types: Vec<MediaType>,
+    /// The least size, in bytes.
+    pub min_size: u64,
+    /// The greatest size, in bytes.
+    pub max_size: u64,
+    /// Who may read its objects.
+    pub visibility: Visibility,
+    /// How many uploads a record may hold.
+    pub cardinality: Cardinality,
+    /// One of these must be declared; empty where a checksum is optional.
+    pub required_checksums: Vec<ChecksumAlgorithm>,
+    /// How long a presigned request lives, in seconds.
+    pub url_lifetime_secs: u32,
+    /// How long an upload may stay pending, in seconds; at least 15 minutes more than the URL's lifetime.
+    pub upload_lifetime_secs: u32,
+}
+
+/// Every configured field, by exact name.
+#[derive(Debug, Clone, Default)]
+pub struct FieldPolicies(BTreeMap<FieldName, Arc<FieldPolicy>>);
+
+impl FieldPolicies {
+    /// The policy of this field.
+    pub fn get(&self, name: &FieldName) -> Option<&Arc<FieldPolicy>> {
+        self.0.get(name)
+    }
+
+    /// All of them, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<FieldPolicy>> {
+        self.0.values()
+    }
+}
+
+impl FromIterator<FieldPolicy> for FieldPolicies {
+    fn from_iter<I: IntoIterator<Item = FieldPolicy>>(policies: I) -> Self {
+        FieldPolicies(
+            policies
+                .into_iter()
+                .map(|p| (p.name.clone(), Arc::new(p)))
+                .collect(),
+        )
     }
 }

@@ -1,4 +1,14 @@
 //! The trade's words. No I/O, no clock, no imports from other rooms: `now` and randomness are arguments.
 
+pub mod checksum;
+pub mod event;
 pub mod field;
+pub mod file_name;
+pub mod ids;
+pub mod media_type;
+pub mod object_key;
 pub mod principal;
+pub mod upload;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Identifiers: a prefix and 26 characters of lower-case Crockford base32, a UUIDv7 underneath, so that ids sort by time.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const DIGITS: usize = 26;
+
+/// An upload's id, `upl_` and 26 characters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UploadId(u128);
+
+/// A text that is no id of ours. It answers exactly like an id that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an upload id")]
+pub struct InvalidId;
+
+impl UploadId {
+    /// A new id from the time and ten random bytes.
+    pub fn new(now: DateTime<Utc>, random: &[u8; 10]) -> UploadId {
+        let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
+        UploadId(
+            uuid::Builder::from_unix_timestamp_millis(millis, random)
+                .into_uuid()
+                .as_u128(),
+        )
+    }
+
+    /// Parses the canonical form only: two spellings of one id would be two cache keys, two log lines, two rows.
+    pub fn parse(text: &str) -> Result<UploadId, InvalidId> {
+        let digits = text.strip_prefix("upl_").ok_or(InvalidId)?;
+        decode(digits).map(UploadId).ok_or(InvalidId)
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "upl_{}", encode(self.0))
+    }
+}
+
+impl fmt::Debug for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An event's id, `evt_` and 26 characters: the stable id under which it is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventId(u128);
+
+impl EventId {
+    /// A new id from the time and ten random bytes.
+    pub fn new(now: DateTime<Utc>, random: &[u8; 10]) -> EventId {
+        EventId(UploadId::new(now, random).0)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "evt_{}", encode(self.0))
+    }
+}
+
+/// Crockford base32 of 128 bits, most significant digit first.
+fn encode(value: u128) -> String {
+    (0..DIGITS)
+        .rev()
+        .map(|digit| char::from(ALPHABET[((value >> (5 * digit)) & 31) as usize]))
+        .collect()
+}
+
+fn decode(digits: &str) -> Option<u128> {
+    // 26 digits hold 130 bits: a first digit above 7 would overflow, and a second spelling with it.
+    if digits.len() != DIGITS || digits.as_bytes()[0] > b'7' {
+        return None;
+    }
+    digits.bytes().try_fold(0u128, |value, digit| {
+        let index = ALPHABET.iter().position(|&known| known == digit)?;
+        Some((value << 5) | index as u128)
+    })
+}
+
+/// Lower-case Crockford base32 of random bytes, five bits a character: the unguessable part of a key.
+pub fn random_text(random: &[u8; 20]) -> String {
+    let mut text = String::with_capacity(32);
+    for chunk in random.chunks(5) {
+        let bits = chunk
+            .iter()
+            .fold(0u64, |bits, &byte| (bits << 8) | u64::from(byte));
+        text.extend(
+            (0..8)
+                .rev()
+                .map(|d| char::from(ALPHABET[((bits >> (5 * d)) & 31) as usize])),
+        );
+    }
+    text
+}

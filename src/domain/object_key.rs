@@ -1,0 +1,110 @@
+//! Where objects lie: a staging key that a client may write, and final keys that only the broker writes.
+
+use super::ids::{UploadId, random_text};
+use super::media_type::MediaType;
+
+/// The most bytes of a final key.
+pub const MAX_KEY_BYTES: usize = 120;
+/// The most bytes of a name: Django's `ImageField.max_length`.
+pub const MAX_NAME_BYTES: usize = 100;
+/// The bytes that a final key's random part, its dot and the longest extension take.
+pub const RANDOM_PART_BYTES: usize = 32 + 1 + 4;
+
+/// The two prefixes of the bucket that Bytepass manages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The storage location, `media/`: what django-storages calls `location`. May be empty.
+    pub location: String,
+    /// Where clients write, `staging/`. It may not lie under the location, nor the location under it.
+    pub staging_prefix: String,
+}
+
+impl Layout {
+    /// The only key that a client is ever given a signature for.
+    pub fn staging_key(&self, id: UploadId) -> StagingKey {
+        StagingKey(format!("{}{id}", self.staging_prefix))
+    }
+
+    /// A fresh final key from 160 random bits.
+    pub fn final_key(&self, upload_to: &str, media_type: MediaType, random: &[u8; 20]) -> FinalKey {
+        let extension = media_type.extension();
+        let name = format!("{upload_to}{}.{extension}", random_text(random));
+        FinalKey {
+            key: format!("{}{name}", self.location),
+            name,
+        }
+    }
+}
+
+/// A key under the staging prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagingKey(String);
+
+impl StagingKey {
+    /// The key as the bucket knows it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A key under the location, with its name (the key without the location).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FinalKey {
+    key: String,
+    name: String,
+}
+
+impl FinalKey {
+    /// A key that the database holds.
+    pub fn recorded(key: String, name: String) -> FinalKey {
+        FinalKey { key, name }
+    }
+
+    /// The key as the bucket knows it.
+    pub fn as_str(&self) -> &str {
+        &self.key
+    }
+
+    /// What a Django `ImageField` column holds.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// What is wrong with a prefix, in the configuration's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPrefix {
+    /// Not terminated.
+    #[error("must end with '/'")]
+    NoSlashAtEnd,
+    /// A character that some store or column mangles.
+    #[error("may hold only a-z, 0-9, '_', '-', '.' and '/'")]
+    Character,
+    /// A segment that is empty or begins with a dot.
+    #[error("must not hold an empty part, a leading '/' or a part that begins with '.'")]
+    Segment,
+    /// No room for a key.
+    #[error("is too long")]
+    TooLong,
+}
+
+/// Checks a prefix such as `media/` or `products/`.
+pub fn check_prefix(prefix: &str) -> Result<(), InvalidPrefix> {
+    let Some(inner) = prefix.strip_suffix('/') else {
+        return Err(InvalidPrefix::NoSlashAtEnd);
+    };
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c);
+    if !prefix.chars().all(allowed) {
+        return Err(InvalidPrefix::Character);
+    }
+    if inner
+        .split('/')
+        .any(|part| part.is_empty() || part.starts_with('.'))
+    {
+        return Err(InvalidPrefix::Segment);
+    }
+    if prefix.len() + RANDOM_PART_BYTES > MAX_NAME_BYTES {
+        return Err(InvalidPrefix::TooLong);
+    }
+    Ok(())
+}
