@@ -36,9 +36,16 @@ struct Stored {
 /// Makes the folder and the secrets where they are missing, readable by their owner only.
 pub(super) fn open(data_dir: &Path) -> Result<DevSecrets, Failure> {
     let failed = |what: &Path, error: &dyn std::fmt::Display| {
-        Failure::Runtime(format!("the data folder can't be used: {}: {error}", what.display()))
+        Failure::Runtime(format!(
+            "the data folder can't be used: {}: {error}",
+            what.display()
+        ))
     };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(|e| failed(data_dir, &e))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
+        .map_err(|e| failed(data_dir, &e))?;
     let path = secrets_path(data_dir);
     if !path.exists() {
         write_new(&path, &generate()).map_err(|e| failed(&path, &e))?;
@@ -55,11 +62,15 @@ pub(super) fn read(data_dir: &Path) -> Result<DevSecrets, Failure> {
     let path = secrets_path(data_dir);
     let text = fs::read(&path).map_err(|error| {
         let path = path.display();
-        Failure::Runtime(format!("no development secret at {path} ({error}); `bytepass dev` makes one"))
+        Failure::Runtime(format!(
+            "no development secret at {path} ({error}); `bytepass dev` makes one"
+        ))
     })?;
     let stored: Stored = serde_json::from_slice(&text).map_err(|_| {
         let path = path.display();
-        Failure::Runtime(format!("{path} is damaged; remove it and `bytepass dev` makes a new one"))
+        Failure::Runtime(format!(
+            "{path} is damaged; remove it and `bytepass dev` makes a new one"
+        ))
     })?;
     Ok(DevSecrets {
         users: stored.users.into(),
@@ -96,8 +107,12 @@ fn generate() -> Stored {
 /// Writes under another name first, so that a start that is cut off leaves no half file.
 fn write_new(path: &Path, stored: &Stored) -> std::io::Result<()> {
     let draft = path.with_extension("new");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
     file.write_all(&serde_json::to_vec_pretty(stored)?)?;
     file.sync_all()?;
     fs::rename(draft, path)

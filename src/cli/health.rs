@@ -27,7 +27,10 @@ pub(super) fn run(args: HealthArgs) -> Result<(), Failure> {
     })?;
     match status {
         200 => outcome::print("ready\n"),
-        other => Err(Failure::Runtime(format!("the broker on {} is not ready (status {other})", args.listen))),
+        other => Err(Failure::Runtime(format!(
+            "the broker on {} is not ready (status {other})",
+            args.listen
+        ))),
     }
 }
 
@@ -35,15 +38,24 @@ pub(super) fn run(args: HealthArgs) -> Result<(), Failure> {
 fn ask(args: &HealthArgs) -> std::io::Result<u16> {
     let timeout = Duration::from_secs(args.timeout_secs);
     let no_address = || std::io::Error::other("that is no address");
-    let addr = args.listen.to_socket_addrs()?.next().ok_or_else(no_address)?;
+    let addr = args
+        .listen
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(no_address)?;
     let mut stream = TcpStream::connect_timeout(&addr, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", args.listen)?;
+    write!(
+        stream,
+        "GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        args.listen
+    )?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
     let line = String::from_utf8_lossy(&answer);
-    line.split_whitespace().nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| {
-        std::io::Error::other("the answer is not HTTP")
-    })
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
 }

@@ -57,7 +57,9 @@ pub struct ConfigArgs {
 
 /// Runs one command to its end.
 pub fn run(line: CommandLine) -> ExitCode {
-    let command = line.command.unwrap_or_else(|| Command::Dev(dev::DevArgs::default()));
+    let command = line
+        .command
+        .unwrap_or_else(|| Command::Dev(dev::DevArgs::default()));
     let outcome = match command {
         Command::Dev(args) => dev::run(args),
         Command::Serve(args) => serve::run(args),
