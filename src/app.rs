@@ -9,7 +9,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::dev::{Server, ServerHandle};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::Handle;
 
 use crate::auth::Authenticator;
@@ -22,9 +21,6 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
 pub use self::options::database as database_options;
-
-/// How many connections may wait to be accepted.
-const BACKLOG: i32 = 1024;
 
 /// Why a broker did not start; each is one clear line, without secrets.
 #[derive(Debug, thiserror::Error)]
@@ -160,20 +156,7 @@ async fn open_database(config: &Config, metrics: &Metrics) -> Result<Db, StartEr
         .unwrap_or_else(|error| Err(StartError::Database(error.to_string())))
 }
 
-/// Binds at once, so that a taken port is an error before anything else begins. A port that a former broker has just left
-/// can be taken again.
+/// Binds at once, so that a taken port is an error before anything else begins.
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let bind = || -> std::io::Result<TcpListener> {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket.into())
-    };
-    bind().map_err(|cause| StartError::Listen { address, cause })
+    TcpListener::bind(address).map_err(|cause| StartError::Listen { address, cause })
 }
