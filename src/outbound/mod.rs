@@ -9,6 +9,8 @@ mod address;
 mod resolver;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::error::Error;
 use std::sync::Arc;
