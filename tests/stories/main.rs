@@ -4,4 +4,5 @@
 mod support;
 
 mod postgres_proxy_selftest;
+mod s3_proxy_selftest;
 mod support_selftest;

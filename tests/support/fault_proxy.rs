@@ -5,13 +5,14 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc as tasks, watch};
 use tokio::task::JoinSet;
 
 /// What the network does to every connection, old and new.
@@ -54,10 +55,13 @@ impl Pace {
     }
 }
 
+/// A new mode, and whom to tell once every connection is in it.
+type Order = (Mode, mpsc::Sender<()>);
+
 /// A running proxy; dropping it ends its thread and all its connections.
 pub struct FaultProxy {
     address: SocketAddr,
-    mode: Option<watch::Sender<Mode>>,
+    orders: Option<tasks::UnboundedSender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -69,8 +73,8 @@ impl FaultProxy {
 
     /// A proxy that relays in its own way.
     pub fn start(upstream: SocketAddr, relay: Arc<dyn Relay>) -> FaultProxy {
-        let (mode, seen) = watch::channel(Mode::Pass);
-        let (ready, is_ready) = std::sync::mpsc::channel();
+        let (orders, received) = tasks::unbounded_channel();
+        let (ready, is_ready) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -79,15 +83,15 @@ impl FaultProxy {
                 .block_on(async move {
                     let reserved = reuse_port("127.0.0.1:0".parse().expect("an address"));
                     let address = reserved.local_addr().expect("a bound socket");
-                    let listener = listen(address);
+                    let front = Front::new(address, upstream, relay);
                     ready.send(address).expect("the test waits for it");
-                    accept(listener, address, upstream, relay, seen).await;
+                    front.run(received).await;
                     drop(reserved);
                 });
         });
         FaultProxy {
             address: is_ready.recv().expect("the proxy starts"),
-            mode: Some(mode),
+            orders: Some(orders),
             thread: Some(thread),
         }
     }
@@ -97,12 +101,15 @@ impl FaultProxy {
         self.address
     }
 
-    /// Switches the network's behavior.
+    /// Switches the network's behavior; when this returns, every connection is in the new mode.
     pub fn set(&self, mode: Mode) {
-        self.mode
+        let (done, is_done) = mpsc::channel();
+        self.orders
             .as_ref()
             .expect("only drop takes it")
-            .send_replace(mode);
+            .send((mode, done))
+            .expect("the proxy runs");
+        is_done.recv().expect("the proxy runs");
     }
 
     /// Back to normal: new connections pass, those that were swallowed are reset.
@@ -113,7 +120,7 @@ impl FaultProxy {
 
 impl Drop for FaultProxy {
     fn drop(&mut self) {
-        self.mode.take();
+        self.orders.take();
         if let Some(thread) = self.thread.take() {
             // A panic in there was printed already; a second one here would abort the test run.
             let _ = thread.join();
@@ -133,31 +140,74 @@ fn listen(address: SocketAddr) -> TcpListener {
     reuse_port(address).listen(1024).expect("a listener")
 }
 
-async fn accept(
-    listener: TcpListener,
+/// The accepting side: one listener, and a task for each connection.
+struct Front {
     address: SocketAddr,
     upstream: SocketAddr,
     relay: Arc<dyn Relay>,
-    mut mode: watch::Receiver<Mode>,
-) {
-    let mut listener = Some(listener);
-    let mut connections = JoinSet::new();
-    loop {
-        if *mode.borrow_and_update() == Mode::Refuse {
-            listener = None;
-            if mode.changed().await.is_err() {
-                return;
+    listener: Option<TcpListener>,
+    mode: watch::Sender<Mode>,
+    swallowed: Arc<AtomicUsize>,
+    connections: JoinSet<()>,
+}
+
+impl Front {
+    fn new(address: SocketAddr, upstream: SocketAddr, relay: Arc<dyn Relay>) -> Front {
+        Front {
+            address,
+            upstream,
+            relay,
+            listener: Some(listen(address)),
+            mode: watch::Sender::new(Mode::Pass),
+            swallowed: Arc::default(),
+            connections: JoinSet::new(),
+        }
+    }
+
+    /// Accepts and obeys until the proxy is dropped.
+    async fn run(mut self, mut orders: tasks::UnboundedReceiver<Order>) {
+        loop {
+            tokio::select! {
+                order = orders.recv() => {
+                    let Some((mode, done)) = order else { return };
+                    self.switch(mode).await;
+                    // The test that gave the order may have failed meanwhile.
+                    let _ = done.send(());
+                }
+                Some(_) = self.connections.join_next() => {}
+                Ok(client) = accept(self.listener.as_ref()) => {
+                    let (relay, swallowed) = (Arc::clone(&self.relay), Arc::clone(&self.swallowed));
+                    let mode = self.mode.subscribe();
+                    self.connections.spawn(serve(client, self.upstream, relay, mode, swallowed));
+                }
             }
-            continue;
         }
-        let open = listener.get_or_insert_with(|| listen(address));
-        tokio::select! {
-            changed = mode.changed() => if changed.is_err() { return },
-            Some(_) = connections.join_next() => {}
-            accepted = open.accept() => if let Ok((client, _)) = accepted {
-                connections.spawn(serve(client, upstream, Arc::clone(&relay), mode.clone()));
-            },
+    }
+
+    async fn switch(&mut self, mode: Mode) {
+        if mode == Mode::Refuse {
+            self.listener = None;
+        } else if self.listener.is_none() {
+            self.listener = Some(listen(self.address));
         }
+        let before = self.mode.send_replace(mode);
+        let all_end = matches!(mode, Mode::Refuse | Mode::Reset) || before == Mode::BlackHole;
+        if mode == Mode::BlackHole {
+            while self.swallowed.load(Ordering::SeqCst) < self.connections.len() {
+                while self.connections.try_join_next().is_some() {}
+                tokio::task::yield_now().await;
+            }
+        } else if all_end {
+            while self.connections.join_next().await.is_some() {}
+        }
+    }
+}
+
+/// The next client; never, while there is no listener.
+async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
+    match listener {
+        Some(listener) => listener.accept().await.map(|(client, _)| client),
+        None => std::future::pending().await,
     }
 }
 
@@ -166,6 +216,7 @@ async fn serve(
     upstream: SocketAddr,
     relay: Arc<dyn Relay>,
     mut mode: watch::Receiver<Mode>,
+    swallowed: Arc<AtomicUsize>,
 ) {
     let pace = Pace(mode.clone());
     let _ = client.set_nodelay(true);
@@ -177,7 +228,9 @@ async fn serve(
         _ = relay.relay(&mut client, upstream, pace) => return,
     };
     if broken == Mode::BlackHole {
+        swallowed.fetch_add(1, Ordering::SeqCst);
         let _ = mode.wait_for(|mode| *mode != Mode::BlackHole).await;
+        swallowed.fetch_sub(1, Ordering::SeqCst);
     }
     let _ = client.set_zero_linger();
 }

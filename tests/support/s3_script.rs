@@ -75,7 +75,7 @@ impl Which {
     }
 
     /// From the nth match on (the first is 1).
-    pub fn from_nth(mut self, nth: usize) -> Which {
+    pub fn starting_at(mut self, nth: usize) -> Which {
         self.nth = nth;
         self
     }

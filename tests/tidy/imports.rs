@@ -115,11 +115,11 @@ pub fn check(file: &str, source: &str) -> Vec<Finding> {
                 format!("`{room}` names `{text}`"),
             ));
         }
-        if !(test_file || path.in_test) {
-            if let Some(owners) = foreign_crate(&room, &path) {
-                let text = format!("`{room}` names `{text}`, which belongs to {owners:?}");
-                found.push(finding(path.line, "crates", text));
-            }
+        if !(test_file || path.in_test)
+            && let Some(owners) = foreign_crate(&room, &path)
+        {
+            let text = format!("`{room}` names `{text}`, which belongs to {owners:?}");
+            found.push(finding(path.line, "crates", text));
         }
         if PURE.contains(&room.as_str()) && is_impure(&text) {
             let text = format!("`{room}` is pure and names `{text}`");
@@ -177,5 +177,5 @@ fn foreign_crate(room: &str, path: &Named) -> Option<&'static [&'static str]> {
 fn is_impure(path: &str) -> bool {
     let begins = |root: &&str| path == *root || path.starts_with(&format!("{root}::"));
     let ends = |call: &&str| path == *call || path.ends_with(&format!("::{call}"));
-    IMPURE_ROOTS.iter().any(|root| begins(root)) || IMPURE_CALLS.iter().any(|call| ends(call))
+    IMPURE_ROOTS.iter().any(begins) || IMPURE_CALLS.iter().any(ends)
 }
