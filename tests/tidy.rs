@@ -234,6 +234,7 @@ fn the_deciding_rooms_read_no_clock_and_draw_no_lot() {
             "{source}"
         );
         assert_eq!(bites("src/broker/a.rs", source), [], "{source}");
+        assert_eq!(bites("src/domain/tests.rs", source), [], "{source}");
     }
 }
 

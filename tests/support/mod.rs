@@ -6,6 +6,7 @@
 pub mod api;
 pub mod broker_process;
 pub mod bucket;
+pub mod database;
 pub mod fault_proxy;
 pub mod hold;
 pub mod postgres;

@@ -215,7 +215,8 @@ def start_seaweedfs(folder, started):
         "-s3.autoCreateBucket=false", "-s3.domainName=localhost", "-s3.port.iceberg=0", "-s3.port.lance=0", *[f"-{role}={port}" for role, port in ports.items()],
     ]
     env = {**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
-    server = Server("SeaweedFS", command, folder + "/seaweedfs.log", cwd=folder, env=env)
+    # Its orderly end takes 10 to 20 seconds, for data that is thrown away.
+    server = Server("SeaweedFS", command, folder + "/seaweedfs.log", signal.SIGKILL, cwd=folder, env=env)
     started.append(server)
     # Its sockets lie in /tmp whatever TMPDIR says, named by the port, and outlive it.
     server.left_behind = [f"/tmp/seaweedfs-*-{port + above}.sock" for port in ports.values() for above in (0, 10000)]
