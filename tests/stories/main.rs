@@ -1,4 +1,4 @@
-//! The stories: each file tells one, each test is a sentence of it.
+//! The stories: what a caller, an attacker or an operator experiences, each told by one file against real servers.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -9,3 +9,6 @@ mod callers_jwt;
 mod callers_malformed;
 mod callers_published;
 mod callers_setup;
+mod postgres_proxy_selftest;
+mod s3_proxy_selftest;
+mod support_selftest;
