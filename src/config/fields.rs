@@ -26,9 +26,7 @@ pub(super) fn read(
     storage: Option<&Storage>,
     report: &mut Report,
 ) -> Option<FieldPolicies> {
-    let Some(Node { value, source }) = node else {
-        return None;
-    };
+    let Node { value, source } = node?;
     let entries = match value {
         Value::Table(entries) if !entries.is_empty() => entries,
         _ => {

@@ -36,8 +36,11 @@ pub(super) fn read(section: &mut Section, env: Env) -> Option<IssuerKeys> {
     }
     if secret {
         let kid = kid(section);
+        // It goes without saying, but many will say it.
+        section.fallback("algorithm", Value::Text("HS256".to_owned()));
+        let algorithm = section.choice("algorithm", &[("HS256", ())]);
         let secret = shared_secret(section, env);
-        let (kid, secret) = (kid?, secret?);
+        let ((), kid, secret) = (algorithm?, kid?, secret?);
         Some(IssuerKeys::Secret { kid, secret })
     } else if section.has("jwks_url") {
         section

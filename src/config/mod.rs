@@ -93,29 +93,21 @@ impl Config {
         refuse_unknown_sections(layers, &mut report);
 
         let Report { explained, errors } = report;
-        match (
-            server, cors, database, storage, auth, limits, telemetry, fields,
-        ) {
-            (
-                Some(server),
-                Some(cors),
-                Some(database),
-                Some(storage),
-                Some(auth),
-                Some(limits),
-                Some(telemetry),
-                Some(fields),
-            ) if errors.is_empty() => Ok(Config {
-                server,
-                cors,
-                database,
-                storage,
-                auth,
-                limits,
-                telemetry,
-                fields,
+        let whole = || {
+            Some(Config {
+                server: server?,
+                cors: cors?,
+                database: database?,
+                storage: storage?,
+                auth: auth?,
+                limits: limits?,
+                telemetry: telemetry?,
+                fields: fields?,
                 explained,
-            }),
+            })
+        };
+        match whole() {
+            Some(config) if errors.is_empty() => Ok(config),
             _ => Err(ConfigErrors::of(errors)),
         }
     }

@@ -122,7 +122,7 @@ impl Limits {
 fn origin(text: &str) -> Result<String, String> {
     let exact = Url::parse(text)
         .ok()
-        .filter(|url| matches!(url.scheme(), "https" | "http"))
+        .filter(|url| matches!(url.scheme(), "https" | "http") && !text.contains('*'))
         .is_some_and(|url| url.origin().ascii_serialization() == text);
     exact.then(|| text.to_owned()).ok_or_else(|| {
         "must list exact origins as browsers send them, \"https://shop.example\" or \

@@ -75,6 +75,8 @@ impl Value {
         match self {
             Value::Text(text) | Value::Untyped(text) if text.is_empty() => "\"\"".to_owned(),
             _ if show == Show::Masked => MASK.to_owned(),
+            // Of what is no text at all, nothing says which part is the secret.
+            _ if show != Show::Plain && self.as_text().is_none() => MASK.to_owned(),
             Value::Text(text) | Value::Untyped(text) if show == Show::Url => {
                 quote(&mask_password(text))
             }

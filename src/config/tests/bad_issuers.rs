@@ -44,6 +44,10 @@ fn a_bad_issuer_is_refused_with_what_is_allowed() {
             "auth.issuers[0].secret = ******** (bytepass.toml:8): must hold at least 32 bytes, not 31, or it can be guessed from one token; try `openssl rand -base64 48`",
         ),
         (
+            &issuer(&format!("secret = \"{SECRET}\"\nalgorithm = \"ES256\"")),
+            r#"auth.issuers[0].algorithm = "ES256" (bytepass.toml:9): must be "HS256""#,
+        ),
+        (
             &issuer("secret_env = \"SHOP_SECRET\""),
             r#"auth.issuers[0].secret_env = "SHOP_SECRET" (bytepass.toml:8): must name an environment variable that is set"#,
         ),

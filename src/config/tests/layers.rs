@@ -147,3 +147,11 @@ fn a_file_that_is_missing_is_one_clear_line() {
         "/nowhere/bytepass.toml: can't be read: No such file or directory (os error 2)"
     );
 }
+
+#[test]
+fn the_environment_of_the_process_is_a_source_like_any_other() {
+    let sources = Sources::from_process(Some("bytepass.toml".into()));
+    let path = std::env::var("PATH").unwrap();
+    assert_eq!(sources.env.get("PATH"), Some(&path));
+    assert_eq!(sources.file, Some("bytepass.toml".into()));
+}
