@@ -46,7 +46,7 @@ fn c1_no_secret_shows_in_an_error() {
         full_of_secrets().replace("postgres://", "mysql://"),
         full_of_secrets().replace("postgres://", ""),
         format!("[database]\nurl = \"postgres//shop:{CANARY}@db\""),
-        format!("[database]\nurl = \"http://shop:a/{CANARY}@b@db\""),
+        format!("[database]\nurl = \"http://shop:a/b@{CANARY}@db\""),
         format!("[database]\nurl = \"host=db password={CANARY}\""),
         format!("[database]\nurl = [\"postgres://{CANARY}\"]"),
         format!("[storage]\nendpoint = \"https://{CANARY}@s3.example\""),
