@@ -99,9 +99,9 @@ fn pem_key(key: &PublicKey) -> PemKey {
     PemKey {
         kid: key.kid.clone(),
         algorithm: match key.algorithm {
-            KeyAlgorithm::RS256 => Algorithm::RS256,
-            KeyAlgorithm::ES256 => Algorithm::ES256,
-            KeyAlgorithm::EdDSA => Algorithm::EdDSA,
+            KeyAlgorithm::Rs256 => Algorithm::RS256,
+            KeyAlgorithm::Es256 => Algorithm::ES256,
+            KeyAlgorithm::EdDsa => Algorithm::EdDSA,
         },
         pem: key.pem.clone(),
     }
