@@ -74,7 +74,7 @@ impl Broker {
             match self.0.store.seal(&staged, &key, headers, upload.size).await {
                 CopyAnswer::Copied => return Ok(Some(key)),
                 CopyAnswer::SourceMissing => {
-                    self.0.db.abandon_attempt(&key).await?;
+                    self.0.db.abandon_attempt(upload.id, &key).await?;
                     return Ok(None);
                 }
                 // The attempt stays open: its copy may still land, and the sweeper must know the key.
@@ -185,7 +185,7 @@ impl Broker {
             upload = %upload.id, %algorithm,
             "the store returned no checksum although storage.checksum_proof = \"trusted\": set it to \"none\""
         );
-        self.0.db.abandon_attempt(&key).await?;
+        self.0.db.abandon_attempt(upload.id, &key).await?;
         self.remove_abandoned_copies(upload.id).await;
         Err(BrokerError::StoreUnavailable {
             retry_after_secs: 60,

@@ -1,1 +1,155 @@
-//! (room: db)
+//! The database: uploads, seal attempts and events, on SQLite or Postgres with one schema and one set of queries.
+//!
+//! Called by `broker`. Its guarantees: a status changes in one function, with exactly one event ([`transition`]); what is recorded
+//! is an open attempt's key ([`confirm`]); every answer comes after the commit; and an answer that isn't known says so
+//! ([`DbTrouble::Unknown`]) instead of guessing. Writes go through one thread ([`writer`]), reads through a pool ([`reader`]). No
+//! transaction waits for the network.
+
+mod attempts;
+mod confirm;
+mod connection;
+mod list;
+mod location;
+mod migrate;
+mod queue;
+mod reader;
+mod row;
+mod schema;
+mod stats;
+mod transition;
+mod trouble;
+mod uploads;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+
+pub use attempts::{Attempt, AttemptState, SealAttempt};
+pub use list::Filter;
+pub use stats::{Total, Totals};
+pub use transition::{Change, StatusStep, Transition};
+pub use trouble::{DbSetupError, DbTrouble};
+pub use uploads::NewUpload;
+
+use connection::{Connector, Role};
+use location::Location;
+use queue::{Queue, WriterState};
+use reader::Readers;
+use writer::Writer;
+
+/// How the database is reached and what is bounded.
+#[derive(Debug, Clone)]
+pub struct DbOptions {
+    /// `sqlite://./path`, `sqlite:///path` or `postgres://…`.
+    pub url: SecretString,
+    /// Connections for reads; the writer has one more.
+    pub pool_size: u32,
+    /// How long a read may take, waiting included, in milliseconds.
+    pub read_wait_ms: u64,
+    /// How long a change may take, waiting included, in milliseconds.
+    pub write_wait_ms: u64,
+    /// How many changes may wait.
+    pub queue_len: usize,
+    /// How many changes share a transaction at most.
+    pub batch_max: usize,
+}
+
+impl DbOptions {
+    /// A URL with the default bounds.
+    pub fn new(url: SecretString) -> DbOptions {
+        DbOptions {
+            url,
+            pool_size: 8,
+            read_wait_ms: 2_000,
+            write_wait_ms: 5_000,
+            queue_len: 4_096,
+            batch_max: 256,
+        }
+    }
+}
+
+/// The database. Clones share everything; the writer's thread ends with the last of them.
+#[derive(Clone)]
+pub struct Db {
+    queue: Queue,
+    readers: Readers,
+    migrator: Connector,
+}
+
+impl Db {
+    /// Connects and starts the writer. Blocks while it connects; migrates nothing.
+    pub fn open(options: DbOptions) -> Result<Db, DbSetupError> {
+        let location = Location::parse(&options.url)?;
+        let connector = |role, limit_ms| Connector {
+            location: location.clone(),
+            role,
+            statement_limit: Duration::from_millis(limit_ms),
+        };
+        let writer = connector(Role::Writer, options.write_wait_ms);
+        // First, so that a wrong URL is one clear error here; it also makes the SQLite file that the readers open.
+        let conn = writer.connect()?;
+        let state = Arc::new(WriterState::default());
+        state.connected.store(true, Ordering::Release);
+        let (sender, receiver) = mpsc::channel(options.queue_len.max(1));
+        let writer = Writer {
+            connector: writer,
+            receiver,
+            state: state.clone(),
+            batch_max: options.batch_max.max(1),
+            conn: Some(conn),
+        };
+        writer.start()?;
+        let reader = connector(Role::Reader, options.read_wait_ms);
+        Ok(Db {
+            queue: Queue {
+                sender,
+                wait: Duration::from_millis(options.write_wait_ms),
+                state,
+            },
+            readers: Readers::new(
+                reader,
+                options.pool_size,
+                Duration::from_millis(options.read_wait_ms),
+            ),
+            migrator: connector(Role::Migrator, options.write_wait_ms),
+        })
+    }
+
+    /// Applies pending migrations and returns how many they were. Blocks. Brokers that start at once do it one after the other.
+    pub fn migrate(&self) -> Result<usize, DbSetupError> {
+        migrate::run(&self.migrator)
+    }
+
+    /// How many migrations are not applied yet. Blocks.
+    pub fn pending_migrations(&self) -> Result<usize, DbSetupError> {
+        migrate::pending(&self.migrator)
+    }
+
+    /// Whether the writer has a connection and a read is answered in time.
+    pub async fn ping(&self) -> Result<(), DbTrouble> {
+        use diesel::connection::SimpleConnection as _;
+        if !self.queue.state.connected.load(Ordering::Acquire) {
+            return Err(DbTrouble::Unavailable);
+        }
+        self.readers
+            .read(|conn| Ok(conn.batch_execute("SELECT 1")?))
+            .await
+    }
+
+    /// How many transactions the writer has committed: far fewer than changes, under load.
+    pub fn commits(&self) -> u64 {
+        self.queue.state.commits.load(Ordering::Relaxed)
+    }
+
+    /// How many changes wait for the writer.
+    pub fn queued(&self) -> usize {
+        self.queue.sender.max_capacity() - self.queue.sender.capacity()
+    }
+}

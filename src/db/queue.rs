@@ -1,0 +1,172 @@
+//! The way to the writer: a bounded queue whose callers always learn whether their change may have happened.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::connection::AnyConnection;
+use super::row::UploadRow;
+use super::trouble::{DbTrouble, Failure};
+use crate::domain::ids::UploadId;
+
+/// One change of the database. It is idempotent: written again after a commit whose answer was lost, it finds its own traces
+/// and answers as it would have the first time.
+pub(super) trait Write: Send + 'static {
+    /// What its caller learns.
+    type Answer: Send + 'static;
+
+    /// The upload it touches. Batches are sorted by it, so that two brokers lock rows in the same order.
+    fn upload(&self) -> UploadId;
+
+    /// Writes it, inside a transaction that is rolled back on an error.
+    fn write(&self, conn: &mut AnyConnection) -> Result<Self::Answer, Failure>;
+
+    /// The row to insert, and the answer once it is: a batch inserts all such rows in one statement.
+    fn new_row(&self) -> Option<(&UploadRow, Self::Answer)> {
+        None
+    }
+}
+
+/// A change in the queue, whatever its answer.
+pub(super) trait Item: Send {
+    /// See [`Write::upload`].
+    fn upload(&self) -> UploadId;
+    /// See [`Write::new_row`].
+    fn new_row(&self) -> Option<&UploadRow>;
+    /// Takes it out of the queue; false when its caller has withdrawn it.
+    fn take(&self) -> bool;
+    /// Whether anyone still waits for the answer.
+    fn is_awaited(&self) -> bool;
+    /// Keeps the answer of a row that the batch's statement inserted.
+    fn inserted(&mut self);
+    /// Writes it and keeps the answer.
+    fn write(&mut self, conn: &mut AnyConnection) -> Result<(), Failure>;
+    /// Sends the kept answer: the transaction is committed.
+    fn answer(self: Box<Self>);
+    /// Sends trouble.
+    fn fail(self: Box<Self>, trouble: DbTrouble);
+}
+
+const QUEUED: u8 = 0;
+const TAKEN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+/// Decides the race between a writer that takes an item and a caller that gives up on it.
+#[derive(Clone)]
+struct Ticket(Arc<AtomicU8>);
+
+impl Ticket {
+    fn change(&self, to: u8) -> bool {
+        let won = self
+            .0
+            .compare_exchange(QUEUED, to, Ordering::AcqRel, Ordering::Acquire);
+        won.is_ok()
+    }
+}
+
+/// Withdraws an item whose caller was dropped, so that nobody's change is written.
+struct Withdraw(Ticket);
+
+impl Drop for Withdraw {
+    fn drop(&mut self) {
+        self.0.change(WITHDRAWN);
+    }
+}
+
+struct Queued<C: Write> {
+    change: C,
+    kept: Option<C::Answer>,
+    ticket: Ticket,
+    reply: oneshot::Sender<Result<C::Answer, DbTrouble>>,
+}
+
+impl<C: Write> Item for Queued<C> {
+    fn upload(&self) -> UploadId {
+        self.change.upload()
+    }
+
+    fn new_row(&self) -> Option<&UploadRow> {
+        self.change.new_row().map(|(row, _)| row)
+    }
+
+    fn take(&self) -> bool {
+        self.ticket.change(TAKEN)
+    }
+
+    fn is_awaited(&self) -> bool {
+        !self.reply.is_closed()
+    }
+
+    fn inserted(&mut self) {
+        self.kept = self.change.new_row().map(|(_, answer)| answer);
+    }
+
+    fn write(&mut self, conn: &mut AnyConnection) -> Result<(), Failure> {
+        self.kept = Some(self.change.write(conn)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>) {
+        let answer = self.kept.ok_or(DbTrouble::Unknown);
+        // Who hung up doesn't want the answer.
+        let _ = self.reply.send(answer);
+    }
+
+    fn fail(self: Box<Self>, trouble: DbTrouble) {
+        let _ = self.reply.send(Err(trouble));
+    }
+}
+
+/// What writer and callers know of each other.
+#[derive(Default)]
+pub(super) struct WriterState {
+    /// False while there is no connection: callers fail at once.
+    pub(super) connected: AtomicBool,
+    /// How many transactions were committed.
+    pub(super) commits: AtomicU64,
+    /// Makes one commit's answer look lost.
+    #[cfg(test)]
+    pub(super) lose_answer: AtomicBool,
+}
+
+/// The callers' end.
+#[derive(Clone)]
+pub(super) struct Queue {
+    pub(super) sender: mpsc::Sender<Box<dyn Item>>,
+    pub(super) wait: Duration,
+    pub(super) state: Arc<WriterState>,
+}
+
+impl Queue {
+    /// Hands a change to the writer and waits for its commit.
+    pub(super) async fn submit<C: Write>(&self, change: C) -> Result<C::Answer, DbTrouble> {
+        if !self.state.connected.load(Ordering::Acquire) {
+            return Err(DbTrouble::Unavailable);
+        }
+        let (reply, answer) = oneshot::channel();
+        let ticket = Ticket(Arc::new(AtomicU8::new(QUEUED)));
+        let queued = Queued {
+            change,
+            kept: None,
+            ticket: ticket.clone(),
+            reply,
+        };
+        self.sender
+            .try_send(Box::new(queued))
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => DbTrouble::Busy,
+                mpsc::error::TrySendError::Closed(_) => DbTrouble::Unavailable,
+            })?;
+        let _withdraw = Withdraw(ticket.clone());
+        match tokio::time::timeout(self.wait, answer).await {
+            Ok(Ok(answer)) => answer,
+            // The writer panicked with the item in its hands.
+            Ok(Err(_)) => Err(DbTrouble::Unknown),
+            Err(_) if !ticket.change(WITHDRAWN) => Err(DbTrouble::Unknown),
+            Err(_) if self.state.connected.load(Ordering::Acquire) => Err(DbTrouble::Busy),
+            Err(_) => Err(DbTrouble::Unavailable),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Recording a confirm: one winner, one event, and only ever an open attempt.
+
+use futures::future::join_all;
+
+use super::support::{Rig, create, new_key, now, open_attempt, record, verified};
+use crate::db::{
+    Attempt, AttemptState, Change, Db, DbTrouble, SealAttempt, StatusStep, Transition,
+};
+use crate::domain::upload::{ConfirmedBy, Difference, Status, Upload};
+
+fn moved(transition: &Transition) -> bool {
+    matches!(transition, Transition::Moved(_))
+}
+
+/// 64 attempts, recorded at once by these brokers in turn: exactly one wins.
+async fn race(rig: &Rig, brokers: &[Db]) {
+    let upload = create(&brokers[0]).await.into_upload();
+    let turns = (0..64).map(|n| &brokers[n % brokers.len()]);
+    let keys = join_all(turns.clone().map(|db| open_attempt(db, upload.id))).await;
+    let tries = turns.zip(&keys).map(|(db, key)| record(db, &upload, key));
+    let answers = join_all(tries).await;
+
+    let winners: Vec<usize> = (0..64).filter(|&n| moved(&answers[n])).collect();
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    let found = brokers[0].find_upload(upload.id).await.unwrap().unwrap();
+    assert_eq!((found.status, found.version), (Status::Confirmed, 1));
+    assert_eq!(found.confirmation.as_ref().unwrap().key, keys[winners[0]]);
+    for answer in answers {
+        let (Transition::Moved(seen) | Transition::Stale(seen)) = answer else {
+            panic!("missing")
+        };
+        assert_eq!(seen, found);
+    }
+    let attempts = brokers[0].attempts_of(upload.id).await.unwrap();
+    let in_state = |state| {
+        attempts
+            .iter()
+            .filter(|attempt| attempt.state == state)
+            .count()
+    };
+    assert_eq!(
+        (
+            in_state(AttemptState::Recorded),
+            in_state(AttemptState::Abandoned)
+        ),
+        (1, 63)
+    );
+    assert_eq!(rig.count("SELECT COUNT(*) FROM events"), 1);
+    rig.assert_events_are_gapless();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b8_of_64_racing_confirms_one_is_recorded_with_one_event() {
+    for rig in Rig::each() {
+        race(&rig, &[rig.open()]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b8_two_brokers_that_race_end_in_one_record_and_one_event() {
+    for rig in Rig::each() {
+        race(&rig, &[rig.open(), rig.open()]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r16_an_abandoned_attempt_is_never_recorded() {
+    for rig in Rig::each() {
+        let db = rig.open();
+        let upload = create(&db).await.into_upload();
+        let key = open_attempt(&db, upload.id).await;
+        assert_eq!(db.abandon_attempt(upload.id, &key).await, Ok(true));
+        assert_eq!(
+            record(&db, &upload, &key).await,
+            Transition::Stale(upload.clone())
+        );
+        assert_eq!(
+            record(&db, &upload, &new_key()).await,
+            Transition::Stale(upload.clone()),
+            "never opened"
+        );
+        // The upload can still be confirmed by another attempt, and that one can't be abandoned afterwards.
+        let fresh = open_attempt(&db, upload.id).await;
+        assert!(moved(&record(&db, &upload, &fresh).await));
+        assert_eq!(db.abandon_attempt(upload.id, &fresh).await, Ok(false));
+        assert_eq!(
+            db.abandon_attempt(upload.id, &key).await,
+            Ok(true),
+            "asked again"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r4_a_sweeper_that_abandons_while_a_confirm_records_wins_or_loses_cleanly() {
+    for rig in Rig::each() {
+        let (broker, sweeper) = (rig.open(), rig.open());
+        for _ in 0..40 {
+            let upload = create(&broker).await.into_upload();
+            let key = open_attempt(&broker, upload.id).await;
+            let (recorded, abandoned) = tokio::join!(
+                record(&broker, &upload, &key),
+                sweeper.abandon_attempt(upload.id, &key)
+            );
+            assert_ne!(moved(&recorded), abandoned.unwrap());
+        }
+        rig.assert_events_are_gapless();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_of_another_upload_is_not_recorded() {
+    for rig in Rig::each() {
+        let db = rig.open();
+        let (one, other) = (
+            create(&db).await.into_upload(),
+            create(&db).await.into_upload(),
+        );
+        let key = open_attempt(&db, other.id).await;
+        assert_eq!(
+            record(&db, &one, &key).await,
+            Transition::Stale(one.clone())
+        );
+        let taken = SealAttempt {
+            key,
+            upload: one.id,
+            at: now(),
+        };
+        assert!(matches!(
+            db.open_attempt(taken).await,
+            Err(DbTrouble::Internal(_))
+        ));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r3_a_confirm_that_is_repeated_finds_its_own_key_and_has_won() {
+    for rig in Rig::each() {
+        let db = rig.open();
+        let upload = create(&db).await.into_upload();
+        let key = open_attempt(&db, upload.id).await;
+        let first = record(&db, &upload, &key).await;
+        assert!(moved(&first));
+        assert_eq!(record(&db, &upload, &key).await, first);
+        assert_eq!(rig.count("SELECT COUNT(*) FROM events"), 1);
+        let stranger = Upload {
+            id: crate::domain::ids::UploadId::new(now(), &[3; 10]),
+            ..upload
+        };
+        let answer = db
+            .record_confirm(
+                stranger.id,
+                key,
+                verified(&stranger),
+                ConfirmedBy::Client,
+                now(),
+            )
+            .await;
+        assert_eq!(answer, Ok(Transition::Missing));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejection_keeps_its_differences_and_abandons_its_attempt() {
+    for rig in Rig::each() {
+        let db = rig.open();
+        let upload = create(&db).await.into_upload();
+        let attempt = open_attempt(&db, upload.id).await;
+        let differences = vec![Difference::new(
+            "/size",
+            "100 bytes were declared, \"99\" arrived",
+        )];
+        let step = StatusStep::Reject {
+            differences: differences.clone(),
+            attempt: attempt.clone(),
+        };
+        let change = Change {
+            upload: upload.id,
+            step,
+            at: now(),
+        };
+        let Ok(Transition::Moved(rejected)) = db.move_status(change.clone()).await else {
+            panic!("moved")
+        };
+        assert_eq!(
+            (rejected.status, &rejected.differences),
+            (Status::Rejected, &differences)
+        );
+        assert_eq!(
+            db.move_status(change).await,
+            Ok(Transition::Stale(rejected.clone()))
+        );
+        db.attempt_removed(upload.id, attempt.clone(), now())
+            .await
+            .unwrap();
+        db.object_removed(upload.id, now()).await.unwrap();
+        let [
+            Attempt {
+                state,
+                object_removed_at: Some(_),
+                ..
+            },
+        ] = db.attempts_of(upload.id).await.unwrap()[..]
+        else {
+            panic!("one, removed")
+        };
+        assert_eq!(state, AttemptState::Abandoned);
+        let found = db.find_upload(upload.id).await.unwrap().unwrap();
+        assert!(found.object_removed_at.is_some() && found.differences == differences);
+    }
+}

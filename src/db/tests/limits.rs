@@ -1,0 +1,140 @@
+//! Everything has a limit: the queue, the pool, the waiting.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection as _;
+use futures::future::join_all;
+
+use super::support::{Rig, create, new_upload};
+use crate::db::connection::AnyConnection;
+use crate::db::{Db, DbOptions, DbTrouble};
+
+/// A connection that keeps every writer waiting until it is dropped.
+fn in_the_way(rig: &Rig) -> AnyConnection {
+    let mut conn = rig.connect();
+    let hold = if rig.is_postgres() {
+        "BEGIN; LOCK TABLE uploads IN EXCLUSIVE MODE"
+    } else {
+        "BEGIN IMMEDIATE"
+    };
+    conn.batch_execute(hold).unwrap();
+    conn
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r13_an_exhausted_pool_is_busy_within_two_seconds() {
+    for rig in Rig::each() {
+        let db = Db::open(DbOptions {
+            pool_size: 2,
+            ..rig.options()
+        })
+        .unwrap();
+        let id = create(&db).await.upload().id;
+        let slow = |_: &mut AnyConnection| {
+            std::thread::sleep(Duration::from_secs(3));
+            Ok(())
+        };
+        let began = Instant::now();
+        let reads = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            (db.find_upload(id).await, began.elapsed())
+        };
+        let (first, second, (read, took)) =
+            tokio::join!(db.readers.read(slow), db.readers.read(slow), reads);
+        assert_eq!(
+            (first, second),
+            (Err(DbTrouble::Busy), Err(DbTrouble::Busy))
+        );
+        assert_eq!(read, Err(DbTrouble::Busy));
+        assert!((1_900..2_600).contains(&took.as_millis()), "{took:?}");
+        // The permits come back with the connections, and not with the callers' patience.
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        assert!(db.find_upload(id).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_is_busy_at_once_and_nothing_of_it_happens() {
+    for rig in Rig::each() {
+        let db = Db::open(DbOptions {
+            queue_len: 4,
+            batch_max: 1,
+            write_wait_ms: 700,
+            ..rig.options()
+        })
+        .unwrap();
+        let hold = in_the_way(&rig);
+        let began = Instant::now();
+        let answers = join_all((0..20).map(|_| async {
+            let answer = db.create(new_upload("user:1")).await;
+            (answer.map(|_| ()), began.elapsed())
+        }))
+        .await;
+        let at_once = |took: &Duration| *took < Duration::from_millis(300);
+        let refused = answers
+            .iter()
+            .filter(|(answer, took)| *answer == Err(DbTrouble::Busy) && at_once(took))
+            .count();
+        assert!(refused >= 14, "{answers:?}");
+        // One had been taken by the writer: nobody can say what becomes of it. The queued ones were withdrawn.
+        let unknown = answers
+            .iter()
+            .filter(|(answer, _)| *answer == Err(DbTrouble::Unknown))
+            .count();
+        assert!(
+            unknown <= 1 && answers.iter().all(|(answer, _)| answer.is_err()),
+            "{answers:?}"
+        );
+        drop(hold);
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert!(rig.count("SELECT COUNT(*) FROM uploads") <= 1);
+        create(&db).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_hung_up_before_its_turn_leaves_nothing_behind() {
+    for rig in Rig::each() {
+        let db = Db::open(DbOptions {
+            batch_max: 1,
+            ..rig.options()
+        })
+        .unwrap();
+        let hold = in_the_way(&rig);
+        let taken = tokio::spawn({
+            let db = db.clone();
+            async move { db.create(new_upload("user:1")).await }
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let gone =
+            tokio::time::timeout(Duration::from_millis(100), db.create(new_upload("user:2"))).await;
+        assert!(gone.is_err());
+        drop(hold);
+        let _ = taken.await.unwrap();
+        create(&db).await;
+        assert_eq!(
+            rig.count("SELECT COUNT(*) FROM uploads WHERE owner = 'user:2'"),
+            0
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_held_makes_a_change_busy_and_not_a_fault() {
+    for rig in Rig::each() {
+        let db = rig.open();
+        let hold = in_the_way(&rig);
+        let began = Instant::now();
+        assert_eq!(
+            db.create(new_upload("user:1")).await.err(),
+            Some(DbTrouble::Busy)
+        );
+        assert!(
+            began.elapsed() < Duration::from_millis(4_500),
+            "{:?}",
+            began.elapsed()
+        );
+        drop(hold);
+        create(&db).await;
+    }
+}

@@ -1,0 +1,12 @@
+//! The room's promises, each on SQLite and, where `BYTEPASS_TEST_DATABASE` names a Postgres server's admin URL, on Postgres.
+
+mod confirm;
+mod create;
+mod faults;
+mod limits;
+mod lists;
+mod plans;
+mod proxy;
+mod setup;
+mod support;
+mod transitions;

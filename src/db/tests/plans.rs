@@ -1,0 +1,194 @@
+//! The plans of the statements that a large table would be slow without.
+
+use diesel::backend::Backend;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Integer, Text};
+
+use super::support::{Rig, field, now};
+use crate::db::Filter;
+use crate::db::connection::AnyConnection;
+use crate::db::list::list_query;
+use crate::db::schema::{events, seal_attempts, uploads};
+use crate::domain::ids::UploadId;
+use crate::domain::upload::Status;
+
+/// `EXPLAIN` before any query.
+struct Explain<Q, const SQLITE: bool>(Q);
+
+impl<Q, const SQLITE: bool> QueryId for Explain<Q, SQLITE> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q> Query for Explain<Q, true> {
+    type SqlType = (Integer, Integer, Integer, Text);
+}
+
+impl<Q> Query for Explain<Q, false> {
+    type SqlType = Text;
+}
+
+impl<Q, const SQLITE: bool> RunQueryDsl<AnyConnection> for Explain<Q, SQLITE> {}
+
+impl<DB: Backend, Q: QueryFragment<DB>, const SQLITE: bool> QueryFragment<DB>
+    for Explain<Q, SQLITE>
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        out.push_sql(if SQLITE {
+            "EXPLAIN QUERY PLAN "
+        } else {
+            "EXPLAIN (COSTS OFF) "
+        });
+        self.0.walk_ast(out)
+    }
+}
+
+macro_rules! plan {
+    ($rig:expr, $conn:expr, $query:expr) => {
+        if $rig.is_postgres() {
+            Explain::<_, false>($query)
+                .load::<String>($conn)
+                .unwrap()
+                .join("\n")
+        } else {
+            let rows: Vec<(i32, i32, i32, String)> =
+                Explain::<_, true>($query).load($conn).unwrap();
+            rows.into_iter()
+                .map(|row| row.3)
+                .collect::<Vec<_>>()
+                .join("\n")
+        }
+    };
+}
+
+fn assert_by_index(plan: &str, index: &str) {
+    assert!(plan.contains(index), "{plan}");
+    assert!(
+        !plan.contains("Seq Scan") && !plan.contains("Sort") && !plan.contains("TEMP B-TREE"),
+        "{plan}"
+    );
+}
+
+/// Small tables are scanned whatever indexes there are; what counts is which ones could serve.
+fn planner(rig: &Rig) -> AnyConnection {
+    use diesel::connection::SimpleConnection as _;
+    let mut conn = rig.connect();
+    if rig.is_postgres() {
+        conn.batch_execute(
+            "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off",
+        )
+        .unwrap();
+    }
+    conn
+}
+
+#[test]
+fn every_list_walks_an_index_in_its_order() {
+    for rig in Rig::each() {
+        let conn = &mut planner(&rig);
+        let all = Filter {
+            limit: 50,
+            before: Some(UploadId::new(now(), &[0; 10])),
+            ..Filter::default()
+        };
+        let pkey = if rig.is_postgres() {
+            "uploads_pkey"
+        } else {
+            "sqlite_autoindex_uploads_1"
+        };
+        let cases = [
+            (all.clone(), pkey),
+            (
+                Filter {
+                    owner: Some("user:1".into()),
+                    ..all.clone()
+                },
+                "uploads_owner",
+            ),
+            (
+                Filter {
+                    status: Some(Status::Pending),
+                    ..all.clone()
+                },
+                "uploads_status",
+            ),
+            (
+                Filter {
+                    field: Some(field("Product.image")),
+                    ..all
+                },
+                "uploads_field",
+            ),
+        ];
+        for (filter, index) in cases {
+            assert_by_index(&plan!(rig, conn, list_query(&filter)), index);
+        }
+    }
+}
+
+#[test]
+fn what_a_confirm_looks_for_is_found_by_an_index() {
+    for rig in Rig::each() {
+        let conn = &mut planner(&rig);
+        let (pkey, attempts) = if rig.is_postgres() {
+            ("uploads_pkey", "seal_attempts_pkey")
+        } else {
+            (
+                "sqlite_autoindex_uploads_1",
+                "sqlite_autoindex_seal_attempts_1",
+            )
+        };
+        let update = diesel::update(
+            uploads::table
+                .filter(uploads::id.eq("x"))
+                .filter(uploads::status.eq_any(["pending"])),
+        )
+        .set(uploads::status.eq("confirmed"));
+        let plan = plan!(rig, conn, update);
+        assert!(
+            plan.contains(pkey) || plan.contains("uploads_status"),
+            "{plan}"
+        );
+        let attempt = seal_attempts::table
+            .filter(seal_attempts::object_key.eq("x"))
+            .select(seal_attempts::name);
+        assert_by_index(&plan!(rig, conn, attempt), attempts);
+        let of_upload = seal_attempts::table
+            .filter(seal_attempts::upload_id.eq("x"))
+            .select(seal_attempts::name);
+        assert_by_index(&plan!(rig, conn, of_upload), "seal_attempts_upload");
+        let stale = seal_attempts::table
+            .filter(seal_attempts::state.eq("open"))
+            .order(seal_attempts::started_at)
+            .select(seal_attempts::object_key);
+        assert_by_index(&plan!(rig, conn, stale), "seal_attempts_state");
+        let next = events::table
+            .filter(events::id.gt("evt_0"))
+            .order(events::id)
+            .limit(9)
+            .select(events::seq);
+        assert_by_index(
+            &plan!(rig, conn, next),
+            if rig.is_postgres() {
+                "events_pkey"
+            } else {
+                "sqlite_autoindex_events_1"
+            },
+        );
+    }
+}
+
+#[test]
+fn statistics_read_only_their_index() {
+    for rig in Rig::each() {
+        let conn = &mut planner(&rig);
+        let plan = plan!(rig, conn, crate::db::stats::stats_query!());
+        assert_by_index(&plan, "uploads_stats");
+        assert!(
+            plan.contains("Index Only Scan") || plan.contains("COVERING INDEX"),
+            "{plan}"
+        );
+    }
+}

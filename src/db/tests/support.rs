@@ -1,0 +1,230 @@
+//! A database of its own for each test, on every server there is, and the evidence to fill it with.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::connection::SimpleConnection as _;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use secrecy::SecretString;
+
+use crate::db::connection::{AnyConnection, Connector, Role};
+use crate::db::location::Location;
+use crate::db::{Db, DbOptions, NewUpload, SealAttempt, Transition};
+use crate::domain::field::{Cardinality, FieldName, FieldPolicies, FieldPolicy, Visibility};
+use crate::domain::ids::UploadId;
+use crate::domain::media_type::MediaType;
+use crate::domain::object_key::{FinalKey, Layout};
+use crate::domain::upload::{ConfirmedBy, Upload};
+use crate::policy::admission::{ChecksumProof, admit};
+use crate::policy::evidence::{Admitted, Declared, Issued, Observed, SealHeaders, Verified};
+use crate::policy::verification::verify;
+
+/// One fresh, migrated database.
+pub struct Rig {
+    pub url: String,
+    admin: Option<(String, String)>,
+    _dir: Option<tempfile::TempDir>,
+}
+
+impl Rig {
+    /// One on SQLite, and one on Postgres where there is a server.
+    pub fn each() -> Vec<Rig> {
+        [Some(Rig::sqlite()), Rig::postgres()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    pub fn sqlite() -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/test.db", dir.path().display());
+        Rig {
+            url,
+            admin: None,
+            _dir: Some(dir),
+        }
+        .migrated()
+    }
+
+    pub fn postgres() -> Option<Rig> {
+        let admin = std::env::var("BYTEPASS_TEST_DATABASE").ok()?;
+        let name = format!("bytepass_{:032x}", rand::random::<u128>());
+        let mut conn = PgConnection::establish(&admin).unwrap();
+        conn.batch_execute(&format!("CREATE DATABASE {name}"))
+            .unwrap();
+        let (server, options) = admin
+            .split_once('?')
+            .map_or((admin.as_str(), ""), |(s, o)| (s, o));
+        let (server, _) = server.rsplit_once('/').unwrap();
+        let url = format!("{server}/{name}?{options}");
+        Some(
+            Rig {
+                url,
+                admin: Some((admin, name)),
+                _dir: None,
+            }
+            .migrated(),
+        )
+    }
+
+    fn migrated(self) -> Rig {
+        self.open().migrate().unwrap();
+        self
+    }
+
+    pub fn options(&self) -> DbOptions {
+        DbOptions::new(SecretString::from(self.url.as_str()))
+    }
+
+    pub fn open(&self) -> Db {
+        Db::open(self.options()).unwrap()
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        self.admin.is_some()
+    }
+
+    /// A connection beside the room's own, for looking and for standing in the way.
+    pub fn connect(&self) -> AnyConnection {
+        let location = Location::parse(&SecretString::from(self.url.as_str())).unwrap();
+        let statement_limit = std::time::Duration::from_secs(20);
+        Connector {
+            location,
+            role: Role::Migrator,
+            statement_limit,
+        }
+        .connect()
+        .unwrap()
+    }
+
+    pub fn count(&self, sql: &str) -> i64 {
+        diesel::select(diesel::dsl::sql::<BigInt>(&format!("({sql})")))
+            .get_result(&mut self.connect())
+            .unwrap()
+    }
+
+    /// Every event is the only one of its number, and the numbers have no gap up to the upload's version.
+    pub fn assert_events_are_gapless(&self) {
+        let wrong = self.count(
+            "SELECT COUNT(*) FROM uploads u WHERE version <> (SELECT COUNT(*) FROM events e WHERE e.upload_id = u.id) \
+             OR version <> (SELECT COALESCE(MAX(seq), 0) FROM events e WHERE e.upload_id = u.id)",
+        );
+        assert_eq!(wrong, 0);
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some((admin, name)) = &self.admin {
+            let mut conn = PgConnection::establish(admin).unwrap();
+            let _ = conn.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
+        }
+    }
+}
+
+/// A time with more digits than either database keeps.
+pub fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 123_456_789).unwrap()
+}
+
+pub fn field(name: &str) -> FieldName {
+    FieldName::parse(name).unwrap()
+}
+
+pub fn admitted(name: &str, size: u64) -> Admitted {
+    let jpeg = MediaType::parse("image/jpeg").unwrap();
+    let policy = FieldPolicy {
+        name: field(name),
+        upload_to: "products/".into(),
+        content_types: vec![jpeg],
+        min_size: 0,
+        max_size: u64::MAX,
+        visibility: Visibility::Public,
+        cardinality: Cardinality::One,
+        required_checksums: Vec::new(),
+        url_lifetime_secs: 900,
+        upload_lifetime_secs: 86_400,
+    };
+    let fields: FieldPolicies = [policy].into_iter().collect();
+    let declared = Declared {
+        field: field(name),
+        filename: "kätzchen 🐈.jpg".into(),
+        content_type: "image/jpeg".into(),
+        size,
+        checksum: Some((
+            "sha256".into(),
+            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".into(),
+        )),
+    };
+    admit(declared, &fields, ChecksumProof::Trusted).unwrap()
+}
+
+pub fn new_upload(owner: &str) -> NewUpload {
+    new_upload_for("Product.image", owner, now())
+}
+
+pub fn new_upload_for(field: &str, owner: &str, at: DateTime<Utc>) -> NewUpload {
+    NewUpload {
+        id: UploadId::new(at, &rand::random()),
+        owner: owner.to_owned(),
+        bucket: "media".to_owned(),
+        created_at: at,
+        expires_at: at + TimeDelta::days(1),
+        admitted: admitted(field, 100),
+    }
+}
+
+pub fn new_key() -> FinalKey {
+    let layout = Layout {
+        location: "media/".into(),
+        staging_prefix: "staging/".into(),
+    };
+    layout.final_key(
+        "products/",
+        MediaType::parse("image/jpeg").unwrap(),
+        &rand::random(),
+    )
+}
+
+/// A verified copy of any upload made here.
+pub fn verified(upload: &Upload) -> Verified {
+    let headers = SealHeaders::of(upload.content_type).public();
+    let observed = Observed {
+        size: upload.size,
+        content_type: Some("image/jpeg".into()),
+        content_disposition: Some("inline".into()),
+        cache_control: Some(headers.cache_control.into()),
+        etag: "etag-1".into(),
+        etag_is_md5: false,
+        checksums: upload.checksum.iter().cloned().collect(),
+        smuggled: Vec::new(),
+    };
+    verify(upload, &observed, &headers, ChecksumProof::Trusted, None).unwrap()
+}
+
+pub async fn create(db: &Db) -> Issued {
+    db.create(new_upload("user:1")).await.unwrap()
+}
+
+pub async fn open_attempt(db: &Db, upload: UploadId) -> FinalKey {
+    let key = new_key();
+    db.open_attempt(SealAttempt {
+        key: key.clone(),
+        upload,
+        at: now(),
+    })
+    .await
+    .unwrap();
+    key
+}
+
+pub async fn record(db: &Db, upload: &Upload, key: &FinalKey) -> Transition {
+    db.record_confirm(
+        upload.id,
+        key.clone(),
+        verified(upload),
+        ConfirmedBy::Client,
+        now(),
+    )
+    .await
+    .unwrap()
+}

@@ -1,0 +1,258 @@
+//! Status changes. [`advance`] is the only function that changes a status: a compare-and-set on the statuses from which the
+//! domain's machine allows the step, and exactly one event in the same transaction.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+
+use super::Db;
+use super::attempts::{self, AttemptState};
+use super::connection::AnyConnection;
+use super::queue::Write;
+use super::row::{UploadRow, column_time, differences_text};
+use super::schema::{events, uploads};
+use super::trouble::{DbTrouble, Failure};
+use super::uploads::{find, find_row};
+use crate::domain::event::EventType;
+use crate::domain::ids::{EventId, UploadId};
+use crate::domain::object_key::FinalKey;
+use crate::domain::upload::{ConfirmedBy, Difference, Status, Step, Upload};
+
+/// What became of a status change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transition {
+    /// This change moved it, now or in an earlier try whose answer was lost; the upload as it is now.
+    Moved(Upload),
+    /// It was not in a status that allows this, or its attempt is no longer open; the upload as it is.
+    Stale(Upload),
+    /// There is no such upload.
+    Missing,
+}
+
+/// A status change on its own: everything but the confirm, which needs evidence.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Which upload.
+    pub upload: UploadId,
+    /// What happens to it.
+    pub step: StatusStep,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// The steps of a [`Change`].
+#[derive(Debug, Clone)]
+pub enum StatusStep {
+    /// The caller gives up a pending upload.
+    Cancel,
+    /// A confirmed or detached upload's object is to be removed.
+    Delete,
+    /// Nothing arrived before the deadline.
+    Expire,
+    /// What arrived is not what was declared. Demands that the attempt that saw it is still open, and abandons it.
+    Reject {
+        /// Each difference.
+        differences: Vec<Difference>,
+        /// The key of the copy that showed them.
+        attempt: FinalKey,
+    },
+}
+
+impl StatusStep {
+    fn step(&self) -> Step {
+        match self {
+            StatusStep::Cancel => Step::Cancel,
+            StatusStep::Delete => Step::Delete,
+            StatusStep::Expire => Step::Expire,
+            StatusStep::Reject { .. } => Step::Reject,
+        }
+    }
+}
+
+impl Db {
+    /// Moves a status by compare-and-set and appends one event.
+    pub async fn move_status(&self, change: Change) -> Result<Transition, DbTrouble> {
+        let event = new_event(change.at);
+        self.queue.submit(MoveStatus { change, event }).await
+    }
+}
+
+/// A new event's id. Made once a change, so that a repeated write recognizes its own event.
+pub(super) fn new_event(at: DateTime<Utc>) -> EventId {
+    EventId::new(at, &rand::random())
+}
+
+struct MoveStatus {
+    change: Change,
+    event: EventId,
+}
+
+impl Write for MoveStatus {
+    type Answer = Transition;
+
+    fn upload(&self) -> UploadId {
+        self.change.upload
+    }
+
+    fn write(&self, conn: &mut AnyConnection) -> Result<Transition, Failure> {
+        let mut advance = Advance {
+            upload: self.change.upload,
+            step: self.change.step.step(),
+            event: self.event,
+            at: self.change.at,
+            recorded: None,
+            differences: None,
+        };
+        if let StatusStep::Reject {
+            differences,
+            attempt,
+        } = &self.change.step
+        {
+            // The attempt first, as a confirm does it: who holds the attempt decides, and locks are taken in one order.
+            if !attempts::settle(conn, advance.upload, attempt, AttemptState::Abandoned)? {
+                return self.without_change(conn);
+            }
+            advance.differences = Some(differences_text(differences)?);
+        }
+        match advance.run(conn)? {
+            Some(row) => Ok(Transition::Moved(row.into_upload()?)),
+            None => self.without_change(conn),
+        }
+    }
+}
+
+impl MoveStatus {
+    /// Nothing to change: because an earlier try did it, or because it can't be done.
+    fn without_change(&self, conn: &mut AnyConnection) -> Result<Transition, Failure> {
+        let Some(upload) = find(conn, self.change.upload)? else {
+            return Ok(Transition::Missing);
+        };
+        let own: Option<String> = events::table
+            .filter(events::id.eq(self.event.to_string()))
+            .select(events::id)
+            .first(conn)
+            .optional()?;
+        Ok(match own {
+            Some(_) => Transition::Moved(upload),
+            None => Transition::Stale(upload),
+        })
+    }
+}
+
+/// One step of one upload.
+pub(super) struct Advance {
+    pub(super) upload: UploadId,
+    pub(super) step: Step,
+    pub(super) event: EventId,
+    pub(super) at: DateTime<Utc>,
+    /// What a confirm records.
+    pub(super) recorded: Option<Recorded>,
+    /// What a rejection records.
+    pub(super) differences: Option<String>,
+}
+
+/// What a confirm records besides the time.
+pub(super) struct Recorded {
+    pub(super) key: FinalKey,
+    pub(super) etag: String,
+    pub(super) by: ConfirmedBy,
+}
+
+/// The columns that come with a status; `None` leaves one as it is.
+#[derive(AsChangeset)]
+#[diesel(table_name = uploads)]
+struct WithStatus {
+    object_key: Option<String>,
+    name: Option<String>,
+    etag: Option<String>,
+    confirmed_at: Option<NaiveDateTime>,
+    confirmed_by: Option<&'static str>,
+    differences: Option<String>,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = events)]
+struct EventRow {
+    id: String,
+    upload_id: String,
+    seq: i64,
+    event_type: &'static str,
+    occurred_at: NaiveDateTime,
+}
+
+impl Advance {
+    /// Changes the status if it still allows the step, and appends the event whose number is the new version. `None`: it
+    /// doesn't, and nothing was written. Zero updated rows are an outcome, not an error.
+    pub(super) fn run(&self, conn: &mut AnyConnection) -> Result<Option<UploadRow>, Failure> {
+        let id = self.upload.to_string();
+        for (target, sources) in edges(self.step) {
+            let names: Vec<&str> = sources.iter().map(|status| status.as_str()).collect();
+            let new_version: Option<i64> = diesel::update(uploads::table)
+                .filter(uploads::id.eq(&id))
+                .filter(uploads::status.eq_any(names))
+                .set((
+                    uploads::status.eq(target.as_str()),
+                    uploads::version.eq(uploads::version + 1),
+                    self.with_status(),
+                ))
+                .returning(uploads::version)
+                .get_result(conn)
+                .optional()?;
+            if let Some(seq) = new_version {
+                self.append_event(conn, &id, seq, target)?;
+                return Ok(find_row(conn, &id)?);
+            }
+        }
+        Ok(None)
+    }
+
+    fn append_event(
+        &self,
+        conn: &mut AnyConnection,
+        id: &str,
+        seq: i64,
+        reached: Status,
+    ) -> Result<(), Failure> {
+        let Some(event_type) = EventType::of(reached) else {
+            let why = format!("no event for reaching {reached}");
+            return Err(Failure::Refused(DbTrouble::Internal(why)));
+        };
+        let row = EventRow {
+            id: self.event.to_string(),
+            upload_id: id.to_owned(),
+            seq,
+            event_type: event_type.as_str(),
+            occurred_at: column_time(self.at),
+        };
+        diesel::insert_into(events::table)
+            .values(row)
+            .execute(conn)?;
+        Ok(())
+    }
+
+    fn with_status(&self) -> WithStatus {
+        let recorded = self.recorded.as_ref();
+        WithStatus {
+            object_key: recorded.map(|recorded| recorded.key.as_str().to_owned()),
+            name: recorded.map(|recorded| recorded.key.name().to_owned()),
+            etag: recorded.map(|recorded| recorded.etag.clone()),
+            confirmed_at: recorded.map(|_| column_time(self.at)),
+            confirmed_by: recorded.map(|recorded| recorded.by.as_str()),
+            differences: self.differences.clone(),
+        }
+    }
+}
+
+/// Where the step leads, each target with the statuses that it is reached from: read off the domain's machine.
+fn edges(step: Step) -> Vec<(Status, Vec<Status>)> {
+    let mut edges: Vec<(Status, Vec<Status>)> = Vec::new();
+    for source in Status::ALL {
+        let Some(target) = source.after(step) else {
+            continue;
+        };
+        match edges.iter_mut().find(|(known, _)| *known == target) {
+            Some((_, sources)) => sources.push(source),
+            None => edges.push((target, vec![source])),
+        }
+    }
+    edges
+}
