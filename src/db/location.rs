@@ -97,7 +97,7 @@ fn postgres(url: &str) -> Result<Location, DbSetupError> {
     if url.contains(char::is_whitespace) || url.contains('#') || !percent_encoding_holds(url) {
         return refuse("percent-encode spaces, '#' and '%'");
     }
-    let mut full = url.to_owned();
+    let mut full = url.trim_end_matches(['?', '&']).to_owned();
     let given: Vec<&str> = parameters(url).map(|(key, _)| key).collect();
     for (key, value) in POSTGRES_DEFAULTS {
         if !given.contains(&key) {

@@ -54,6 +54,7 @@ macro_rules! stats_query {
     };
 }
 
+#[cfg(test)]
 pub(super) use stats_query;
 
 type GroupRow = (String, String, i64, i64, Option<NaiveDateTime>);

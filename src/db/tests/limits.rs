@@ -76,18 +76,18 @@ async fn a_full_queue_is_busy_at_once_and_nothing_of_it_happens() {
             .filter(|(answer, took)| *answer == Err(DbTrouble::Busy) && at_once(took))
             .count();
         assert!(refused >= 14, "{answers:?}");
-        // One had been taken by the writer: nobody can say what becomes of it. The queued ones were withdrawn.
+        // What the writer had taken (one, or the next one at the very moment of giving up) is unknown; the rest was withdrawn.
         let unknown = answers
             .iter()
             .filter(|(answer, _)| *answer == Err(DbTrouble::Unknown))
             .count();
         assert!(
-            unknown <= 1 && answers.iter().all(|(answer, _)| answer.is_err()),
+            unknown <= 2 && answers.iter().all(|(answer, _)| answer.is_err()),
             "{answers:?}"
         );
         drop(hold);
         tokio::time::sleep(Duration::from_millis(1_500)).await;
-        assert!(rig.count("SELECT COUNT(*) FROM uploads") <= 1);
+        assert!(rig.count("SELECT COUNT(*) FROM uploads") <= 2);
         create(&db).await;
     }
 }

@@ -70,7 +70,7 @@ fn a_sqlite_file_that_cannot_be_opened_says_where() {
 #[test]
 fn postgres_gets_bounds_unless_its_url_has_them() {
     use secrecy::ExposeSecret as _;
-    let url = SecretString::from("postgresql://h/d?connect_timeout=9");
+    let url = SecretString::from("postgresql://h/d?connect_timeout=9&");
     let Ok(Location::Postgres(full)) = Location::parse(&url) else {
         panic!("postgres")
     };
