@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
-use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
@@ -98,6 +98,8 @@ pub(super) fn build(
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .retry_config(retries)
+        // A retry budget of its own: the SDK's default is shared by every client in the process.
+        .retry_partition(RetryPartition::custom("store").build())
         .timeout_config(timeouts)
         // Every call has a limit of its own; a slow but moving read must not be cut by a guess.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -150,5 +152,10 @@ pub(super) async fn target(options: &StoreOptions) -> Result<Target, StoreSetupE
         .resolve_endpoint(&params)
         .await
         .map_err(|error| fail(error.to_string()))?;
-    Target::parse(resolved.url()).ok_or_else(|| fail(format!("no host in {}", resolved.url())))
+    Target::parse(resolved.url()).ok_or_else(|| {
+        fail(format!(
+            "{} is no URL that a client can use",
+            resolved.url()
+        ))
+    })
 }

@@ -19,7 +19,7 @@ const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(15);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Sources hand out the same credentials until shortly before their end: far from it, look again once an hour.
+/// Ask at least once an hour: a machine that slept, or keys that were rotated early, must not be noticed only at the end.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// Credentials, and what is derived from them. It has no `Debug`.
@@ -124,7 +124,7 @@ async fn load(provider: &SharedCredentialsProvider) -> Result<Credentials, Strin
                 error.source()
             });
             let words: Vec<String> = chain.map(ToString::to_string).collect();
-            Err(words.join(": "))
+            Err(words.join(": ").replace(char::is_control, " "))
         }
         Err(_) => Err(format!("no answer within {} s", LOAD_TIMEOUT.as_secs())),
     }
@@ -136,10 +136,14 @@ async fn renew(
     ahead: Duration,
 ) {
     let mut failures = 0;
-    while let Some(ends_at) = current.load().ends_at {
+    loop {
+        let ends_at = current.load().ends_at;
+        let Some(ends_at) = ends_at else {
+            return;
+        };
         tokio::time::sleep(pause(Utc::now(), ends_at, ahead, failures)).await;
         match load(&provider).await {
-            // A source that is down may repeat credentials that end sooner than ours: the later ones win.
+            // A source may repeat what it gave before, or something older: the later end wins.
             Ok(fresh) => {
                 failures = 0;
                 let fresh = Identity::new(fresh);

@@ -53,7 +53,8 @@ pub struct StoreOptions {
     pub copy_bytes_per_sec: u64,
     /// The prefixes that Bytepass manages; nothing outside them is ever signed, written or removed.
     pub layout: Layout,
-    /// The account that must own the bucket, where the store knows accounts.
+    /// The account that must own the bucket, where the store knows accounts. Sent with every call; not in presigned
+    /// requests, where a client would have to send it too.
     pub expected_bucket_owner: Option<String>,
 }
 

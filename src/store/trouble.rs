@@ -1,10 +1,10 @@
 //! What it means when the bucket gives no clear answer: the one place that reads the SDK's errors.
 
+use std::error::Error;
+
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use std::error::Error;
-
 /// The bucket gave no answer that anything may follow from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: no clear answer from the bucket ({code})")]
@@ -82,13 +82,16 @@ pub(super) fn answer<E: ProvideErrorMetadata>(
 /// The store's code if it looks like one: a body from a proxy or an attacker must not reach logs and labels.
 fn answer_code(code: Option<&str>, status: u16) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    code.filter(|code| (1..=64).contains(&code.len()) && code.chars().all(allowed))
-        .map_or_else(|| format!("http-{status}"), str::to_owned)
+    match code {
+        Some(code) if (1..=64).contains(&code.len()) && code.chars().all(allowed) => {
+            code.to_owned()
+        }
+        _ if (200..300).contains(&status) => "response".to_owned(),
+        _ => format!("http-{status}"),
+    }
 }
 
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
-    let chain = std::iter::successors(Some(error), |&error| error.source());
-    chain
-        .into_iter()
+    std::iter::successors(Some(error), |&error| error.source())
         .any(|error| error.is::<CredentialsError>())
 }
