@@ -26,9 +26,12 @@ enum Extra {
     Challenge(Option<&'static str>),
 }
 
-/// One thing that went wrong, still without the request it happened in.
+/// One thing that went wrong, still without the request it happened in. Boxed, so that a handler's answer stays small.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct Problem(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
     code: Code,
     detail: String,
     errors: Vec<Difference>,
@@ -40,14 +43,14 @@ pub struct Problem {
 impl Problem {
     /// A problem with a detail that tells a person what to do.
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
-        Problem {
+        Problem(Box::new(Inner {
             code,
             detail: detail.into(),
             errors: Vec::new(),
             members: Vec::new(),
             extra: Extra::Nothing,
             cause: None,
-        }
+        }))
     }
 
     /// `invalid-request` about one member of the body.
@@ -70,14 +73,14 @@ impl Problem {
     pub fn internal(cause: impl Into<String>) -> Problem {
         let detail = "the fault is ours; it was logged under this answer's instance";
         let mut problem = Problem::new(Code::Internal, detail);
-        problem.cause = Some(cause.into());
+        problem.0.cause = Some(cause.into());
         problem
     }
 
     /// A part we depend on does not answer.
     pub fn unavailable(code: Code, detail: &str, retry_after_secs: u32) -> Problem {
         let mut problem = Problem::new(code, detail);
-        problem.extra = Extra::RetryAfterSecs(retry_after_secs.max(1));
+        problem.0.extra = Extra::RetryAfterSecs(retry_after_secs.max(1));
         problem
     }
 
@@ -85,47 +88,47 @@ impl Problem {
     pub fn token_missing() -> Problem {
         let detail = "send a token: Authorization: Bearer <JWT>";
         let mut problem = Problem::new(Code::TokenMissing, detail);
-        problem.extra = Extra::Challenge(None);
+        problem.0.extra = Extra::Challenge(None);
         problem
     }
 
     /// A token that is no good, and why, in fixed words that hold none of it.
     pub fn token_invalid(reason: &'static str) -> Problem {
         let mut problem = Problem::new(Code::TokenInvalid, reason);
-        problem.extra = Extra::Challenge(Some(reason));
+        problem.0.extra = Extra::Challenge(Some(reason));
         problem
     }
 
     /// The same with the status that the upload has.
     pub fn with_status_now(mut self, status: Status) -> Problem {
-        self.members.push(("status_now", json!(status.as_str())));
+        self.0.members.push(("status_now", json!(status.as_str())));
         self
     }
 
     /// The same with one more member.
     pub fn with_member(mut self, name: &'static str, value: Value) -> Problem {
-        self.members.push((name, value));
+        self.0.members.push((name, value));
         self
     }
 
     fn with_errors(mut self, errors: Vec<Difference>) -> Problem {
-        self.errors = errors;
+        self.0.errors = errors;
         self
     }
 
     /// Its row in the table.
     pub fn code(&self) -> Code {
-        self.code
+        self.0.code
     }
 
     /// What the log may know and the client may not.
     pub fn cause(&self) -> Option<&str> {
-        self.cause.as_deref()
+        self.0.cause.as_deref()
     }
 
     /// The document, for the request with this id.
     pub fn document(&self, public_url: &str, instance: &str) -> Value {
-        let row = self.code.row();
+        let row = self.0.code.row();
         let mut document = Map::new();
         document.insert(
             "type".into(),
@@ -134,14 +137,14 @@ impl Problem {
         document.insert("title".into(), json!(row.title));
         document.insert("status".into(), json!(row.status));
         document.insert("code".into(), json!(row.name));
-        document.insert("detail".into(), json!(self.detail));
+        document.insert("detail".into(), json!(self.0.detail));
         document.insert("instance".into(), json!(instance));
-        for (name, value) in &self.members {
+        for (name, value) in &self.0.members {
             document.insert((*name).into(), value.clone());
         }
-        if !self.errors.is_empty() {
+        if !self.0.errors.is_empty() {
             let error = |e: &Difference| json!({"pointer": e.pointer, "detail": e.detail});
-            document.insert("errors".into(), self.errors.iter().map(error).collect());
+            document.insert("errors".into(), self.0.errors.iter().map(error).collect());
         }
         Value::Object(document)
     }
@@ -153,7 +156,7 @@ impl Problem {
                 headers.insert(name, value);
             }
         };
-        match self.extra {
+        match self.0.extra {
             Extra::Nothing => {}
             Extra::RetryAfterSecs(secs) => add(RETRY_AFTER, secs.to_string()),
             // RFC 6750: who sent no token at all is told the scheme and nothing else.
@@ -178,7 +181,7 @@ fn at(pointer: &str, detail: &str) -> String {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code.row().name, self.detail)
+        write!(f, "{}: {}", self.0.code.row().name, self.0.detail)
     }
 }
 
@@ -186,7 +189,7 @@ impl std::error::Error for Problem {}
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.code.status()
+        self.0.code.status()
     }
 
     fn error_response(&self) -> HttpResponse {

@@ -12,13 +12,9 @@ use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
 
 use super::extract::json::{object, whole_bytes};
-use super::extract::query::{Parameters, Values};
+use super::extract::query::{PageLimits, Parameters, Values};
 use super::problem::Problem;
 
-/// How many uploads a page has where the caller doesn't say.
-const DEFAULT_LIMIT: u32 = 50;
-/// The most uploads of a page.
-const MAX_LIMIT: u32 = 100;
 /// The greatest age to ask for, in seconds: a hundred years.
 const MAX_AGE_SECS: u64 = 100 * 366 * 86_400;
 
@@ -89,8 +85,8 @@ pub struct ListQuery {
     /// Only those created at least this long ago: a number and `s`, `m`, `h` or `d`.
     #[param(rename = "older_than", value_type = Option<String>, example = "15m")]
     older_than_secs: Option<u64>,
-    /// How many, 1 to 100; 50 where absent.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, example = 50)]
+    /// How many, at least 1; 50 where absent and at most 200, unless the server is configured otherwise.
+    #[param(value_type = Option<u32>, minimum = 1, example = 50)]
     limit: u32,
     /// The `next_cursor` of the page before.
     #[param(value_type = Option<String>)]
@@ -101,12 +97,13 @@ impl Parameters for ListQuery {
     const NAMES: &'static [&'static str] =
         &["status", "field", "owner", "older_than", "limit", "cursor"];
 
-    fn read(values: &Values) -> Result<ListQuery, Problem> {
+    fn read(values: &Values, limits: PageLimits) -> Result<ListQuery, Problem> {
         let statuses: Vec<&str> = Status::ALL.iter().map(|status| status.as_str()).collect();
-        let limit = values.get("limit", "a number from 1 to 100", |text| {
-            text.parse()
-                .ok()
-                .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        let allowed = format!("a number from 1 to {}", limits.max);
+        let limit = values.get("limit", &allowed, |text| {
+            let plain = text.bytes().all(|b| b.is_ascii_digit());
+            let number = text.parse().ok().filter(|_| plain)?;
+            (1..=limits.max).contains(&number).then_some(number)
         })?;
         Ok(ListQuery {
             status: values.get("status", &statuses.join(", "), Status::parse)?,
@@ -119,7 +116,7 @@ impl Parameters for ListQuery {
                 "an age of at most a hundred years: a number and s, m, h or d, like 15m",
                 age_secs,
             )?,
-            limit: limit.unwrap_or(DEFAULT_LIMIT),
+            limit: limit.unwrap_or(limits.default),
             cursor: values.get("cursor", "the next_cursor of the page before", from_cursor)?,
         })
     }

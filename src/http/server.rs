@@ -14,6 +14,7 @@ use crate::broker::Broker;
 use crate::telemetry::metrics::Metrics;
 
 use super::extract::body::BodyLimits;
+use super::extract::query::PageLimits;
 use super::middleware::{answer, cors::cors};
 use super::pages::Pages;
 use super::{openapi, routes};
@@ -32,16 +33,20 @@ pub struct HttpOptions {
     pub allowed_origins: Vec<String>,
     /// The longest request body, in bytes.
     pub body_max_bytes: usize,
-    /// In how much time a request's head has to arrive, in seconds.
-    pub header_timeout_secs: u64,
-    /// In how much time a request's body has to arrive, in seconds.
-    pub body_timeout_secs: u64,
-    /// Connections at once; further ones wait in the socket's backlog.
+    /// In how much time a request's head has to arrive, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// In how much time a request's body has to arrive, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// Open connections for each worker; further ones wait in the socket's backlog.
     pub max_connections: usize,
     /// Worker threads; 0 means one for each processor.
     pub workers: usize,
     /// How long requests may go on after a stop was asked for, in seconds.
     pub shutdown_timeout_secs: u64,
+    /// How many uploads a page has where the client doesn't say.
+    pub page_default: u32,
+    /// The most uploads of a page.
+    pub page_max: u32,
 }
 
 impl Default for HttpOptions {
@@ -50,11 +55,13 @@ impl Default for HttpOptions {
             public_url: "http://127.0.0.1:8000".to_owned(),
             allowed_origins: Vec::new(),
             body_max_bytes: 16 * 1024,
-            header_timeout_secs: 5,
-            body_timeout_secs: 10,
+            header_timeout_ms: 5_000,
+            body_timeout_ms: 10_000,
             max_connections: 10_000,
             workers: 0,
             shutdown_timeout_secs: 30,
+            page_default: 50,
+            page_max: 200,
         }
     }
 }
@@ -71,6 +78,7 @@ pub(super) struct Shared {
 pub(super) struct Parts {
     shared: web::Data<Shared>,
     limits: web::Data<BodyLimits>,
+    pages: web::Data<PageLimits>,
     authenticator: web::Data<Authenticator>,
     allowed_origins: Vec<String>,
 }
@@ -85,7 +93,11 @@ impl Parts {
         Parts {
             limits: web::Data::new(BodyLimits {
                 max_bytes: options.body_max_bytes,
-                timeout: Duration::from_secs(options.body_timeout_secs),
+                timeout: Duration::from_millis(options.body_timeout_ms),
+            }),
+            pages: web::Data::new(PageLimits {
+                default: options.page_default,
+                max: options.page_max,
             }),
             shared: web::Data::new(Shared {
                 pages: Pages::new(&openapi::openapi(), &public_url),
@@ -114,6 +126,7 @@ pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
     App::new()
         .app_data(parts.shared.clone())
         .app_data(parts.limits.clone())
+        .app_data(parts.pages.clone())
         .app_data(parts.authenticator.clone())
         .configure(more)
         .configure(routes::configure)
@@ -145,8 +158,8 @@ pub fn serve(
         })
     })
     .workers(workers)
-    .max_connections(options.max_connections.div_ceil(workers))
-    .client_request_timeout(Duration::from_secs(options.header_timeout_secs))
+    .max_connections(options.max_connections)
+    .client_request_timeout(Duration::from_millis(options.header_timeout_ms))
     .client_disconnect_timeout(Duration::from_secs(DISCONNECT_SECS))
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECS))
     .shutdown_timeout(options.shutdown_timeout_secs)

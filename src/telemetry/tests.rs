@@ -133,7 +133,7 @@ fn c1_a_code_that_a_store_made_up_does_not_become_a_label() {
         "https://bucket/x?X-Amz-Signature=canary",
         Duration::ZERO,
     );
-    metrics.s3_call("HeadObject", &"x".repeat(49), Duration::ZERO);
+    metrics.s3_call("HeadObject", &"x".repeat(65), Duration::ZERO);
     let text = metrics.render();
     assert!(!text.contains("canary") && !text.contains("xxx"), "{text}");
     assert!(text.contains(

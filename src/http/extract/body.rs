@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::http::problem::{Code, Problem};
 
-/// How much of an over-long body is read to its end, in bytes, so that its sender can read the 413.
+/// How much of an over-long body is read beyond its limit, in bytes, so that its sender can read the 413.
 const DRAIN_MAX_BYTES: u64 = 1024 * 1024;
 
 /// The bounds of a body.
@@ -93,7 +93,8 @@ async fn collect(
         );
         Err(Problem::new(Code::PayloadTooLarge, detail))
     };
-    if declared.is_some_and(|bytes| bytes > DRAIN_MAX_BYTES) {
+    let drained = limits.max_bytes as u64 + DRAIN_MAX_BYTES;
+    if declared.is_some_and(|bytes| bytes > drained) {
         return too_large();
     }
     let deadline = Instant::now() + limits.timeout;
@@ -105,7 +106,7 @@ async fn collect(
             Ok(None) => return Ok(body.freeze()),
             Ok(Some(Ok(chunk))) => {
                 seen += chunk.len() as u64;
-                if seen > DRAIN_MAX_BYTES {
+                if seen > drained {
                     return too_large();
                 }
                 if seen <= limits.max_bytes as u64 {

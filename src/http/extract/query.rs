@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpRequest, web};
 use percent_encoding::percent_decode_str;
 
 use crate::http::problem::{Code, Problem};
@@ -15,7 +15,25 @@ pub trait Parameters: Sized {
     const NAMES: &'static [&'static str];
 
     /// Reads the values.
-    fn read(values: &Values) -> Result<Self, Problem>;
+    fn read(values: &Values, limits: PageLimits) -> Result<Self, Problem>;
+}
+
+/// How long a page may be.
+#[derive(Debug, Clone, Copy)]
+pub struct PageLimits {
+    /// Where the client doesn't say.
+    pub default: u32,
+    /// At most.
+    pub max: u32,
+}
+
+impl Default for PageLimits {
+    fn default() -> Self {
+        PageLimits {
+            default: 50,
+            max: 200,
+        }
+    }
 }
 
 /// The decoded values of a query, by name.
@@ -46,12 +64,15 @@ impl<T: Parameters> FromRequest for Query<T> {
     type Future = Ready<Result<Query<T>, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(parse(req.query_string()).map(Query))
+        let limits = req
+            .app_data::<web::Data<PageLimits>>()
+            .map_or_else(PageLimits::default, |limits| ***limits);
+        ready(parse(req.query_string(), limits).map(Query))
     }
 }
 
 /// Parses what stands behind the `?`.
-pub fn parse<T: Parameters>(query: &str) -> Result<T, Problem> {
+pub fn parse<T: Parameters>(query: &str, limits: PageLimits) -> Result<T, Problem> {
     let mut values = BTreeMap::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -69,7 +90,7 @@ pub fn parse<T: Parameters>(query: &str) -> Result<T, Problem> {
             )));
         }
     }
-    T::read(&Values(values))
+    T::read(&Values(values), limits)
 }
 
 fn decoded(text: &str) -> Result<String, Problem> {

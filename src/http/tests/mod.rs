@@ -80,7 +80,7 @@ pub fn options() -> HttpOptions {
             "https://shop.example".into(),
             "http://localhost:3000".into(),
         ],
-        body_timeout_secs: 1,
+        body_timeout_ms: 600,
         ..HttpOptions::default()
     }
 }

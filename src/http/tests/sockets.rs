@@ -110,6 +110,22 @@ async fn b10_a_413_can_be_read_after_the_whole_body_was_sent_and_the_connection_
 }
 
 #[actix_web::test]
+async fn b10_an_answer_that_does_not_need_the_body_can_be_read_although_the_body_was_sent() {
+    with_server(|address| {
+        let mut line = Line::to(address);
+        let head = "POST /strict HTTP/1.1\r\nhost: b\r\ncontent-length: 300000\r\n\r\n";
+        line.say(head);
+        line.say(vec![b' '; 300_000]);
+        let answer = line.hear();
+        assert!(
+            answer.starts_with("HTTP/1.1 401") && answer.contains("token-missing"),
+            "{answer}"
+        );
+    })
+    .await;
+}
+
+#[actix_web::test]
 async fn b10_a_body_beyond_all_bounds_is_refused_before_it_arrives() {
     with_server(|address| {
         let mut line = Line::to(address);

@@ -1,4 +1,4 @@
-use super::super::query::parse as parse_query;
+use super::super::query::{PageLimits, parse as parse_query};
 use crate::broker::ListUploads;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
@@ -7,7 +7,7 @@ use crate::http::problem::Problem;
 use crate::http::requests::{ListQuery, to_cursor};
 
 fn list(query: &str) -> Result<ListUploads, Problem> {
-    parse_query::<ListQuery>(query).map(|query| query.to_domain())
+    parse_query::<ListQuery>(query, PageLimits::default()).map(|query| query.to_domain())
 }
 
 #[test]
@@ -51,9 +51,16 @@ fn a_query_is_read_strictly() {
     assert_eq!((all.status, all.limit), (Some(Status::Pending), 7));
     assert_eq!(all.owner.as_deref(), Some("user:1 x"));
     assert_eq!(list("").unwrap().limit, 50);
+    let few = PageLimits { default: 3, max: 5 };
+    assert_eq!(
+        parse_query::<ListQuery>("", few).unwrap().to_domain().limit,
+        3
+    );
+    assert!(parse_query::<ListQuery>("limit=6", few).is_err());
     for bad in [
         "limit=0",
-        "limit=101",
+        "limit=201",
+        "limit=+5",
         "limit=-1",
         "limit=1e1",
         "limit=",
@@ -88,8 +95,11 @@ fn a_cursor_leads_back_to_where_the_page_ended_and_keeps_the_filters() {
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
         "{cursor}"
     );
-    let query =
-        parse_query::<ListQuery>("status=pending&owner=a%26b=c&older_than=15m&limit=2").unwrap();
+    let query = parse_query::<ListQuery>(
+        "status=pending&owner=a%26b=c&older_than=15m&limit=2",
+        PageLimits::default(),
+    )
+    .unwrap();
     let next = list(&query.with_cursor(&cursor)).unwrap();
     assert_eq!(next.before, Some(id));
     assert_eq!(
