@@ -3,6 +3,7 @@
 //! The rooms, in reading order: what the words mean (`domain`), what is allowed (`policy`), what an upload lives through
 //! (`broker`) on the bucket (`store`) and the database (`db`), and how callers come in (`http`, `auth`).
 
+pub mod app;
 pub mod auth;
 pub mod broker;
 pub mod cli;

@@ -1,1 +1,31 @@
-//! (room: auth)
+//! From a bearer token to a [`Principal`](crate::domain::principal::Principal). Called by `http` for every request that
+//! needs a caller, and by the `token` and `dev` commands to mint development tokens.
+//!
+//! It exists because a JWT library's defaults are no policy: here every issuer has a pinned map from key id to key and
+//! algorithm, a token is read strictly before anything in it is believed, and each claim that the broker relies on is
+//! required. The guarantees: a principal comes only from a token whose signature was checked with a key of its own issuer
+//! under that key's own algorithm; its owner begins with that issuer's prefix and its scopes lie under that issuer's
+//! ceiling; a bad token and missing keys are different errors; and no error, log line or `Debug` shows a token or a key.
+//!
+//! In reading order: `options` (what is configured), `authenticator` (the whole path), `compact` and `json` (reading a
+//! token), `claims` (judging it), `keys`, `jwk` and `remote` (the keys), `remembered` (tokens seen before), `mint`.
+
+mod authenticator;
+mod claims;
+mod compact;
+mod json;
+mod jwk;
+mod keys;
+mod mint;
+mod options;
+mod pem;
+mod remembered;
+mod remote;
+mod ring_provider;
+#[cfg(test)]
+mod tests;
+
+pub use authenticator::{AuthError, Authenticator};
+pub use mint::{MintRequest, mint_hs256};
+pub use options::{Algorithm, AuthSetupError, IssuerOptions, KeySource, PemKey};
+pub use remote::Ticks;

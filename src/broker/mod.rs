@@ -1,1 +1,110 @@
-//! (room: broker)
+//! The verbs: what the life of an upload is made of.
+//!
+//! `http` (and later the workers) call these and nothing below them. Each verb authorizes its caller, decides by `policy`, acts
+//! on the bucket through `store`, and lets `db` have the last word: a status moves there or not at all.
+
+mod access;
+mod cleanup;
+mod confirm;
+mod create;
+mod error;
+mod flights;
+mod read;
+mod remove;
+mod seal;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use tokio::runtime::Handle;
+
+use crate::db::Db;
+use crate::domain::field::{FieldPolicies, Visibility};
+use crate::domain::ids::UploadId;
+use crate::domain::object_key::Layout;
+use crate::domain::upload::{Status, Upload};
+use crate::policy::admission::ChecksumProof;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+
+pub use self::create::{CreateUpload, Presented};
+pub use self::error::BrokerError;
+pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
+pub use crate::policy::admission::{Refusal, RefusalKind};
+
+use self::flights::Flights;
+
+/// What the verbs need to know of the configuration.
+#[derive(Debug, Clone)]
+pub struct BrokerOptions {
+    /// Every field and what it accepts.
+    pub fields: FieldPolicies,
+    /// The prefixes of the bucket.
+    pub layout: Layout,
+    /// The bucket that new uploads go to.
+    pub bucket: String,
+    /// How the bucket proves a checksum.
+    pub proof: ChecksumProof,
+    /// How many confirms may be at work at once; one more waits for two seconds and is then told to come back.
+    pub confirms_in_flight: usize,
+}
+
+/// The verbs, over one bucket and one database. Clones share everything.
+#[derive(Clone)]
+pub struct Broker(Arc<Inner>);
+
+struct Inner {
+    options: BrokerOptions,
+    db: Db,
+    store: Store,
+    metrics: Metrics,
+    runtime: Handle,
+    flights: Flights<Result<Upload, BrokerError>>,
+}
+
+impl Broker {
+    /// Puts the verbs over a database and a bucket. Work that outlives its caller runs on `runtime`.
+    pub fn new(
+        options: BrokerOptions,
+        db: Db,
+        store: Store,
+        metrics: Metrics,
+        runtime: Handle,
+    ) -> Broker {
+        let flights = Flights::new(runtime.clone(), options.confirms_in_flight);
+        Broker(Arc::new(Inner {
+            options,
+            db,
+            store,
+            metrics,
+            runtime,
+            flights,
+        }))
+    }
+
+    /// The public URL of a confirmed upload's object; `None` before that, after it is gone, and where the field is private.
+    pub fn public_url_of(&self, upload: &Upload) -> Option<String> {
+        let recorded = matches!(
+            upload.status,
+            Status::Confirmed | Status::Attached | Status::Detached
+        );
+        let policy = self.0.options.fields.get(&upload.field)?;
+        let confirmation = upload.confirmation.as_ref().filter(|_| recorded)?;
+        (policy.visibility == Visibility::Public)
+            .then(|| self.0.store.public_url(&confirmation.key))
+    }
+
+    /// The upload with this id, whoever asks; the caller of this decides who may see it.
+    async fn find(&self, id: UploadId) -> Result<Upload, BrokerError> {
+        self.0
+            .db
+            .find_upload(id)
+            .await?
+            .ok_or(BrokerError::UploadNotFound)
+    }
+}
+
+/// The time in whole microseconds: what both databases can hold.
+fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}

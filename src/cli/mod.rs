@@ -1,1 +1,73 @@
-//! (room: cli)
+//! The command line: one file a command. A command prints its result on standard output, everything else on standard
+//! error, and fails with one clear line: exit code 2 where the command line or the configuration is wrong, else 1.
+
+mod check_config;
+mod dev;
+mod dev_data;
+mod health;
+mod migrate;
+mod openapi;
+mod outcome;
+mod serve;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use self::outcome::Failure;
+
+/// Direct-to-S3 uploads: bytes pass straight to the bucket.
+#[derive(Debug, Parser)]
+#[command(name = "bytepass", version, about, max_term_width = 100)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a broker with its own database file and bucket, for development (the default command)
+    Dev(dev::DevArgs),
+    /// Run the broker, as configured
+    Serve(ConfigArgs),
+    /// Bring the database's schema up to date
+    Migrate(ConfigArgs),
+    /// Print a caller's token, signed with the development secret
+    Token(token::TokenArgs),
+    /// Print every setting with its value and where it comes from; secrets are masked
+    CheckConfig(ConfigArgs),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Ask a running broker whether it is ready, for containers
+    Health(health::HealthArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The configuration file (TOML)
+    #[arg(long, env = "BYTEPASS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Listen here instead of server.listen
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+}
+
+/// Runs one command to its end.
+pub fn run(line: CommandLine) -> ExitCode {
+    let command = line
+        .command
+        .unwrap_or_else(|| Command::Dev(dev::DevArgs::default()));
+    let outcome = match command {
+        Command::Dev(args) => dev::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Migrate(args) => migrate::run(args),
+        Command::Token(args) => token::run(args),
+        Command::CheckConfig(args) => check_config::run(args),
+        Command::Openapi => openapi::run(),
+        Command::Health(args) => health::run(args),
+    };
+    outcome::exit_code(outcome)
+}

@@ -1,1 +1,187 @@
-//! (room: config)
+//! The configuration: default.toml (embedded; the reference page) < a command's own defaults < file < environment < flags.
+//!
+//! `cli` loads it, `app` takes it apart: every other room gets the one section that it needs, or options made from it.
+//! A `Config` that exists is valid as a whole. Everything that is wrong is reported at once, each with its key, its value
+//! (secrets masked), where it was written and what is allowed; a key or a `BYTEPASS_…` variable that nobody knows is an error.
+
+mod auth;
+mod database;
+mod error;
+mod fields;
+mod issuer_keys;
+mod layers;
+mod section;
+mod server;
+mod sources;
+mod storage;
+mod telemetry;
+mod urls;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use auth::{Auth, Issuer, IssuerKeys, KeyAlgorithm, PublicKey};
+pub use database::Database;
+pub use error::{ConfigError, ConfigErrors};
+pub use section::Explained;
+pub use server::{Cors, Limits, Server};
+pub use sources::{Override, Sources};
+pub use storage::{AccessKey, Storage};
+pub use telemetry::{LogFormat, Telemetry};
+
+use crate::domain::field::FieldPolicies;
+
+use error::nearest;
+use layers::Layers;
+use section::{Report, Section, refusal};
+use value::{Node, Value};
+
+/// The sections, in the order of default.toml.
+const SECTIONS: [&str; 8] = [
+    "server",
+    "cors",
+    "database",
+    "storage",
+    "auth",
+    "limits",
+    "telemetry",
+    "fields",
+];
+
+/// A valid configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`.
+    pub server: Server,
+    /// `[cors]`.
+    pub cors: Cors,
+    /// `[database]`.
+    pub database: Database,
+    /// `[storage]`.
+    pub storage: Storage,
+    /// `[auth]`.
+    pub auth: Auth,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// `[telemetry]`.
+    pub telemetry: Telemetry,
+    fields: FieldPolicies,
+    explained: Vec<Explained>,
+}
+
+impl Config {
+    /// Reads all sources. An error lists everything that is wrong, one line each.
+    pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
+        let mut report = Report::default();
+        let mut layers = Layers::read(sources, &mut report.errors);
+        // The keys of a source that can't be read are missing: complaints about their defaults would mislead.
+        if layers.unreadable {
+            return Err(ConfigErrors::of(report.errors));
+        }
+
+        let server = section(&mut layers, "server", &mut report, Server::read);
+        let cors = section(&mut layers, "cors", &mut report, Cors::read);
+        let database = section(&mut layers, "database", &mut report, Database::read);
+        let storage = section(&mut layers, "storage", &mut report, Storage::read);
+        let auth = section(&mut layers, "auth", &mut report, |section| {
+            Auth::read(section, &sources.env)
+        });
+        let limits = section(&mut layers, "limits", &mut report, Limits::read);
+        let telemetry = section(&mut layers, "telemetry", &mut report, Telemetry::read);
+        let fields = fields::read(take(&mut layers, "fields"), storage.as_ref(), &mut report);
+        refuse_unknown_sections(layers, &mut report);
+
+        let Report { explained, errors } = report;
+        let whole = || {
+            Some(Config {
+                server: server?,
+                cors: cors?,
+                database: database?,
+                storage: storage?,
+                auth: auth?,
+                limits: limits?,
+                telemetry: telemetry?,
+                fields: fields?,
+                explained,
+            })
+        };
+        match whole() {
+            Some(config) if errors.is_empty() => Ok(config),
+            _ => Err(ConfigErrors::of(errors)),
+        }
+    }
+
+    /// What each field accepts.
+    pub fn fields(&self) -> &FieldPolicies {
+        &self.fields
+    }
+
+    /// Every key with its value (secrets masked) and its source, in the order of default.toml.
+    pub fn explain(&self) -> &[Explained] {
+        &self.explained
+    }
+
+    /// What `serve` needs beyond a valid configuration: a bucket, somebody to believe, and an address that clients know.
+    pub fn require_for_serve(&self) -> Result<(), ConfigErrors> {
+        let mut errors = Vec::new();
+        let mut refuse = |key: &str, problem: &str| {
+            errors.push(refusal(&self.explained, key, problem));
+        };
+        if !self.server.is_local() && self.server.public_url.is_none() {
+            let listen = self.server.listen;
+            let problem = format!(
+                "must be the URL that clients use, such as \"https://uploads.example\", because server.listen is {listen}"
+            );
+            refuse("server.public_url", &problem);
+        }
+        if self.storage.bucket.is_empty() {
+            refuse("storage.bucket", "must name the bucket");
+        }
+        if self.auth.issuers.is_empty() {
+            let problem = "must have at least one [[auth.issuers]], or nobody could call";
+            refuse("auth.issuers", problem);
+        }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigErrors::of(errors))
+        }
+    }
+}
+
+fn take(layers: &mut Layers, name: &str) -> Option<Node> {
+    let at = layers
+        .sections
+        .iter()
+        .position(|(known, _)| known == name)?;
+    Some(layers.sections.remove(at).1)
+}
+
+/// Reads one section: all of its keys, and then what is left in it.
+fn section<T>(
+    layers: &mut Layers,
+    name: &str,
+    report: &mut Report,
+    read: impl FnOnce(&mut Section) -> Option<T>,
+) -> Option<T> {
+    let node = take(layers, name)?;
+    let mut section = Section::open(name.to_owned(), node, report)?;
+    let value = read(&mut section);
+    section.finish();
+    value
+}
+
+fn refuse_unknown_sections(layers: Layers, report: &mut Report) {
+    for (name, node) in layers.sections {
+        let problem = match (&node.value, nearest(&name, SECTIONS.into_iter())) {
+            (Value::Table(_), Some(near)) => format!("unknown section; did you mean [{near}]?"),
+            (Value::Table(_), None) => {
+                format!("unknown section; there are {}", SECTIONS.join(", "))
+            }
+            _ => format!("must stand in a section: {}", SECTIONS.join(", ")),
+        };
+        let error = ConfigError::about(&name, &node.source, problem);
+        report.errors.push(error);
+    }
+}

@@ -27,7 +27,8 @@ impl FileName {
         if text.len() > 16 * MAX_FILE_NAME_BYTES {
             return Err(InvalidFileName::TooLong);
         }
-        let name: String = text.nfc().filter(|&c| !is_hidden(c)).collect();
+        // Dropped first: what stood between a letter and its accent must not keep them apart.
+        let name: String = text.chars().filter(|&c| !is_hidden(c)).nfc().collect();
         if name.trim().is_empty() {
             return Err(InvalidFileName::Empty);
         }

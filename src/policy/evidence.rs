@@ -65,12 +65,12 @@ impl Admitted {
 pub struct Issued(Upload);
 
 impl Issued {
-    /// Takes a row that the database gave back; refuses one that is no longer pending.
-    pub fn from_row(upload: Upload) -> Result<Issued, Upload> {
+    /// Takes a row that the database gave back; gives back one that is no longer pending.
+    pub fn from_row(upload: Upload) -> Result<Issued, Box<Upload>> {
         if upload.status == Status::Pending {
             Ok(Issued(upload))
         } else {
-            Err(upload)
+            Err(Box::new(upload))
         }
     }
 

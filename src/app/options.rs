@@ -1,0 +1,124 @@
+//! Takes the configuration apart: each room gets options of its own, so that none knows how they were written.
+
+use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey};
+use crate::broker::BrokerOptions;
+use crate::config::{
+    AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
+};
+use crate::db::DbOptions;
+use crate::http::HttpOptions;
+use crate::store::{CredentialSource, StoreOptions};
+
+pub(super) fn broker(config: &Config) -> BrokerOptions {
+    BrokerOptions {
+        fields: config.fields().clone(),
+        layout: config.storage.layout(),
+        bucket: config.storage.bucket.clone(),
+        proof: config.storage.checksum_proof(),
+        confirms_in_flight: config.limits.confirms_in_flight,
+    }
+}
+
+/// What the database needs, for `migrate` too.
+pub fn database(database: &Database) -> DbOptions {
+    DbOptions {
+        url: database.url.clone(),
+        pool_size: database.pool_size,
+        read_wait_ms: database.read_wait_ms,
+        write_wait_ms: database.write_wait_ms,
+        queue_len: database.queue_len,
+        batch_max: database.batch_max,
+    }
+}
+
+pub(super) fn store(config: &Config) -> StoreOptions {
+    let storage = &config.storage;
+    let longest = config
+        .fields()
+        .iter()
+        .map(|policy| policy.url_lifetime_secs)
+        .max();
+    StoreOptions {
+        bucket: storage.bucket.clone(),
+        region: storage.region.clone(),
+        endpoint: storage.endpoint.clone(),
+        public_endpoint: storage.public_endpoint.clone(),
+        path_style: storage.path_style,
+        credentials: storage
+            .credentials
+            .as_ref()
+            .map_or(CredentialSource::Chain, credentials),
+        signer_credentials: storage.signer_credentials.as_ref().map(credentials),
+        longest_url_lifetime_secs: longest.unwrap_or_default(),
+        public_base_url: storage.public_base_url.clone(),
+        attempt_timeout_ms: storage.attempt_timeout_ms,
+        operation_timeout_ms: storage.operation_timeout_ms,
+        copy_base_ms: storage.copy_base_ms,
+        copy_bytes_per_sec: storage.copy_bytes_per_sec,
+        layout: storage.layout(),
+        expected_bucket_owner: storage.expected_bucket_owner.clone(),
+    }
+}
+
+fn credentials(key: &AccessKey) -> CredentialSource {
+    CredentialSource::Static {
+        access_key_id: key.id.clone(),
+        secret: key.secret.clone(),
+        session_token: None,
+    }
+}
+
+pub(super) fn issuers(auth: &Auth) -> Vec<IssuerOptions> {
+    let one = |issuer: &Issuer| IssuerOptions {
+        name: issuer.name.clone(),
+        issuer: issuer.issuer.clone(),
+        audience: issuer.audience.clone(),
+        owner_prefix: issuer.owner_prefix.clone(),
+        scopes: issuer.scopes.clone(),
+        max_lifetime_secs: auth.max_token_lifetime_secs,
+        leeway_secs: auth.leeway_secs,
+        keys: key_source(&issuer.keys),
+    };
+    auth.issuers.iter().map(one).collect()
+}
+
+fn key_source(keys: &IssuerKeys) -> KeySource {
+    match keys {
+        IssuerKeys::Secret { kid, secret } => KeySource::Secret {
+            kid: kid.clone(),
+            secret: secret.clone(),
+        },
+        IssuerKeys::Public(keys) => KeySource::Pem(keys.iter().map(pem_key).collect()),
+        IssuerKeys::Jwks(url) => KeySource::Jwks {
+            url: url.to_string(),
+        },
+    }
+}
+
+fn pem_key(key: &PublicKey) -> PemKey {
+    PemKey {
+        kid: key.kid.clone(),
+        algorithm: match key.algorithm {
+            KeyAlgorithm::Rs256 => Algorithm::RS256,
+            KeyAlgorithm::Es256 => Algorithm::ES256,
+            KeyAlgorithm::EdDsa => Algorithm::EdDSA,
+        },
+        pem: key.pem.clone(),
+    }
+}
+
+pub(super) fn http(config: &Config, url: &str) -> HttpOptions {
+    let server = &config.server;
+    HttpOptions {
+        public_url: url.to_owned(),
+        allowed_origins: config.cors.allowed_origins.clone(),
+        body_max_bytes: server.body_limit_bytes,
+        header_timeout_ms: server.header_timeout_ms,
+        body_timeout_ms: server.body_timeout_ms,
+        max_connections: server.max_connections,
+        workers: server.workers,
+        shutdown_timeout_secs: server.shutdown_timeout_secs,
+        page_default: config.limits.page_default,
+        page_max: config.limits.page_max,
+    }
+}

@@ -1,0 +1,203 @@
+//! The whole path from a bearer token to a principal: remembered? read it, find its issuer, find the key, check the
+//! signature under the key's algorithm, judge the claims, remember it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::claims::ClaimRules;
+use super::compact::{Compact, MAX_TOKEN_BYTES};
+use super::keys::{Key, KeySet};
+use super::options::{self, Algorithm, AuthSetupError, IssuerOptions, KeySource};
+use super::remembered::{Remembered, fingerprint};
+use super::remote::{RemoteKeys, Ticks};
+use super::{pem, ring_provider};
+use crate::domain::principal::Principal;
+use crate::outbound::Outbound;
+
+/// Why a request has no principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// There was no token. 401.
+    #[error("a bearer token is needed")]
+    Missing,
+    /// The token is bad. 401.
+    #[error("{reason}")]
+    Invalid {
+        /// Why, in words fit for the public: fixed ones, so they never hold any of the token.
+        reason: &'static str,
+    },
+    /// The issuer's keys can't be had, so nothing can be said about the token. 503, worth a retry after 30 s.
+    #[error("the issuer's keys are unavailable")]
+    KeysUnavailable,
+}
+
+enum Keys {
+    Configured(KeySet),
+    Remote(Arc<RemoteKeys>),
+}
+
+struct Issuer {
+    rules: ClaimRules,
+    keys: Keys,
+}
+
+/// Turns bearer tokens into principals. One for the whole server; share it in an `Arc`.
+pub struct Authenticator {
+    issuers: Vec<Issuer>,
+    remembered: Remembered,
+}
+
+impl Authenticator {
+    /// Checks the issuers and prepares their keys. Key sets are fetched when they are first needed.
+    ///
+    /// The error names the first issuer that can't be used as configured, what is wrong and what is allowed.
+    pub fn new(
+        issuers: Vec<IssuerOptions>,
+        outbound: Outbound,
+    ) -> Result<Authenticator, AuthSetupError> {
+        Authenticator::with_ticks(issuers, outbound, Arc::new(Instant::now))
+    }
+
+    /// The same with another clock for the age of key sets.
+    pub fn with_ticks(
+        issuers: Vec<IssuerOptions>,
+        outbound: Outbound,
+        ticks: Ticks,
+    ) -> Result<Authenticator, AuthSetupError> {
+        ring_provider::install();
+        options::check(&issuers)?;
+        let prepare = |options: &IssuerOptions| {
+            let keys = match &options.keys {
+                KeySource::Jwks { url } => {
+                    let (outbound, ticks) = (outbound.clone(), ticks.clone());
+                    let remote = RemoteKeys::new(&options.name, url, outbound, ticks);
+                    Keys::Remote(Arc::new(remote))
+                }
+                configured => Keys::Configured(configured_keys(configured).map_err(|problem| {
+                    AuthSetupError {
+                        issuer: options.name.clone(),
+                        problem,
+                    }
+                })?),
+            };
+            let rules = ClaimRules::new(options);
+            Ok(Issuer { rules, keys })
+        };
+        Ok(Authenticator {
+            issuers: issuers.iter().map(prepare).collect::<Result<_, _>>()?,
+            remembered: Remembered::new(),
+        })
+    }
+
+    /// The principal of a bearer token: the token alone, without the word `Bearer`.
+    pub async fn authenticate(
+        &self,
+        bearer: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Principal>, AuthError> {
+        if bearer.is_empty() {
+            return Err(AuthError::Missing);
+        }
+        // Checked before the hash, so that nobody makes us hash what we will refuse.
+        if bearer.len() > MAX_TOKEN_BYTES {
+            return Err(invalid("the token is longer than 8 KiB"));
+        }
+        let now_secs = now.timestamp_millis() as f64 / 1000.0;
+        let seen = fingerprint(bearer.as_bytes());
+        if let Some(entry) = self.remembered.get(&seen, now_secs) {
+            if self.issuers[entry.issuer]
+                .keys
+                .still_serve(entry.generation)
+            {
+                return Ok(entry.principal);
+            }
+            self.remembered.forget(&seen);
+        }
+        let token = Compact::parse(bearer).map_err(invalid)?;
+        let (place, issuer) = self.issuer_of(&token)?;
+        let (key, generation) = issuer.keys.find(&token).await?;
+        // The key says which algorithm counts; the header may only agree.
+        if key.algorithm != token.algorithm {
+            return Err(invalid("the token's algorithm is not its key's"));
+        }
+        if !key.verifies(token.message, token.signature) {
+            return Err(invalid("the token's signature is wrong"));
+        }
+        let accepted = issuer
+            .rules
+            .judge(&token.claims, now_secs)
+            .map_err(invalid)?;
+        let principal = Arc::new(accepted.principal);
+        let (origin, expires_secs) = ((place, generation), accepted.expires_secs);
+        self.remembered
+            .insert(seen, principal.clone(), origin, now_secs, expires_secs);
+        Ok(principal)
+    }
+
+    fn issuer_of(&self, token: &Compact<'_>) -> Result<(usize, &Issuer), AuthError> {
+        let iss = token.claims.get("iss").and_then(Value::as_str);
+        let mut issuers = self.issuers.iter().enumerate();
+        issuers
+            .find(|(_, issuer)| iss == Some(issuer.rules.issuer.as_str()))
+            .ok_or(invalid("the token's issuer is unknown"))
+    }
+}
+
+impl Keys {
+    async fn find(&self, token: &Compact<'_>) -> Result<(Arc<Key>, u64), AuthError> {
+        let kid = token.kid.as_deref();
+        match self {
+            Keys::Configured(set) => set
+                .find(kid)
+                .map(|key| (key, 0))
+                .ok_or(invalid("the token's key is unknown")),
+            // A key set never holds a shared secret, so such a token is not worth a fetch.
+            Keys::Remote(_) if token.algorithm == Algorithm::HS256 => {
+                Err(invalid("the token's algorithm is not its key's"))
+            }
+            Keys::Remote(remote) => remote.find(kid).await,
+        }
+    }
+
+    fn still_serve(&self, generation: u64) -> bool {
+        match self {
+            Keys::Configured(_) => true,
+            Keys::Remote(remote) => remote.still_serves(generation),
+        }
+    }
+}
+
+fn configured_keys(source: &KeySource) -> Result<KeySet, String> {
+    let keys = match source {
+        KeySource::Secret { kid, secret } => vec![Key::from_secret(kid.clone(), secret)],
+        KeySource::Pem(keys) => keys.iter().map(pem::read).collect::<Result<_, _>>()?,
+        KeySource::Jwks { .. } => Vec::new(),
+    };
+    let (set, repeated) = KeySet::new(keys);
+    match repeated.first() {
+        None => Ok(set),
+        Some(Some(kid)) => Err(format!(
+            "two keys have the id \"{kid}\"; each id is used once"
+        )),
+        Some(None) => Err("two keys have no id; at most one may have none".to_owned()),
+    }
+}
+
+fn invalid(reason: &'static str) -> AuthError {
+    AuthError::Invalid { reason }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self
+            .issuers
+            .iter()
+            .map(|it| it.rules.name.as_str())
+            .collect();
+        write!(f, "Authenticator {{ issuers: {names:?} }}")
+    }
+}

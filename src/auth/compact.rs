@@ -1,0 +1,86 @@
+//! Reading a token (RFC 7515's compact serialization) before anything in it is believed: its shape, its encoding, its
+//! header. `authenticator` calls it first; what it returns is still only what the bearer claims.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::json;
+use super::jwk::MAX_KID_BYTES;
+use super::options::Algorithm;
+
+/// The longest token, in bytes. Longer ones are refused unread.
+pub(super) const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// Header members that would let a token bring its own key, or change what is signed.
+const REFUSED_MEMBERS: [&str; 6] = ["crit", "jku", "jwk", "x5u", "x5c", "b64"];
+
+/// A token, taken apart. Nothing in it is proven.
+pub(super) struct Compact<'a> {
+    /// What is signed: header and payload as they came.
+    pub(super) message: &'a str,
+    /// The signature, in canonical base64url.
+    pub(super) signature: &'a str,
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: Option<String>,
+    pub(super) claims: Map<String, Value>,
+}
+
+impl<'a> Compact<'a> {
+    /// Takes a token apart, or says in public words why it is none.
+    pub(super) fn parse(token: &'a str) -> Result<Compact<'a>, &'static str> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err("the token is longer than 8 KiB");
+        }
+        let mut parts = token.split('.');
+        let (Some(header), Some(payload), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err("the token is not three parts with two dots");
+        };
+        // The decoder refuses padding, other alphabets, whitespace and bits that say nothing: one token has one spelling.
+        let decode = |part: &str| match URL_SAFE_NO_PAD.decode(part) {
+            Ok(bytes) if !bytes.is_empty() => Ok(bytes),
+            _ => Err("a part of the token is empty or no canonical base64url"),
+        };
+        let (header_json, claims_json) = (decode(header)?, decode(payload)?);
+        decode(signature)?;
+        let members = json::object(&header_json)
+            .ok_or("the token's header is no JSON object with distinct members")?;
+        let (algorithm, kid) = read_header(&members)?;
+        let claims = json::object(&claims_json)
+            .ok_or("the token's claims are no JSON object with distinct members")?;
+        Ok(Compact {
+            message: &token[..header.len() + 1 + payload.len()],
+            signature,
+            algorithm,
+            kid,
+            claims,
+        })
+    }
+}
+
+fn read_header(members: &Map<String, Value>) -> Result<(Algorithm, Option<String>), &'static str> {
+    if REFUSED_MEMBERS
+        .iter()
+        .any(|name| members.contains_key(*name))
+    {
+        return Err("the token's header has a member that is not accepted");
+    }
+    match members.get("typ") {
+        None => {}
+        Some(Value::String(typ))
+            if ["jwt", "at+jwt"].contains(&typ.to_ascii_lowercase().as_str()) => {}
+        Some(_) => return Err("the token's typ is not accepted"),
+    }
+    let algorithm = members
+        .get("alg")
+        .and_then(Value::as_str)
+        .and_then(Algorithm::parse)
+        .ok_or("the token's algorithm is not accepted")?;
+    let kid = match members.get("kid") {
+        None => None,
+        Some(Value::String(kid)) if (1..=MAX_KID_BYTES).contains(&kid.len()) => Some(kid.clone()),
+        Some(_) => return Err("the token's key id is not accepted"),
+    };
+    Ok((algorithm, kid))
+}

@@ -1,0 +1,56 @@
+//! Removing objects that a committed row gave up: first the row, then the object, then `object_removed_at`.
+//!
+//! A failure here is logged and no more: the rows still say what is to go, and the sweeper comes by.
+
+use crate::db::AttemptState;
+use crate::domain::ids::UploadId;
+use crate::domain::upload::{Status, Upload};
+use crate::store::StoreTrouble;
+
+use super::{Broker, now};
+
+impl Broker {
+    /// Removes everything that belongs to an upload whose committed status is `rejected` or `deleted`.
+    pub(super) async fn remove_objects(&self, upload: &Upload) {
+        if !matches!(upload.status, Status::Rejected | Status::Deleted) {
+            return;
+        }
+        let mut clean = self.remove_abandoned_copies(upload.id).await;
+        let staged = self.0.options.layout.staging_key(upload.id);
+        clean &= noted(upload.id, self.0.store.remove_staging(&staged).await);
+        if let Some(confirmation) = &upload.confirmation {
+            clean &= noted(
+                upload.id,
+                self.0.store.remove_final(&confirmation.key).await,
+            );
+        }
+        if clean && let Err(trouble) = self.0.db.object_removed(upload.id, now()).await {
+            tracing::warn!(upload = %upload.id, ?trouble, "the objects are removed, but that is not recorded");
+        }
+    }
+
+    /// Removes the copies of an upload's abandoned attempts: no record can ever name their keys. True if all are gone.
+    pub(super) async fn remove_abandoned_copies(&self, id: UploadId) -> bool {
+        let attempts = match self.0.db.attempts_of(id).await {
+            Ok(attempts) => attempts,
+            Err(trouble) => {
+                tracing::warn!(upload = %id, ?trouble, "the upload's seal attempts can't be read");
+                return false;
+            }
+        };
+        let mut clean = true;
+        for attempt in attempts {
+            if attempt.state == AttemptState::Abandoned {
+                clean &= noted(id, self.0.store.remove_final(&attempt.key).await);
+            }
+        }
+        clean
+    }
+}
+
+fn noted(id: UploadId, answer: Result<(), StoreTrouble>) -> bool {
+    if let Err(trouble) = &answer {
+        tracing::warn!(upload = %id, code = %trouble.code, "an object is still to be removed");
+    }
+    answer.is_ok()
+}

@@ -1,0 +1,74 @@
+//! Why a verb did not do what was asked. `http` turns each into a problem by one match without a wildcard.
+
+use crate::db::DbTrouble;
+use crate::domain::field::FieldName;
+use crate::domain::upload::{Difference, Status};
+use crate::policy::admission::Refusal;
+use crate::store::StoreTrouble;
+
+/// After how many seconds a caller should come back when a part we depend on does not answer.
+const RETRY_AFTER_SECS: u32 = 2;
+
+/// An answer other than success.
+#[derive(Debug, Clone)]
+pub enum BrokerError {
+    /// No such upload, or none that the caller may see.
+    UploadNotFound,
+    /// The token lacks every scope that would allow this; `needed` says which would.
+    ScopeInsufficient {
+        /// What is needed, for a person.
+        needed: &'static str,
+    },
+    /// The token is narrowed to other fields.
+    FieldNotAllowed(FieldName),
+    /// The declaration was refused.
+    Refused(Refusal),
+    /// The upload's status doesn't allow this.
+    WrongStatus {
+        /// The status that it has.
+        now: Status,
+        /// What would have been needed.
+        detail: &'static str,
+    },
+    /// The bucket has no object for this upload yet.
+    ObjectMissing,
+    /// What arrived is not what was declared.
+    ObjectMismatch(Vec<Difference>),
+    /// The upload's time is over.
+    UploadExpired,
+    /// The bucket gave no clear answer; nothing changed.
+    StoreUnavailable {
+        /// When to come back, in seconds.
+        retry_after_secs: u32,
+    },
+    /// The database gave no clear answer.
+    DatabaseUnavailable {
+        /// When to come back, in seconds.
+        retry_after_secs: u32,
+    },
+    /// A fault of ours; the text is for the log alone.
+    Internal(String),
+}
+
+impl From<StoreTrouble> for BrokerError {
+    fn from(trouble: StoreTrouble) -> BrokerError {
+        tracing::warn!(operation = trouble.operation, code = %trouble.code, "the bucket gave no clear answer");
+        BrokerError::StoreUnavailable {
+            retry_after_secs: RETRY_AFTER_SECS,
+        }
+    }
+}
+
+impl From<DbTrouble> for BrokerError {
+    fn from(trouble: DbTrouble) -> BrokerError {
+        match trouble {
+            DbTrouble::Busy | DbTrouble::Unavailable | DbTrouble::Unknown => {
+                tracing::warn!(?trouble, "the database gave no clear answer");
+                BrokerError::DatabaseUnavailable {
+                    retry_after_secs: RETRY_AFTER_SECS,
+                }
+            }
+            DbTrouble::Internal(cause) => BrokerError::Internal(cause),
+        }
+    }
+}

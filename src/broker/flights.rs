@@ -1,0 +1,83 @@
+//! Work in flight, one piece an upload: who comes second waits for the same answer, and the work outlives who asked first.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::domain::ids::UploadId;
+
+type Answer<T> = Shared<BoxFuture<'static, Option<T>>>;
+type Board<T> = Arc<Mutex<HashMap<UploadId, Answer<T>>>>;
+
+/// The pieces of work under way.
+pub(super) struct Flights<T> {
+    board: Board<T>,
+    permits: Arc<Semaphore>,
+    runtime: Handle,
+}
+
+impl<T: Clone + Send + Sync + 'static> Flights<T> {
+    /// At most `at_once` pieces of work hold a permit at the same time.
+    pub(super) fn new(runtime: Handle, at_once: usize) -> Flights<T> {
+        Flights {
+            board: Board::default(),
+            permits: Arc::new(Semaphore::new(at_once)),
+            runtime,
+        }
+    }
+
+    /// The permits that the work itself takes, so that joining never waits for one.
+    pub(super) fn permits(&self) -> Arc<Semaphore> {
+        self.permits.clone()
+    }
+
+    /// Waits for the upload's work, starting it where none is under way. `None`: the work panicked.
+    pub(super) async fn join<F>(&self, id: UploadId, start: impl FnOnce() -> F) -> Option<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.enter(id, start).await
+    }
+
+    fn enter<F>(&self, id: UploadId, start: impl FnOnce() -> F) -> Answer<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = board.get(&id) {
+            return answer.clone();
+        }
+        let landing = Landing {
+            board: self.board.clone(),
+            id,
+        };
+        let work = start();
+        let task = self.runtime.spawn(async move {
+            let _landing = landing;
+            work.await
+        });
+        let answer = task.map(Result::ok).boxed().shared();
+        board.insert(id, answer.clone());
+        answer
+    }
+}
+
+/// Takes the work off the board when it ends, by whatever way.
+struct Landing<T> {
+    board: Board<T>,
+    id: UploadId,
+}
+
+impl<T> Drop for Landing<T> {
+    fn drop(&mut self) {
+        self.board
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.id);
+    }
+}

@@ -1,0 +1,202 @@
+//! Looking without changing: one upload, a list, a download, statistics, readiness.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+
+use crate::db::{Filter, Totals};
+use crate::domain::field::FieldName;
+use crate::domain::ids::UploadId;
+use crate::domain::principal::{Principal, Scope};
+use crate::domain::upload::{Status, Upload};
+
+use super::access::{self, Act};
+use super::{Broker, BrokerError, now};
+
+/// How long a presigned GET lives where the field is no longer configured, in seconds.
+const DOWNLOAD_LIFETIME_SECS: u32 = 300;
+
+/// Which uploads to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListUploads {
+    /// Only with this status.
+    pub status: Option<Status>,
+    /// Only for this field.
+    pub field: Option<FieldName>,
+    /// Only of this owner.
+    pub owner: Option<String>,
+    /// Only those created at least this long ago, in seconds.
+    pub older_than_secs: Option<u64>,
+    /// At most so many.
+    pub limit: u32,
+    /// Only those before this one: where the former page ended.
+    pub before: Option<UploadId>,
+}
+
+/// A page of uploads, newest first.
+#[derive(Debug)]
+pub struct Page {
+    /// The uploads.
+    pub uploads: Vec<Upload>,
+    /// Where the next page begins; `None` on the last one.
+    pub next: Option<UploadId>,
+}
+
+/// Where the bytes of an upload can be read.
+pub struct Download {
+    /// The URL; presigned, and so a secret, where the field is private.
+    pub url: SecretString,
+    /// When it ends; `None` for a public URL.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Counts and bytes of one field and status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatGroup {
+    /// The field.
+    pub field: FieldName,
+    /// The status.
+    pub status: Status,
+    /// How many uploads.
+    pub count: u64,
+    /// Their declared sizes, in bytes.
+    pub bytes: u64,
+}
+
+/// Statistics over all uploads that the caller's token reaches.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    /// One for each field and status that occurs.
+    pub groups: Vec<StatGroup>,
+    /// When the oldest pending upload of each field was created.
+    pub oldest_pending: Vec<(FieldName, DateTime<Utc>)>,
+}
+
+/// Whether the parts that every request needs answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Readiness {
+    /// The database answers.
+    pub database: bool,
+    /// The bucket answers.
+    pub bucket: bool,
+}
+
+impl Broker {
+    /// One upload.
+    pub async fn read(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {
+        access::check_scopes(caller, Act::Read)?;
+        let upload = self.find(id).await?;
+        access::check_upload(caller, &upload, Act::Read)?;
+        Ok(upload)
+    }
+
+    /// Uploads, newest first: a user's own, or everyone's for who may read everyone's.
+    pub async fn list(&self, caller: &Principal, query: ListUploads) -> Result<Page, BrokerError> {
+        access::check_scopes(caller, Act::Read)?;
+        let owner = match (access::reads_anyones(caller), query.owner) {
+            (true, asked) => asked,
+            (false, Some(asked)) if asked != caller.owner => {
+                return Ok(Page {
+                    uploads: Vec::new(),
+                    next: None,
+                });
+            }
+            (false, _) => Some(caller.owner.clone()),
+        };
+        let oldest = |secs| {
+            TimeDelta::try_seconds(i64::try_from(secs).ok()?)
+                .and_then(|age| now().checked_sub_signed(age))
+        };
+        let filter = Filter {
+            status: query.status,
+            field: query.field,
+            owner,
+            created_before: query
+                .older_than_secs
+                .map(|secs| oldest(secs).unwrap_or(DateTime::UNIX_EPOCH)),
+            reach: caller.fields.clone(),
+            before: query.before,
+            // One more than asked for tells whether there is a next page.
+            limit: query.limit.saturating_add(1),
+        };
+        let mut uploads = self.0.db.list(filter).await?;
+        let more = uploads.len() > query.limit as usize;
+        uploads.truncate(query.limit as usize);
+        let next = uploads.last().map(|upload| upload.id).filter(|_| more);
+        Ok(Page { uploads, next })
+    }
+
+    /// The public URL, or a presigned GET where the field is private.
+    pub async fn download(
+        &self,
+        caller: &Principal,
+        id: UploadId,
+    ) -> Result<Download, BrokerError> {
+        access::check_scopes(caller, Act::Download)?;
+        let upload = self.find(id).await?;
+        access::check_upload(caller, &upload, Act::Download)?;
+        if let Some(url) = self.public_url_of(&upload) {
+            return Ok(Download {
+                url: url.into(),
+                expires_at: None,
+            });
+        }
+        let readable = matches!(
+            upload.status,
+            Status::Confirmed | Status::Attached | Status::Detached
+        );
+        let Some(confirmation) = upload.confirmation.as_ref().filter(|_| readable) else {
+            let detail = "only a confirmed upload can be downloaded";
+            return Err(BrokerError::WrongStatus {
+                now: upload.status,
+                detail,
+            });
+        };
+        let policy = self.0.options.fields.get(&upload.field);
+        let lifetime_secs =
+            policy.map_or(DOWNLOAD_LIFETIME_SECS, |policy| policy.url_lifetime_secs);
+        let presigned = self
+            .0
+            .store
+            .presign_get(&confirmation.key, lifetime_secs, now())?;
+        Ok(Download {
+            url: presigned.url,
+            expires_at: Some(presigned.expires_at),
+        })
+    }
+
+    /// Counts and bytes by field and status, and the oldest pending.
+    pub async fn stats(&self, caller: &Principal) -> Result<Stats, BrokerError> {
+        if !caller.has(Scope::Ops) {
+            return Err(BrokerError::ScopeInsufficient { needed: "ops" });
+        }
+        let Totals {
+            groups,
+            oldest_pending,
+        } = self.0.db.stats().await?;
+        let reached = |field: &FieldName| caller.reaches(field);
+        let groups = groups.into_iter().filter(|group| reached(&group.field));
+        Ok(Stats {
+            groups: groups
+                .map(|g| StatGroup {
+                    field: g.field,
+                    status: g.status,
+                    count: g.count,
+                    bytes: g.bytes,
+                })
+                .collect(),
+            oldest_pending: oldest_pending
+                .into_iter()
+                .filter(|(field, _)| reached(field))
+                .collect(),
+        })
+    }
+
+    /// Asks the database and the bucket whether they are there.
+    pub async fn readiness(&self) -> Readiness {
+        let (database, bucket) = tokio::join!(self.0.db.ping(), self.0.store.ping());
+        Readiness {
+            database: database.is_ok(),
+            bucket: bucket.is_ok(),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Cancel a pending upload, or delete a confirmed or detached one.
+
+use crate::db::{Change, StatusStep, Transition};
+use crate::domain::ids::UploadId;
+use crate::domain::principal::Principal;
+use crate::domain::upload::{Status, Upload};
+
+use super::access::{self, Act};
+use super::{Broker, BrokerError, now};
+
+/// How often a removal looks again when somebody else moved the upload meanwhile; a status has fewer changes than that.
+const ROUNDS: usize = 4;
+
+impl Broker {
+    /// Afterwards nothing more will come of the upload. The object goes after the row, and a failure there is the sweeper's.
+    pub async fn remove(&self, caller: &Principal, id: UploadId) -> Result<(), BrokerError> {
+        access::check_scopes(caller, Act::Remove)?;
+        let upload = self.find(id).await?;
+        access::check_upload(caller, &upload, Act::Remove)?;
+        let broker = self.clone();
+        // Spawned, so that a caller that hangs up doesn't leave the row moved and the object in place.
+        let work = self
+            .0
+            .runtime
+            .spawn(async move { broker.remove_visible(upload).await });
+        work.await.unwrap_or_else(|_| {
+            Err(BrokerError::Internal(
+                "the work of a removal panicked".to_owned(),
+            ))
+        })
+    }
+
+    async fn remove_visible(&self, mut upload: Upload) -> Result<(), BrokerError> {
+        for _ in 0..ROUNDS {
+            let step = match upload.status {
+                Status::Pending => StatusStep::Cancel,
+                Status::Confirmed | Status::Detached => StatusStep::Delete,
+                Status::Attached => {
+                    let detail = "the upload is attached to a record; detach it first";
+                    return Err(BrokerError::WrongStatus {
+                        now: upload.status,
+                        detail,
+                    });
+                }
+                Status::Deleted | Status::Rejected | Status::Expired | Status::Canceled => {
+                    return Ok(());
+                }
+            };
+            let from = upload.status;
+            match self
+                .0
+                .db
+                .move_status(Change {
+                    upload: upload.id,
+                    step,
+                    at: now(),
+                })
+                .await?
+            {
+                Transition::Moved(moved) => {
+                    let to = moved.status.as_str();
+                    self.0
+                        .metrics
+                        .transition(moved.field.as_str(), from.as_str(), to, "");
+                    self.remove_objects(&moved).await;
+                    return Ok(());
+                }
+                Transition::Stale(current) => upload = current,
+                Transition::Missing => return Err(BrokerError::UploadNotFound),
+            }
+        }
+        Err(BrokerError::DatabaseUnavailable {
+            retry_after_secs: 1,
+        })
+    }
+}

@@ -1,0 +1,212 @@
+//! The work of a confirm: a committed attempt, a copy to its fresh key, a look at that copy, a record of it.
+//!
+//! Every step can be the last one that this process takes: what is committed before a step is enough for the sweeper to
+//! find what the step may have left, and a retry begins with a key of its own.
+
+use crate::db::{Change, SealAttempt, StatusStep, Transition};
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
+use crate::domain::field::{FieldPolicy, Visibility};
+use crate::domain::object_key::FinalKey;
+use crate::domain::upload::{ConfirmedBy, Difference, Upload};
+use crate::policy::admission::{ChecksumProof, Refusal, RefusalKind};
+use crate::policy::evidence::{Observed, SealHeaders, Verified};
+use crate::policy::verification::{Doubt, verify};
+use crate::store::CopyAnswer;
+
+use super::{Broker, BrokerError, now};
+
+/// How many copies one confirm may send: a second one only where the first failed at once, before any answer.
+const COPIES_PER_CONFIRM: usize = 2;
+
+impl Broker {
+    /// Seals a pending upload; gives back the upload as it is afterwards, whoever moved it.
+    pub(super) async fn seal(
+        &self,
+        upload: Upload,
+        by: ConfirmedBy,
+    ) -> Result<Upload, BrokerError> {
+        let policy = self
+            .0
+            .options
+            .fields
+            .get(&upload.field)
+            .cloned()
+            .ok_or_else(|| gone_field(&upload))?;
+        let headers = seal_headers(&upload, &policy);
+        let Some(key) = self.copy(&upload, &policy, &headers).await? else {
+            return self.missing(upload).await;
+        };
+        let observed = self.0.store.inspect(&key).await?;
+        let hashed = self.hash_if_needed(&upload, &key, &observed).await?;
+        let verdict = verify(
+            &upload,
+            &observed,
+            &headers,
+            self.0.options.proof,
+            hashed.as_ref(),
+        );
+        match verdict {
+            Ok(verified) => self.record(upload, key, verified, by).await,
+            Err(Doubt::Mismatch(differences)) => self.reject(upload, key, differences).await,
+            Err(Doubt::Unproven(algorithm)) => self.unproven(upload, key, algorithm).await,
+        }
+    }
+
+    /// Copies the staged object to a fresh key; `None` where there is surely none.
+    async fn copy(
+        &self,
+        upload: &Upload,
+        policy: &FieldPolicy,
+        headers: &SealHeaders,
+    ) -> Result<Option<FinalKey>, BrokerError> {
+        let layout = &self.0.options.layout;
+        let staged = layout.staging_key(upload.id);
+        let mut sent = 0;
+        loop {
+            let key = layout.final_key(&policy.upload_to, upload.content_type, &rand::random());
+            let attempt = SealAttempt {
+                key: key.clone(),
+                upload: upload.id,
+                at: now(),
+            };
+            self.0.db.open_attempt(attempt).await?;
+            sent += 1;
+            match self.0.store.seal(&staged, &key, headers, upload.size).await {
+                CopyAnswer::Copied => return Ok(Some(key)),
+                CopyAnswer::SourceMissing => {
+                    self.0.db.abandon_attempt(&key).await?;
+                    return Ok(None);
+                }
+                // The attempt stays open: its copy may still land, and the sweeper must know the key.
+                CopyAnswer::Unknown(trouble) if trouble.retry_fast && sent < COPIES_PER_CONFIRM => {
+                }
+                CopyAnswer::Unknown(trouble) => return Err(trouble.into()),
+            }
+        }
+    }
+
+    /// The staged object is absent: not there yet, unless somebody settled the upload and cleaned up meanwhile.
+    async fn missing(&self, upload: Upload) -> Result<Upload, BrokerError> {
+        self.find(upload.id).await
+    }
+
+    async fn hash_if_needed(
+        &self,
+        upload: &Upload,
+        key: &FinalKey,
+        observed: &Observed,
+    ) -> Result<Option<Checksum>, BrokerError> {
+        let algorithm = upload.checksum.as_ref().map(Checksum::algorithm);
+        match algorithm {
+            Some(algorithm)
+                if self.0.options.proof == ChecksumProof::Reading
+                    && algorithm != ChecksumAlgorithm::Md5
+                    && observed.size == upload.size =>
+            {
+                Ok(Some(self.0.store.hash(key, algorithm, upload.size).await?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn record(
+        &self,
+        upload: Upload,
+        key: FinalKey,
+        verified: Verified,
+        by: ConfirmedBy,
+    ) -> Result<Upload, BrokerError> {
+        match self
+            .0
+            .db
+            .record_confirm(upload.id, key, verified, by, now())
+            .await?
+        {
+            Transition::Moved(upload) => {
+                self.0.metrics.transition(
+                    upload.field.as_str(),
+                    "pending",
+                    "confirmed",
+                    by.as_str(),
+                );
+                Ok(upload)
+            }
+            Transition::Stale(current) => {
+                // Another broker was first, and the transaction abandoned our attempt: only its copy is left to remove.
+                self.remove_abandoned_copies(current.id).await;
+                Ok(current)
+            }
+            Transition::Missing => Err(BrokerError::UploadNotFound),
+        }
+    }
+
+    async fn reject(
+        &self,
+        upload: Upload,
+        key: FinalKey,
+        differences: Vec<Difference>,
+    ) -> Result<Upload, BrokerError> {
+        let step = StatusStep::Reject {
+            differences,
+            attempt: key,
+        };
+        match self
+            .0
+            .db
+            .move_status(Change {
+                upload: upload.id,
+                step,
+                at: now(),
+            })
+            .await?
+        {
+            Transition::Moved(upload) => {
+                self.0
+                    .metrics
+                    .transition(upload.field.as_str(), "pending", "rejected", "");
+                self.remove_objects(&upload).await;
+                Ok(upload)
+            }
+            Transition::Stale(current) => {
+                self.remove_abandoned_copies(current.id).await;
+                Ok(current)
+            }
+            Transition::Missing => Err(BrokerError::UploadNotFound),
+        }
+    }
+
+    async fn unproven(
+        &self,
+        upload: Upload,
+        key: FinalKey,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Upload, BrokerError> {
+        tracing::error!(
+            upload = %upload.id, %algorithm,
+            "the store returned no checksum although storage.checksum_proof = \"trusted\": set it to \"none\""
+        );
+        self.0.db.abandon_attempt(&key).await?;
+        self.remove_abandoned_copies(upload.id).await;
+        Err(BrokerError::StoreUnavailable {
+            retry_after_secs: 60,
+        })
+    }
+}
+
+fn seal_headers(upload: &Upload, policy: &FieldPolicy) -> SealHeaders {
+    let headers = SealHeaders::of(upload.content_type);
+    if policy.visibility == Visibility::Public {
+        headers.public()
+    } else {
+        headers
+    }
+}
+
+fn gone_field(upload: &Upload) -> BrokerError {
+    let detail = format!("the field {} is no longer configured", upload.field);
+    let differences = vec![Difference::new("/field", detail)];
+    BrokerError::Refused(Refusal {
+        kind: RefusalKind::UnknownField,
+        differences,
+    })
+}

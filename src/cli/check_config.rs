@@ -1,0 +1,31 @@
+//! `bytepass check-config`: every setting with its value and its source, or everything that is wrong.
+
+use std::fmt::Write as _;
+
+use crate::config::Explained;
+
+use super::outcome::{self, Failure};
+use super::{ConfigArgs, serve};
+
+pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
+    let config = serve::load(&args)?;
+    outcome::print(&table(config.explain()))?;
+    // Said after the table: the file is valid, but a broker can't serve with it yet.
+    config
+        .require_for_serve()
+        .map_err(|errors| Failure::Usage(format!("`serve` needs more:\n{errors}")))
+}
+
+fn table(rows: &[Explained]) -> String {
+    let left = |row: &Explained| format!("{} = {}", row.key, row.value);
+    let width = rows
+        .iter()
+        .map(|row| left(row).chars().count())
+        .filter(|&len| len <= 72)
+        .max()
+        .unwrap_or(0);
+    rows.iter().fold(String::new(), |mut text, row| {
+        let _ = writeln!(text, "{:width$}  # {}", left(row), row.source);
+        text
+    })
+}

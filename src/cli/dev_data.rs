@@ -1,0 +1,124 @@
+//! The development data folder: the secrets made on first start, and a picture to try with.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+
+/// A small picture, so that the printed commands work as they stand.
+const SAMPLE_PICTURE: &[u8] = include_bytes!("sample.png");
+
+/// What a development broker keeps between starts, besides its database and bucket.
+pub(super) struct DevSecrets {
+    /// Signs users' tokens.
+    pub users: SecretString,
+    /// Signs backends' and ops' tokens.
+    pub backends: SecretString,
+    /// The development bucket's access key id.
+    pub access_key_id: String,
+    /// The development bucket's secret key.
+    pub secret_access_key: SecretString,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    users: String,
+    backends: String,
+    access_key_id: String,
+    secret_access_key: String,
+}
+
+/// Makes the folder and the secrets where they are missing, readable by their owner only.
+pub(super) fn open(data_dir: &Path) -> Result<DevSecrets, Failure> {
+    let failed = |what: &Path, error: &dyn std::fmt::Display| {
+        Failure::Runtime(format!(
+            "the data folder can't be used: {}: {error}",
+            what.display()
+        ))
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
+        .map_err(|e| failed(data_dir, &e))?;
+    let path = secrets_path(data_dir);
+    if !path.exists() {
+        write_new(&path, &generate()).map_err(|e| failed(&path, &e))?;
+    }
+    let picture = sample_path(data_dir);
+    if !picture.exists() {
+        fs::write(&picture, SAMPLE_PICTURE).map_err(|e| failed(&picture, &e))?;
+    }
+    read(data_dir)
+}
+
+/// Reads the secrets of a folder that a development broker has used before.
+pub(super) fn read(data_dir: &Path) -> Result<DevSecrets, Failure> {
+    let path = secrets_path(data_dir);
+    let text = fs::read(&path).map_err(|error| {
+        let path = path.display();
+        Failure::Runtime(format!(
+            "no development secret at {path} ({error}); `bytepass dev` makes one"
+        ))
+    })?;
+    let stored: Stored = serde_json::from_slice(&text).map_err(|_| {
+        let path = path.display();
+        Failure::Runtime(format!(
+            "{path} is damaged; remove it and `bytepass dev` makes a new one"
+        ))
+    })?;
+    Ok(DevSecrets {
+        users: stored.users.into(),
+        backends: stored.backends.into(),
+        access_key_id: stored.access_key_id,
+        secret_access_key: stored.secret_access_key.into(),
+    })
+}
+
+/// Where the sample picture lies.
+pub(super) fn sample_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("sample.png")
+}
+
+/// The sample picture's size, in bytes.
+pub(super) fn sample_size() -> usize {
+    SAMPLE_PICTURE.len()
+}
+
+fn secrets_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("dev-secrets.json")
+}
+
+fn generate() -> Stored {
+    let secret = || hex::encode(rand::random::<[u8; 32]>());
+    Stored {
+        users: secret(),
+        backends: secret(),
+        access_key_id: format!("DEV{}", hex::encode_upper(rand::random::<[u8; 8]>())),
+        secret_access_key: secret(),
+    }
+}
+
+/// Writes under another name first, so that a start that is cut off leaves no half file.
+fn write_new(path: &Path, stored: &Stored) -> std::io::Result<()> {
+    let draft = path.with_extension("new");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(&serde_json::to_vec_pretty(stored)?)?;
+    file.sync_all()?;
+    fs::rename(draft, path)
+}
+
+/// The secret of a set, for what must hold it as text.
+pub(super) fn reveal(secret: &SecretString) -> &str {
+    secret.expose_secret()
+}

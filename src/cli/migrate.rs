@@ -1,0 +1,26 @@
+//! `bytepass migrate`: brings the schema up to date; safe to run while brokers run, and on several machines at once.
+
+use crate::app;
+use crate::db::Db;
+use crate::telemetry::metrics::Metrics;
+
+use super::outcome::{self, Failure};
+use super::{ConfigArgs, serve};
+
+pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
+    let config = serve::load(&args)?;
+    serve::start_logging(&config)?;
+    let failed = |error: crate::db::DbSetupError| {
+        Failure::Runtime(format!("the database can't be used: {error}"))
+    };
+    // The database's reads need a runtime to live in, although a migration makes none.
+    let runtime = serve::runtime()?;
+    let _inside = runtime.enter();
+    let db = Db::open(app::database_options(&config.database), Metrics::new()).map_err(failed)?;
+    let pending = db.pending_migrations().map_err(failed)?;
+    db.migrate().map_err(failed)?;
+    outcome::print(&match pending {
+        0 => "the schema is up to date\n".to_owned(),
+        count => format!("applied {count} migration(s); the schema is up to date\n"),
+    })
+}

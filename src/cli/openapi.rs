@@ -1,0 +1,10 @@
+//! `bytepass openapi`: the contract as the code has it.
+
+use super::outcome::{self, Failure};
+
+pub(super) fn run() -> Result<(), Failure> {
+    let document = crate::http::openapi().to_pretty_json().map_err(|error| {
+        Failure::Runtime(format!("the OpenAPI document can't be written: {error}"))
+    })?;
+    outcome::print(&(document + "\n"))
+}

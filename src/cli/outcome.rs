@@ -1,0 +1,39 @@
+//! How a command ends: a line for a person and an exit code for a script.
+
+use std::process::ExitCode;
+
+/// Why a command failed; printed as one line (a wrong configuration: a line for each mistake).
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line or the configuration is wrong: exit code 2.
+    Usage(String),
+    /// Anything else: exit code 1.
+    Runtime(String),
+}
+
+/// Prints what has to be said and gives the exit code.
+pub(super) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(line)) => {
+            eprintln!("bytepass: {line}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Runtime(line)) => {
+            eprintln!("bytepass: {line}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Prints a result. A reader that went away (`bytepass openapi | head`) is no failure.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Runtime(
+            format!("can't write to standard output: {error}"),
+        )),
+        _ => Ok(()),
+    }
+}

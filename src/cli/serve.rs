@@ -1,0 +1,78 @@
+//! `bytepass serve`: the broker, as configured.
+
+use std::future::Future;
+
+use crate::app::App;
+use crate::config::{Config, LogFormat as ConfiguredFormat, Sources};
+use crate::telemetry::logging::{self, LogFormat};
+
+use super::{ConfigArgs, Failure};
+
+pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
+    let config = load(&args)?;
+    config
+        .require_for_serve()
+        .map_err(|errors| Failure::Usage(errors.to_string()))?;
+    start_logging(&config)?;
+    runtime()?.block_on(async {
+        let stop = stop_signal()?;
+        let app = App::build(config)
+            .await
+            .map_err(|error| Failure::Runtime(error.to_string()))?;
+        tracing::info!(url = app.url(), port = app.port(), "listening");
+        serve(app, stop).await
+    })
+}
+
+/// Reads the configuration of a command.
+pub(super) fn load(args: &ConfigArgs) -> Result<Config, Failure> {
+    let sources = Sources::from_process(args.config.clone()).with_flag(
+        "--listen",
+        "server.listen",
+        args.listen.clone(),
+    );
+    Config::load(&sources).map_err(|errors| Failure::Usage(errors.to_string()))
+}
+
+/// Serves until a signal comes.
+pub(super) async fn serve(app: App, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    let served = app.run_until_stopped(stop).await;
+    served.map_err(|error| Failure::Runtime(format!("the server failed: {error}")))
+}
+
+/// Sends log lines to standard error, as configured.
+pub(super) fn start_logging(config: &Config) -> Result<(), Failure> {
+    let format = match config.telemetry.log_format {
+        ConfiguredFormat::Auto => LogFormat::for_stderr(),
+        ConfiguredFormat::Json => LogFormat::Json,
+        ConfiguredFormat::Text => LogFormat::Text,
+    };
+    logging::install(&config.telemetry.log, format)
+        .map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// The threads of everything but requests.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Runtime(format!("can't start threads: {error}")))
+}
+
+/// Done when the process is asked to stop: Ctrl-C, or SIGTERM from whatever runs it.
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| {
+        signal(kind).map_err(|error| Failure::Runtime(format!("can't wait for signals: {error}")))
+    };
+    let (mut interrupt, mut terminate) = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+    );
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,59 @@
+//! `[database]`: which one, and how long its callers wait.
+
+use secrecy::SecretString;
+
+use super::section::Section;
+use super::value::Show;
+
+/// `[database]`.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// `sqlite://path`, `postgres://…` or `postgresql://…`. It may hold a password.
+    pub url: SecretString,
+    /// Connections.
+    pub pool_size: u32,
+    /// How long a read waits for a connection, in milliseconds.
+    pub read_wait_ms: u64,
+    /// How long a write waits for its commit, in milliseconds.
+    pub write_wait_ms: u64,
+    /// How many writes may wait for the writer.
+    pub queue_len: usize,
+    /// How many writes share one transaction.
+    pub batch_max: usize,
+    /// Whether `serve` brings the schema up to date by itself.
+    pub migrate_at_start: bool,
+}
+
+impl Database {
+    pub(super) fn read(section: &mut Section) -> Option<Database> {
+        let url = section.text("url", Show::Url, database_url);
+        let pool_size = section.integer("pool_size", 1..=256);
+        let read_wait_ms = section.integer("read_wait_ms", 50..=60_000);
+        let write_wait_ms = section.integer("write_wait_ms", 50..=60_000);
+        let queue_len = section.integer("queue_len", 1..=65_536);
+        let batch_max = section.integer("batch_max", 1..=256);
+        let migrate_at_start = section.boolean("migrate_at_start");
+        Some(Database {
+            url: url?,
+            pool_size: pool_size?,
+            read_wait_ms: read_wait_ms?,
+            write_wait_ms: write_wait_ms?,
+            queue_len: queue_len?,
+            batch_max: batch_max?,
+            migrate_at_start: migrate_at_start?,
+        })
+    }
+}
+
+fn database_url(text: &str) -> Result<SecretString, String> {
+    let allowed =
+        "must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…";
+    match text.split_once("://") {
+        // Each connection to :memory: would be a database of its own.
+        Some(("sqlite", path)) if !path.is_empty() && !path.starts_with(":memory:") => {
+            Ok(text.into())
+        }
+        Some(("postgres" | "postgresql", rest)) if !rest.is_empty() => Ok(text.into()),
+        _ => Err(allowed.to_owned()),
+    }
+}

@@ -1,0 +1,132 @@
+//! `[server]`, `[cors]` and `[limits]`: where the broker listens, who may call it from a browser, and how much it takes.
+
+use std::net::{IpAddr, SocketAddr};
+
+use url::Url;
+
+use super::section::Section;
+use super::urls::{Http, Path, parse_url};
+use super::value::Show;
+
+/// `[server]`.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The address that clients know, if it is configured. It may have a path, and ends as it was written.
+    pub public_url: Option<Url>,
+    /// Threads that serve requests; 0 means one a core.
+    pub workers: usize,
+    /// How long a stop waits for requests in flight, in seconds.
+    pub shutdown_timeout_secs: u64,
+    /// The longest request body, in bytes.
+    pub body_limit_bytes: usize,
+    /// How long a client may take to send its headers, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// How long a client may take to send its body, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// Open connections for each worker.
+    pub max_connections: usize,
+}
+
+/// `[cors]`.
+#[derive(Debug, Clone)]
+pub struct Cors {
+    /// Exact origins, as a browser sends them: `https://shop.example`.
+    pub allowed_origins: Vec<String>,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How many uploads are confirmed at the same time; more wait for a place, or are told to come back.
+    pub confirms_in_flight: usize,
+    /// How many uploads a page has where the client doesn't say.
+    pub page_default: u32,
+    /// How many uploads a page may have.
+    pub page_max: u32,
+}
+
+impl Server {
+    pub(super) fn read(section: &mut Section) -> Option<Server> {
+        let listen = section.text("listen", Show::Plain, |text| {
+            text.parse::<SocketAddr>().map_err(|_| {
+                "must be an address and a port, 127.0.0.1:8000 or [::1]:8000".to_owned()
+            })
+        });
+        let public_url = section.optional("public_url", Show::Url, |text| {
+            parse_url(text, Http::Allowed, Path::Allowed)
+        });
+        let workers = section.integer("workers", 0..=1024);
+        let shutdown_timeout_secs = section.integer("shutdown_timeout_secs", 1..=600);
+        let body_limit_bytes = section.integer("body_limit_bytes", 1024..=1_048_576);
+        let header_timeout_ms = section.integer("header_timeout_ms", 100..=60_000);
+        let body_timeout_ms = section.integer("body_timeout_ms", 100..=60_000);
+        let max_connections = section.integer("max_connections", 1..=100_000);
+        Some(Server {
+            listen: listen?,
+            public_url: public_url?,
+            workers: workers?,
+            shutdown_timeout_secs: shutdown_timeout_secs?,
+            body_limit_bytes: body_limit_bytes?,
+            header_timeout_ms: header_timeout_ms?,
+            body_timeout_ms: body_timeout_ms?,
+            max_connections: max_connections?,
+        })
+    }
+
+    /// The address for links, without a slash at its end: the configured one, else that of the socket, which knows its port
+    /// once it is bound.
+    pub fn base_url(&self, bound: SocketAddr) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("http://{bound}"),
+        }
+    }
+
+    /// Whether only this machine can reach the listener.
+    pub fn is_local(&self) -> bool {
+        match self.listen.ip() {
+            IpAddr::V4(address) => address.is_loopback(),
+            IpAddr::V6(address) => address.is_loopback(),
+        }
+    }
+}
+
+impl Cors {
+    pub(super) fn read(section: &mut Section) -> Option<Cors> {
+        let allowed_origins = section.list("allowed_origins", origin);
+        Some(Cors {
+            allowed_origins: allowed_origins?,
+        })
+    }
+}
+
+impl Limits {
+    pub(super) fn read(section: &mut Section) -> Option<Limits> {
+        let confirms_in_flight = section.integer("confirms_in_flight", 1..=10_000);
+        let page_default = section.integer("page_default", 1..=1000);
+        let page_max = section.integer("page_max", 1..=1000);
+        if page_default > page_max && page_max.is_some() {
+            section.refuse("page_default", "must not be greater than limits.page_max");
+        }
+        Some(Limits {
+            confirms_in_flight: confirms_in_flight?,
+            page_default: page_default?,
+            page_max: page_max?,
+        })
+    }
+}
+
+/// An origin exactly as browsers write it. A pattern, `*` and `null` would let in pages that nobody listed.
+fn origin(text: &str) -> Result<String, String> {
+    let exact = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "https" | "http") && !text.contains('*'))
+        .is_some_and(|url| url.origin().ascii_serialization() == text);
+    exact.then(|| text.to_owned()).ok_or_else(|| {
+        "must list exact origins as browsers send them, \"https://shop.example\" or \
+         \"http://localhost:3000\": lower case, no path, no slash at the end, no \"*\", no \"null\""
+            .to_owned()
+    })
+}

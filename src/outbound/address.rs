@@ -1,0 +1,73 @@
+//! Which addresses may be called: decided on the address itself, after every IPv6 form of an IPv4 address is undone.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Which addresses a caller lets the client connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressRule {
+    /// For targets that the operator configured, which may well be on a private network: everything except link-local
+    /// addresses and the clouds' metadata services, which no key set lives on, and addresses that name no host.
+    AnyButLinkLocal,
+    /// Only this machine.
+    LoopbackOnly,
+}
+
+/// Metadata services that live outside the link-local range (AWS over IPv6, Alibaba, Oracle).
+const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
+const METADATA_V4: [Ipv4Addr; 2] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(192, 0, 0, 192),
+];
+
+impl AddressRule {
+    /// Whether the rule allows a connection to this address.
+    pub fn permits(self, address: IpAddr) -> bool {
+        let address = normalized(address);
+        match self {
+            AddressRule::LoopbackOnly => address.is_loopback(),
+            AddressRule::AnyButLinkLocal => match address {
+                IpAddr::V4(v4) => {
+                    let names_no_host =
+                        v4.octets()[0] == 0 || v4.is_multicast() || v4.is_broadcast();
+                    !names_no_host && !v4.is_link_local() && !METADATA_V4.contains(&v4)
+                }
+                IpAddr::V6(v6) => {
+                    let names_no_host = v6.is_unspecified() || v6.is_multicast();
+                    !names_no_host && !v6.is_unicast_link_local() && v6 != METADATA_V6
+                }
+            },
+        }
+    }
+}
+
+impl fmt::Display for AddressRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AddressRule::AnyButLinkLocal => "link-local and metadata addresses are refused",
+            AddressRule::LoopbackOnly => "only loopback is allowed",
+        })
+    }
+}
+
+/// The address that a packet would end at: mapped (`::ffff:a.b.c.d`), compatible (`::a.b.c.d`), NAT64 (`64:ff9b::a.b.c.d`)
+/// and 6to4 (`2002:ab:cd::`) addresses stand for the IPv4 address inside.
+fn normalized(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else {
+        return address;
+    };
+    let segments = v6.segments();
+    let from = |high: u16, low: u16| {
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    };
+    match segments {
+        [0, 0, 0, 0, 0, 0xffff, high, low] => from(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => from(high, low),
+        // `::` and `::1` are addresses of their own.
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => from(high, low),
+        [0x2002, high, low, ..] => from(high, low),
+        _ => address,
+    }
+}

@@ -1,0 +1,26 @@
+//! The S3 proxy in front of a real store: what it passes on is still what was signed. Without one there is nothing to show.
+
+use crate::support::bucket::TestBucket;
+use crate::support::s3_proxy::S3Proxy;
+
+#[tokio::test]
+async fn the_s3_proxy_keeps_signatures_valid_in_front_of_a_real_store() {
+    let Some(bucket) = TestBucket::create().await else {
+        return;
+    };
+    let upstream = bucket.server.endpoint.trim_start_matches("http://");
+    let proxy = S3Proxy::start(upstream.parse().expect("an address"));
+    let mut server = bucket.server.clone();
+    server.endpoint = proxy.endpoint();
+    let through = TestBucket::at(server, &bucket.name);
+    through.put("staging/a", b"hello", "image/png").await;
+    assert_eq!(bucket.get("staging/a").await.expect("it is there"), "hello");
+    assert_eq!(
+        through.get("staging/a").await.expect("it is there"),
+        "hello"
+    );
+    let head = through.head("staging/a").await.expect("it is there");
+    assert_eq!(head.content_length(), Some(5));
+    assert!(through.head("staging/b").await.is_none());
+    assert_eq!(through.list("staging/").await.len(), 1);
+}

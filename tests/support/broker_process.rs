@@ -1,0 +1,222 @@
+//! The real binary as a child process: started, frozen, killed and started again as an operator, or fate, would.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::api::Api;
+
+/// How long a broker may take until it is ready, or until it is gone, seconds.
+const LIMIT_SECS: u64 = 30;
+
+/// How a process is to be started; kept to start it again.
+#[derive(Clone)]
+enum Start {
+    /// `bytepass dev` on free ports.
+    Dev { data_dir: PathBuf },
+    /// `bytepass serve` with this file, which says to listen here.
+    Serve { file: PathBuf, listen: SocketAddr },
+}
+
+/// A broker of its own process. Dropping it kills the process and removes its folder.
+pub struct BrokerProcess {
+    child: Child,
+    start: Start,
+    folder: TempDir,
+    env: Vec<(String, String)>,
+    /// The line that `dev --json` printed; null for `serve`.
+    pub ready: Value,
+    /// The broker's address, `http://host:port`.
+    pub url: String,
+}
+
+impl BrokerProcess {
+    /// `bytepass dev` in a folder of its own.
+    pub fn dev() -> BrokerProcess {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data_dir = folder.path().join("data");
+        BrokerProcess::spawn(Start::Dev { data_dir }, folder, Vec::new())
+    }
+
+    /// `bytepass serve` with the configuration that `toml` writes for the address it shall listen on.
+    pub fn serve(toml: impl FnOnce(SocketAddr) -> String, env: &[(&str, &str)]) -> BrokerProcess {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listen = free_address();
+        let file = folder.path().join("bytepass.toml");
+        std::fs::write(&file, toml(listen)).expect("a file");
+        let env = env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        BrokerProcess::spawn(Start::Serve { file, listen }, folder, env)
+    }
+
+    fn spawn(start: Start, folder: TempDir, env: Vec<(String, String)>) -> BrokerProcess {
+        let mut child = command(&start, folder.path(), &env)
+            .spawn()
+            .expect("the binary starts");
+        let ready = match &start {
+            Start::Dev { .. } => first_line(&mut child),
+            Start::Serve { listen, .. } => answers(&mut child, *listen).then_some(Value::Null),
+        };
+        let Some(ready) = ready else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the broker did not start: {}", log_of(folder.path()));
+        };
+        let url = match &start {
+            Start::Dev { .. } => ready["url"].as_str().expect("a url").to_owned(),
+            Start::Serve { listen, .. } => format!("http://{listen}"),
+        };
+        BrokerProcess {
+            child,
+            start,
+            folder,
+            env,
+            ready,
+            url,
+        }
+    }
+
+    /// A caller with the token that `dev --json` printed under this name: `user`, `other_user`, `service`, `ops`.
+    pub fn api(&self, caller: &str) -> Api {
+        let token = self.ready["tokens"][caller].as_str();
+        Api::new(&self.url, token.expect("dev prints this token"))
+    }
+
+    /// The embedded bucket's address.
+    pub fn bucket_url(&self) -> &str {
+        self.ready["bucket_url"].as_str().expect("dev prints it")
+    }
+
+    /// Sends a signal by its name: `TERM`, `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status()
+            .expect("kill is there");
+        assert!(sent.success(), "SIG{name} could not be sent");
+    }
+
+    /// Kills the process at once, as a crash would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it is ours");
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        let end = Instant::now() + Duration::from_secs(LIMIT_SECS);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                return status;
+            }
+            assert!(Instant::now() < end, "still there: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts it again on the same data, after `kill` or `terminate`. `dev` may get other ports.
+    pub fn restart(self) -> BrokerProcess {
+        let mut this = self;
+        // A process that is still alive would hold the port and the database.
+        let _ = this.child.kill();
+        let _ = this.child.wait();
+        let folder = std::mem::replace(&mut this.folder, tempfile::tempdir().expect("a folder"));
+        BrokerProcess::spawn(this.start.clone(), folder, this.env.clone())
+    }
+
+    /// All that the process, and its predecessors in this folder, wrote to standard error.
+    pub fn log(&self) -> String {
+        log_of(self.folder.path())
+    }
+
+    /// The folder that holds data, configuration and log.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for BrokerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the broker's log:\n{}", self.log());
+        }
+    }
+}
+
+fn command(start: &Start, folder: &Path, env: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bytepass"));
+    match start {
+        Start::Dev { data_dir } => {
+            command
+                .args(["dev", "--json", "--listen", "127.0.0.1:0"])
+                .args(["--bucket-listen", "127.0.0.1:0", "--data-dir"])
+                .arg(data_dir)
+                .stdout(Stdio::piped());
+        }
+        Start::Serve { file, .. } => {
+            command
+                .args(["serve", "--config"])
+                .arg(file)
+                .stdout(Stdio::null());
+        }
+    }
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("stderr.log"))
+        .expect("a log file");
+    command
+        .envs(env.iter().map(|(name, value)| (name, value)))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stderr(log);
+    command
+}
+
+/// The JSON line on standard output; `None` if none comes in time.
+fn first_line(child: &mut Child) -> Option<Value> {
+    let output = child.stdout.take().expect("it is piped");
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(output).lines();
+        let _ = send.send(lines.next());
+        // Read on, so that the broker never meets a closed pipe.
+        lines.for_each(drop);
+    });
+    let line = receive.recv_timeout(Duration::from_secs(LIMIT_SECS)).ok()?;
+    serde_json::from_str(&line?.ok()?).ok()
+}
+
+/// Whether the process accepts connections in time.
+fn answers(child: &mut Child, address: SocketAddr) -> bool {
+    let end = Instant::now() + Duration::from_secs(LIMIT_SECS);
+    while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
+        if TcpStream::connect(address).is_ok() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+fn log_of(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("stderr.log")).unwrap_or_default()
+}
+
+/// An address of the loopback interface that nobody listens on now.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+}

@@ -1,0 +1,176 @@
+//! A fault proxy that understands HTTP as far as S3 needs it. Each request can be answered by the proxy, held at a
+//! gate, delayed, or carried out and its answer thrown away. `Host` and all headers stay, so signatures stay valid.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::fault_proxy::{FaultProxy, Pace, Relay};
+use super::s3_script::{Act, Rule, Script, Seen, Which};
+
+/// A running proxy in front of an S3 server.
+pub struct S3Proxy {
+    /// The network below: refuse, black hole, reset, delay.
+    pub network: FaultProxy,
+    script: Arc<Script>,
+}
+
+/// A rule's number, to ask how often it acted.
+#[derive(Debug, Clone, Copy)]
+pub struct RuleId(usize);
+
+impl S3Proxy {
+    /// Starts in front of the server at this address.
+    pub fn start(upstream: SocketAddr) -> S3Proxy {
+        let script = Arc::new(Script::default());
+        let relay = Arc::new(S3Relay(Arc::clone(&script)));
+        S3Proxy {
+            network: FaultProxy::start(upstream, relay),
+            script,
+        }
+    }
+
+    /// The endpoint to give to clients.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.network.address())
+    }
+
+    /// Adds a rule; the first that matches and is not spent acts.
+    pub fn rule(&self, which: Which, act: Act) -> RuleId {
+        let mut rules = self.script.rules.lock().expect("no panic while held");
+        rules.push(Rule::new(which, act));
+        RuleId(rules.len() - 1)
+    }
+
+    /// How often the rule has acted.
+    pub fn hits(&self, rule: RuleId) -> usize {
+        self.script.rules.lock().expect("no panic while held")[rule.0].hits
+    }
+
+    /// Spends all rules; their counts stay.
+    pub fn clear(&self) {
+        for rule in self
+            .script
+            .rules
+            .lock()
+            .expect("no panic while held")
+            .iter_mut()
+        {
+            rule.which.times = Some(0);
+        }
+    }
+
+    /// Every request so far, in order of arrival.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.script
+            .seen
+            .lock()
+            .expect("no panic while held")
+            .clone()
+    }
+}
+
+struct S3Relay(Arc<Script>);
+
+impl Relay for S3Relay {
+    fn relay<'a>(
+        &'a self,
+        client: &'a mut TcpStream,
+        upstream: SocketAddr,
+        pace: Pace,
+    ) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>> {
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (script, pace) = (Arc::clone(&self.0), pace.clone());
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+                // A task of its own: what the store was asked to do happens even if the client hangs up meanwhile.
+                let request = Request::from_parts(head, body);
+                tokio::spawn(carry(script, upstream, pace, request)).await?
+            }
+        });
+        Box::pin(async move {
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(client), service)
+                .await
+                .map_err(io::Error::other)
+        })
+    }
+}
+
+type Answer = Response<Full<Bytes>>;
+
+/// Does to one request what the script says; an error ends the client's connection without an answer.
+async fn carry(
+    script: Arc<Script>,
+    upstream: SocketAddr,
+    pace: Pace,
+    request: Request<Bytes>,
+) -> io::Result<Answer> {
+    let index = script.record(&request);
+    let act = script.decide(&request);
+    pace.wait().await;
+    match &act {
+        Act::Answer(status, code) => {
+            let answer = s3_error(*status, code);
+            script.answered(index, answer.status());
+            return Ok(answer);
+        }
+        Act::HoldBefore(hold) => hold.pass().await,
+        Act::Late(time) => tokio::time::sleep(*time).await,
+        Act::Count | Act::HoldAnswer(_) | Act::LoseAnswer => {}
+    }
+    let answer = forward(upstream, request).await?;
+    script.answered(index, answer.status());
+    match act {
+        Act::LoseAnswer => return Err(io::ErrorKind::ConnectionAborted.into()),
+        Act::HoldAnswer(hold) => hold.pass().await,
+        _ => {}
+    }
+    Ok(answer)
+}
+
+async fn forward(upstream: SocketAddr, request: Request<Bytes>) -> io::Result<Answer> {
+    let stream = TcpStream::connect(upstream).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    // Ends with the exchange; its error is the one that `send_request` reports.
+    tokio::spawn(connection);
+    let mut request = request.map(Full::new);
+    // The body is here already; asking for permission to send it would only wait.
+    request.headers_mut().remove(EXPECT);
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(io::Error::other)?;
+    let (mut head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    for name in [CONNECTION, TRANSFER_ENCODING] {
+        head.headers.remove(name);
+    }
+    Ok(Response::from_parts(head, Full::new(body)))
+}
+
+fn s3_error(status: u16, code: &str) -> Answer {
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>said the proxy</Message></Error>"
+    );
+    let mut answer = Response::new(Full::new(Bytes::from(xml)));
+    *answer.status_mut() = StatusCode::from_u16(status).expect("a test names a real status");
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, "application/xml".parse().expect("a header"));
+    answer
+}

@@ -1,0 +1,204 @@
+//! What an S3 fault proxy shall do: rules that match requests, the acts they cause, and the record of what came by.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::{Method, Request, StatusCode};
+
+use super::hold::Hold;
+
+/// Which requests a rule speaks of. All conditions must hold; none means every request.
+#[derive(Debug, Clone, Default)]
+pub struct Which {
+    method: Option<Method>,
+    key_prefix: Option<String>,
+    path_part: Option<String>,
+    header: Option<&'static str>,
+    no_header: Option<&'static str>,
+    nth: usize,
+    /// How often it may act; `None`: no limit.
+    pub times: Option<usize>,
+}
+
+impl Which {
+    /// Every request.
+    pub fn any() -> Which {
+        Which::default()
+    }
+
+    /// Every request of this method.
+    pub fn method(method: Method) -> Which {
+        Which {
+            method: Some(method),
+            ..Which::default()
+        }
+    }
+
+    /// CopyObject: a PUT that names a source.
+    pub fn copy() -> Which {
+        Which {
+            header: Some("x-amz-copy-source"),
+            ..Which::method(Method::PUT)
+        }
+    }
+
+    /// PutObject: a PUT that names no source.
+    pub fn put() -> Which {
+        Which {
+            no_header: Some("x-amz-copy-source"),
+            ..Which::method(Method::PUT)
+        }
+    }
+
+    /// HeadObject.
+    pub fn head() -> Which {
+        Which::method(Method::HEAD)
+    }
+
+    /// Only keys that begin so; the path is `/bucket/key`.
+    pub fn below(mut self, key_prefix: &str) -> Which {
+        self.key_prefix = Some(key_prefix.to_owned());
+        self
+    }
+
+    /// Only paths that contain this.
+    pub fn path_with(mut self, part: &str) -> Which {
+        self.path_part = Some(part.to_owned());
+        self
+    }
+
+    /// Only requests that carry this header.
+    pub fn with_header(mut self, name: &'static str) -> Which {
+        self.header = Some(name);
+        self
+    }
+
+    /// From the nth match on (the first is 1).
+    pub fn starting_at(mut self, nth: usize) -> Which {
+        self.nth = nth;
+        self
+    }
+
+    /// So many times, then the rule is spent. Without it a rule never ends.
+    pub fn times(mut self, times: usize) -> Which {
+        self.times = Some(times);
+        self
+    }
+
+    fn matches(&self, request: &Request<Bytes>) -> bool {
+        let path = request.uri().path();
+        let key = path.trim_start_matches('/').split_once('/').map(|it| it.1);
+        self.method
+            .as_ref()
+            .is_none_or(|method| method == request.method())
+            && self.path_part.as_ref().is_none_or(|it| path.contains(it))
+            && self
+                .key_prefix
+                .as_ref()
+                .is_none_or(|it| key.is_some_and(|key| key.starts_with(it)))
+            && self
+                .header
+                .is_none_or(|it| request.headers().contains_key(it))
+            && self
+                .no_header
+                .is_none_or(|it| !request.headers().contains_key(it))
+    }
+}
+
+/// What happens to a request.
+#[derive(Clone)]
+pub enum Act {
+    /// Nothing, it is only counted.
+    Count,
+    /// The proxy answers with this status and S3 error code; the store never sees the request.
+    Answer(u16, &'static str),
+    /// The request waits in the gate before the store sees it.
+    HoldBefore(Hold),
+    /// The store has done it; its answer waits in the gate.
+    HoldAnswer(Hold),
+    /// The store does it, and the client's connection ends instead of an answer.
+    LoseAnswer,
+    /// The store sees it so much later, also when the client has long given up.
+    Late(Duration),
+}
+
+/// One request that came by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path, `/bucket/key`, as it was sent.
+    pub path: String,
+    /// The query without its `?`; empty if there was none.
+    pub query: String,
+    /// Whether it named a copy's source.
+    pub is_copy: bool,
+    /// The status that the store (or the proxy in its place) gave; `None` while there is none.
+    pub status: Option<u16>,
+}
+
+/// A rule with its counts.
+pub struct Rule {
+    /// Which requests it speaks of.
+    pub which: Which,
+    act: Act,
+    matched: usize,
+    /// How often it has acted.
+    pub hits: usize,
+}
+
+impl Rule {
+    /// A rule that has not acted yet.
+    pub fn new(which: Which, act: Act) -> Rule {
+        Rule {
+            which,
+            act,
+            matched: 0,
+            hits: 0,
+        }
+    }
+}
+
+/// The rules and the record; shared by the test and the proxy.
+#[derive(Default)]
+pub struct Script {
+    /// In the order in which they are tried.
+    pub rules: Mutex<Vec<Rule>>,
+    /// Every request, in order of arrival.
+    pub seen: Mutex<Vec<Seen>>,
+}
+
+impl Script {
+    /// Notes a request, and gives its place in the record.
+    pub fn record(&self, request: &Request<Bytes>) -> usize {
+        let mut seen = self.seen.lock().expect("no panic while held");
+        seen.push(Seen {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            query: request.uri().query().unwrap_or_default().to_owned(),
+            is_copy: request.headers().contains_key("x-amz-copy-source"),
+            status: None,
+        });
+        seen.len() - 1
+    }
+
+    /// Notes how that request was answered.
+    pub fn answered(&self, index: usize, status: StatusCode) {
+        self.seen.lock().expect("no panic while held")[index].status = Some(status.as_u16());
+    }
+
+    /// What the first rule in force says.
+    pub fn decide(&self, request: &Request<Bytes>) -> Act {
+        let mut rules = self.rules.lock().expect("no panic while held");
+        for rule in rules.iter_mut().filter(|rule| rule.which.matches(request)) {
+            rule.matched += 1;
+            let spent = rule.which.times.is_some_and(|times| rule.hits >= times);
+            if rule.matched >= rule.which.nth && !spent {
+                rule.hits += 1;
+                return rule.act.clone();
+            }
+        }
+        Act::Count
+    }
+}

@@ -1,0 +1,182 @@
+//! Who may name whom: the table of HOUSE.md, which crates a room owns, and the rooms that read no clock.
+
+use super::Finding;
+use super::paths::{Named, named};
+
+/// What a room may take from `policy` when it may take its evidence types only.
+const EVIDENCE: [&str; 6] = [
+    "evidence", "Declared", "Admitted", "Issued", "Observed", "Verified",
+];
+
+/// `(room, rooms it may import)`; `policy!` stands for policy's evidence types, `*` for all.
+const ROOMS: [(&str, &[&str]); 16] = [
+    ("domain", &[]),
+    ("telemetry", &[]),
+    ("policy", &["domain"]),
+    ("config", &["domain", "policy"]),
+    ("auth", &["domain", "outbound", "config", "telemetry"]),
+    ("store", &["domain", "policy!", "config", "telemetry"]),
+    ("dev_bucket", &["config", "telemetry"]),
+    ("db", &["domain", "policy!", "config", "telemetry"]),
+    ("outbound", &["config", "telemetry"]),
+    (
+        "webhooks",
+        &["domain", "db", "outbound", "config", "telemetry"],
+    ),
+    ("broker", &["domain", "policy", "store", "db", "telemetry"]),
+    ("http", &["domain", "broker", "auth", "config", "telemetry"]),
+    (
+        "workers",
+        &["domain", "broker", "webhooks", "config", "telemetry"],
+    ),
+    ("app", &["*"]),
+    ("cli", &["*"]),
+    ("main", &["*"]),
+];
+
+/// `(crate, or the beginning of its name with *, rooms that may name it)`. Tests inside a room are free here:
+/// they may use another room's crate as the stranger on the other side.
+const CRATES: [(&str, &[&str]); 20] = [
+    ("diesel", &["db", "dev_bucket"]),
+    ("diesel_migrations", &["db", "dev_bucket"]),
+    ("r2d2", &["db", "dev_bucket"]),
+    ("libsqlite3_sys", &["db", "dev_bucket"]),
+    ("pq_sys", &["db"]),
+    ("aws_*", &["store", "app"]),
+    ("actix_*", &["http", "app", "main"]),
+    ("tracing_actix_web", &["http", "app"]),
+    ("utoipa", &["http"]),
+    ("jsonwebtoken", &["auth"]),
+    ("reqwest", &["outbound"]),
+    ("s3s", &["dev_bucket"]),
+    ("toml", &["config", "cli"]),
+    ("clap", &["config", "cli", "main"]),
+    ("standardwebhooks", &["webhooks"]),
+    ("tracing_subscriber", &["telemetry"]),
+    ("prometheus", &["telemetry"]),
+    ("rusqlite", &[]),
+    ("sqlx", &[]),
+    ("figment", &[]),
+];
+
+/// Rooms that decide only: no I/O, no clock, no chance. Their tests are who gives them time and chance.
+const PURE: [&str; 2] = ["domain", "policy"];
+/// Path endings that read a clock or draw a random number.
+const IMPURE_CALLS: [&str; 8] = [
+    "Utc::now",
+    "Local::now",
+    "SystemTime::now",
+    "Instant::now",
+    "Uuid::now_v7",
+    "Uuid::new_v4",
+    "Uuid::now_v6",
+    "Uuid::now_v1",
+];
+/// Path beginnings that do I/O or draw a random number.
+const IMPURE_ROOTS: [&str; 7] = [
+    "rand",
+    "tokio",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "ring::rand",
+];
+
+/// Everything in this file that the table forbids. `file` is the path below the package, `src/db/mod.rs`.
+pub fn check(file: &str, source: &str) -> Vec<Finding> {
+    let (room, depth) = place(file);
+    let finding = |line, rule, text: String| Finding {
+        file: file.to_owned(),
+        line,
+        rule,
+        text,
+    };
+    let known = room == "lib" || ROOMS.iter().any(|it| it.0 == room);
+    if !known {
+        return vec![finding(
+            1,
+            "rooms",
+            format!("`{room}` is no room of HOUSE.md"),
+        )];
+    }
+    let paths = match named(source, depth) {
+        Ok(paths) => paths,
+        Err(error) => return vec![finding(1, "syntax", error)],
+    };
+    let test_file = file.contains("/tests/") || file.ends_with("tests.rs");
+    let mut found = Vec::new();
+    for path in paths {
+        let text = path.segments.join("::");
+        if !may_import(&room, &path) {
+            found.push(finding(
+                path.line,
+                "imports",
+                format!("`{room}` names `{text}`"),
+            ));
+        }
+        if test_file || path.in_test {
+            continue;
+        }
+        if let Some(owners) = foreign_crate(&room, &path) {
+            let text = format!("`{room}` names `{text}`, which belongs to {owners:?}");
+            found.push(finding(path.line, "crates", text));
+        }
+        if PURE.contains(&room.as_str()) && is_impure(&text) {
+            let text = format!("`{room}` is pure and names `{text}`");
+            found.push(finding(path.line, "purity", text));
+        }
+    }
+    found
+}
+
+/// The room of a file and how many modules deep it is.
+fn place(file: &str) -> (String, usize) {
+    let parts: Vec<&str> = file.trim_start_matches("src/").split('/').collect();
+    let room = parts[0].trim_end_matches(".rs").to_owned();
+    let is_root = matches!(file, "src/main.rs" | "src/lib.rs");
+    let is_mod = parts.last().is_some_and(|it| *it == "mod.rs");
+    let depth = if is_root {
+        0
+    } else {
+        parts.len() - usize::from(is_mod)
+    };
+    (room, depth)
+}
+
+fn may_import(room: &str, path: &Named) -> bool {
+    let [root, other, rest @ ..] = path.segments.as_slice() else {
+        return true;
+    };
+    if root != "crate" || other == room || room == "lib" {
+        return true;
+    }
+    let allowed = ROOMS
+        .iter()
+        .find(|it| it.0 == room)
+        .map_or(&[][..], |it| it.1);
+    let evidence = other == "policy"
+        && allowed.contains(&"policy!")
+        && rest
+            .first()
+            .is_some_and(|it| EVIDENCE.contains(&it.as_str()));
+    evidence || allowed.contains(&"*") || allowed.contains(&other.as_str())
+}
+
+/// The owners of the crate that the path begins with, if this room is none of them.
+fn foreign_crate(room: &str, path: &Named) -> Option<&'static [&'static str]> {
+    let first = path.segments.first()?;
+    let (_, owners) = CRATES
+        .iter()
+        .find(|(name, _)| match name.strip_suffix('*') {
+            Some(prefix) => first.starts_with(prefix),
+            None => first == name,
+        })?;
+    (!owners.contains(&room)).then_some(owners)
+}
+
+fn is_impure(path: &str) -> bool {
+    let begins = |root: &&str| path == *root || path.starts_with(&format!("{root}::"));
+    let ends = |call: &&str| path == *call || path.ends_with(&format!("::{call}"));
+    IMPURE_ROOTS.iter().any(begins) || IMPURE_CALLS.iter().any(ends)
+}
