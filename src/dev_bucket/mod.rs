@@ -1,1 +1,294 @@
-//! (room: dev_bucket)
+//! The embedded bucket for development: an S3 server on a port of its own, in this process, on the local disk.
+//!
+//! Started by `bytepass dev` and by the tests. It exists so that a newcomer needs no S3, and refuses what a real one refuses.
+//! Guarantees: what was answered with 200 survives a crash; a refused body leaves nothing behind; a key is only ever a column of a
+//! row and never a file name; conditions on a key are atomic; no `x-amz-*` header works that the signature does not cover.
+
+mod access;
+mod blobs;
+mod body;
+mod bucket;
+mod complete;
+mod conditions;
+mod copy;
+mod cors;
+mod digest;
+mod guard;
+mod index;
+mod list;
+mod meta;
+mod multipart;
+mod read;
+mod receive;
+mod remove;
+mod scope;
+mod server;
+mod write;
+
+use std::fmt;
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use secrecy::SecretString;
+use tokio::sync::watch;
+use tracing::Dispatch;
+
+use self::access::{KeyPair, Rules};
+use self::blobs::Blobs;
+use self::bucket::Bucket;
+use self::index::Index;
+use self::server::Server;
+
+/// Threads that may block on the disk: enough for one slow disk, and a bound.
+const BLOCKING_THREADS: usize = 16;
+
+/// The largest form upload in bytes (100 MiB): s3s keeps a form in memory.
+const MAX_FORM_BYTES: u64 = 100 * 1024 * 1024;
+
+/// How long blocking work may still take once the server has stopped.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+
+/// How the development bucket is to be run.
+pub struct DevBucketOptions {
+    /// The address to listen on; port 0 picks one.
+    pub listen: SocketAddr,
+    /// Where blobs and index live; created if missing.
+    pub data_dir: PathBuf,
+    /// The region that signatures must be for, `us-east-1`.
+    pub region: String,
+    /// The one access key id.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: SecretString,
+    /// Buckets to create at the start, unless they are there.
+    pub buckets: Vec<String>,
+    /// Prefixes like `media/products/`: everyone may GET and HEAD the keys below them, in every bucket.
+    pub public_prefixes: Vec<String>,
+}
+
+impl fmt::Debug for DevBucketOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("DevBucketOptions")
+            .field("listen", &self.listen)
+            .field("data_dir", &self.data_dir)
+            .field("region", &self.region)
+            .field("access_key_id", &self.access_key_id)
+            .field("buckets", &self.buckets)
+            .field("public_prefixes", &self.public_prefixes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the development bucket did not start: one line for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum DevBucketError {
+    /// The address is taken, or not ours.
+    #[error("the development bucket can't listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The folder can't be written, or another bucket uses it.
+    #[error("the development bucket can't use {}: {cause}", folder.display())]
+    Data {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A bucket's name or a public prefix is not one.
+    #[error("the development bucket's configuration is wrong: {0}")]
+    Options(String),
+}
+
+/// A running development bucket. Dropping it stops it as [`DevBucket::stop`] does.
+pub struct DevBucket {
+    addr: SocketAddr,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for DevBucket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("DevBucket");
+        shown.field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+impl DevBucket {
+    /// Starts the bucket on a thread of its own and returns once the port is bound.
+    ///
+    /// # Errors
+    /// A taken port, a folder that can't be written or is in use, a wrong name: one clear line each.
+    pub fn start(options: DevBucketOptions) -> Result<DevBucket, DevBucketError> {
+        let public_prefixes = public_prefixes(&options)?;
+        let folder = &options.data_dir;
+        let data = |cause: String| DevBucketError::Data {
+            folder: folder.clone(),
+            cause,
+        };
+        let lock = lock(folder).map_err(data)?;
+        let bucket = open(&options)?;
+        let listen = |cause| DevBucketError::Listen {
+            address: options.listen,
+            cause,
+        };
+        let listener = TcpListener::bind(options.listen).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let addr = listener.local_addr().map_err(listen)?;
+        // A line of s3s may show a signature: it logs whole requests. Our threads log to nobody, our own lines go where the caller's go.
+        let log = tracing::dispatcher::get_default(Dispatch::clone);
+        let rules = Rules {
+            public_prefixes,
+            region: options.region.clone(),
+        };
+        let keys = KeyPair {
+            id: options.access_key_id,
+            secret: options.secret_access_key,
+        };
+        let server = Server::new(service(bucket, keys, rules), options.region, log);
+        let (stop, stopped) = watch::channel(false);
+        let runtime = runtime().map_err(|error| data(error.to_string()))?;
+        let thread = std::thread::Builder::new()
+            .name("dev-bucket".to_owned())
+            .spawn(move || {
+                silence();
+                runtime.block_on(async {
+                    if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
+                        server.run(listener, stopped).await;
+                    }
+                });
+                runtime.shutdown_timeout(LAST_WRITES);
+                drop(lock);
+            })
+            .map_err(|error| data(error.to_string()))?;
+        Ok(DevBucket {
+            addr,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// The address that it listens on, with the port that was picked.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The endpoint, `http://127.0.0.1:9000`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Stops accepting, lets requests in flight end (at most some 7 seconds), and returns. Blocks the calling thread.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for DevBucket {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has stopped as well.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn public_prefixes(options: &DevBucketOptions) -> Result<Vec<String>, DevBucketError> {
+    let prefixes = options.public_prefixes.iter().map(|prefix| {
+        let prefix = prefix.trim_end_matches('/');
+        if prefix.is_empty() {
+            let message = "an empty public prefix would make everything public";
+            return Err(DevBucketError::Options(message.to_owned()));
+        }
+        Ok(format!("{prefix}/"))
+    });
+    prefixes.collect()
+}
+
+// Two servers over one folder would take each other's drafts for a crash's leftovers.
+fn lock(folder: &Path) -> Result<File, String> {
+    fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    let lock = File::create(folder.join("lock")).map_err(|error| error.to_string())?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err("another development bucket is using the folder".to_owned())
+        }
+        Err(fs::TryLockError::Error(error)) => Err(error.to_string()),
+    }
+}
+
+fn open(options: &DevBucketOptions) -> Result<Bucket, DevBucketError> {
+    let folder = &options.data_dir;
+    let data = |cause: String| DevBucketError::Data {
+        folder: folder.clone(),
+        cause,
+    };
+    let blobs = Blobs::open(folder).map_err(|error| data(error.to_string()))?;
+    let index = Index::open(&folder.join("index.sqlite3")).map_err(data)?;
+    let fault = |fault: index::Fault| data(s3s::S3Error::from(fault).to_string());
+    let named = index.referenced_blobs().map_err(fault)?;
+    let removed = blobs
+        .sweep(&named)
+        .map_err(|error| data(error.to_string()))?;
+    if removed > 0 {
+        tracing::info!(
+            removed,
+            "the development bucket removed blobs that a crash left"
+        );
+    }
+    for name in &options.buckets {
+        if !s3s::path::check_bucket_name(name) {
+            let message = format!("{name:?} is not a bucket's name (3 to 63 of a-z, 0-9, - and .)");
+            return Err(DevBucketError::Options(message));
+        }
+        index.create_bucket(name, meta::now_ms()).map_err(fault)?;
+    }
+    Ok(Bucket {
+        index: Arc::new(index),
+        blobs: Arc::new(blobs),
+        region: options.region.as_str().into(),
+    })
+}
+
+fn service(bucket: Bucket, keys: KeyPair, rules: Rules) -> S3Service {
+    let mut config = S3Config::default();
+    config.xml_max_body_size = 4 * 1024 * 1024;
+    config.post_object_max_file_size = MAX_FORM_BYTES;
+    config.form_max_field_size = 64 * 1024;
+    config.form_max_fields_size = 256 * 1024;
+    config.form_max_parts = 100;
+    // For forms only: scope.rs judges the time of everything else.
+    config.presigned_url_max_skew_time_secs = scope::MAX_EXPIRES_SECS;
+    let mut builder = S3ServiceBuilder::new(bucket);
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+    builder.set_auth(keys);
+    builder.set_access(rules);
+    builder.build()
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("dev-bucket-worker")
+        .on_thread_start(silence)
+        .enable_all()
+        .build()
+}
+
+// Forgetting the guard keeps the silence for the life of the thread.
+fn silence() {
+    std::mem::forget(tracing::dispatcher::set_default(&Dispatch::none()));
+}

@@ -1,1 +1,109 @@
-//! (room: store)
+//! The bucket. Only `broker` calls this room, and only this room knows the S3 API.
+//!
+//! It exists so that "what did the bucket say" has one meaning: an answer that is not clear is a [`StoreTrouble`], and nothing
+//! is ever concluded from one. Guarantees: a PUT is signed only for an [`Issued`](crate::policy::evidence::Issued) upload's
+//! staging key, without network, and never beyond the credentials that sign it; a copy is exactly one HTTP request; every call
+//! ends within its time; no key outside the layout's prefixes is touched. Nothing here is logged except failing credentials.
+
+mod client;
+mod hash;
+mod identity;
+mod inspect;
+mod options;
+mod presign;
+mod remove;
+mod seal;
+mod sigv4;
+mod trouble;
+
+#[cfg(test)]
+mod tests;
+
+pub use options::{CredentialSource, StoreOptions, StoreSetupError};
+pub use presign::PresignedRequest;
+pub use seal::CopyAnswer;
+pub use trouble::StoreTrouble;
+
+use aws_credential_types::provider::SharedCredentialsProvider;
+
+use crate::domain::object_key::{FinalKey, StagingKey};
+use identity::SigningIdentity;
+use sigv4::Target;
+
+/// One bucket: two doors to it (its own endpoint, and the one that is signed for), and the identities to pass them.
+pub struct Store {
+    options: StoreOptions,
+    client: aws_sdk_s3::Client,
+    target: Target,
+    signer: SigningIdentity,
+    public_base: String,
+}
+
+impl Store {
+    /// Resolves credentials and addresses. The bucket itself isn't asked anything ([`Store::ping`] does that). Must run
+    /// inside a tokio runtime, which also runs the renewal of credentials until the store is dropped.
+    pub async fn connect(options: StoreOptions) -> Result<Store, StoreSetupError> {
+        let http = client::http_client(&options);
+        let calls = client::provider(&options, &options.credentials, &http).await?;
+        let signer = match &options.signer_credentials {
+            Some(source) => {
+                identity::load_first(&calls, &options.bucket).await?;
+                client::provider(&options, source, &http).await?
+            }
+            None => calls.clone(),
+        };
+        let client = client::build(&options, calls, http);
+        Store::assemble(options, client, signer).await
+    }
+
+    async fn assemble(
+        options: StoreOptions,
+        client: aws_sdk_s3::Client,
+        signer: SharedCredentialsProvider,
+    ) -> Result<Store, StoreSetupError> {
+        let target = client::target(&options).await?;
+        let signer =
+            SigningIdentity::start(signer, options.longest_url_lifetime_secs, &options.bucket)
+                .await?;
+        let public_base = match &options.public_base_url {
+            Some(base) => base.as_str().trim_end_matches('/').to_owned(),
+            None => target.base(),
+        };
+        Ok(Store {
+            options,
+            client,
+            target,
+            signer,
+            public_base,
+        })
+    }
+
+    /// The bucket's name, as uploads record it.
+    pub fn bucket(&self) -> &str {
+        &self.options.bucket
+    }
+
+    /// Refuses a staging key that this layout never made: a bug or a foreign row must not reach anything else in the bucket.
+    fn guard_staging(&self, operation: &'static str, key: &StagingKey) -> Result<(), StoreTrouble> {
+        let inside = below(key.as_str(), &self.options.layout.staging_prefix);
+        inside
+            .then_some(())
+            .ok_or_else(|| StoreTrouble::outside(operation))
+    }
+
+    /// The same for a final key: below the location, and never in staging, even where the location is empty.
+    fn guard_final(&self, operation: &'static str, key: &FinalKey) -> Result<(), StoreTrouble> {
+        let layout = &self.options.layout;
+        let inside = below(key.as_str(), &layout.location)
+            && !key.as_str().starts_with(&layout.staging_prefix);
+        inside
+            .then_some(())
+            .ok_or_else(|| StoreTrouble::outside(operation))
+    }
+}
+
+/// Whether the key names something below the prefix, and not by a detour that some store would resolve.
+fn below(key: &str, prefix: &str) -> bool {
+    let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+    key.strip_prefix(prefix).is_some() && key.split('/').all(plain)
+}

@@ -9,6 +9,8 @@ mod callers_jwt;
 mod callers_malformed;
 mod callers_published;
 mod callers_setup;
+mod dev_bucket;
+mod main_job;
 mod postgres_proxy_selftest;
 mod s3_proxy_selftest;
 mod support_selftest;

@@ -18,6 +18,7 @@ pub mod postgres_proxy;
 pub mod s3_proxy;
 pub mod s3_script;
 pub mod tokens;
+pub mod world;
 
 /// The value of an environment variable of `tests/run`; `None` when it is unset or empty.
 pub fn setting(name: &str) -> Option<String> {

@@ -1,0 +1,264 @@
+//! What s3s does not check, checked before s3s sees the request.
+//!
+//! Guarantee: a request that goes on is signed by Signature Version 4 for S3 in this region with every `x-amz-*` header covered,
+//! or is a form upload, or is an anonymous read. s3s then verifies the signature itself.
+
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RANGE, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use s3s::dto::Range;
+use s3s::{S3Result, s3_error};
+
+use super::scope::{self, Signed};
+
+/// Headers that S3 knows and this bucket does not: refused, because ignoring them would promise what is not kept.
+const UNSUPPORTED: [&str; 9] = [
+    "x-amz-acl",
+    "x-amz-tagging",
+    "x-amz-tagging-directive",
+    "x-amz-website-redirect-location",
+    "x-amz-storage-class",
+    "x-amz-write-offset-bytes",
+    "x-amz-bypass-governance-retention",
+    "x-amz-mfa",
+    "x-amz-security-token",
+];
+
+/// The same, by the beginning of their names.
+const UNSUPPORTED_BEGINNINGS: [&str; 4] = [
+    "x-amz-grant-",
+    "x-amz-object-lock-",
+    "x-amz-server-side-encryption",
+    "x-amz-copy-source-server-side-encryption",
+];
+
+/// The query of a presigned URL that is about the signature; every other `x-amz-*` there stands for the header of that name.
+const SIGNATURE_QUERY: [&str; 6] = [
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-signedheaders",
+    "x-amz-signature",
+];
+
+/// Judges a request, and brings it into the form that s3s expects.
+///
+/// # Errors
+/// An S3 error: `AccessDenied` for what is not covered by the signature, 400 for what is malformed or not supported.
+pub(super) fn check(parts: &mut Parts, region: &str) -> S3Result<()> {
+    require_single_headers(&parts.headers)?;
+    require_path(parts.uri.path())?;
+    let query = query_pairs(parts.uri.query().unwrap_or_default());
+    refuse_version_2(&parts.headers, &query)?;
+    refuse_versions(&query)?;
+    let presigned = query
+        .iter()
+        .any(|(name, _)| SIGNATURE_QUERY.contains(&&*name.to_ascii_lowercase()));
+    let authorization = parts.headers.get(AUTHORIZATION).cloned();
+    match authorization {
+        _ if is_form(parts) => refuse_headers_of_form(&parts.headers, presigned)?,
+        Some(_) if presigned => {
+            return Err(s3_error!(
+                InvalidArgument,
+                "only one authentication mechanism is allowed: a query or a header"
+            ));
+        }
+        Some(value) => {
+            let signed = scope::of_header(&value, &parts.headers)?;
+            signed.require_scope(region)?;
+            require_covered(
+                &parts.headers,
+                &signed,
+                &["x-amz-content-sha256", "x-amz-date"],
+            )?;
+        }
+        None if presigned => {
+            let signed = scope::of_query(&query)?;
+            signed.require_scope(region)?;
+            require_covered(&parts.headers, &signed, &[])?;
+            adopt_query(&mut parts.headers, &query)?;
+            refuse_streaming(&parts.headers)?;
+        }
+        None => require_read(&parts.method)?,
+    }
+    refuse_unsupported(&parts.headers)?;
+    require_length(&parts.headers)?;
+    ignore_malformed_range(&mut parts.headers);
+    Ok(())
+}
+
+fn query_pairs(query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect()
+}
+
+// Two headers of one name, or one that is not text, are read differently by the signature's check and by the operation.
+fn require_single_headers(headers: &HeaderMap) -> S3Result<()> {
+    for name in headers.keys() {
+        let ours = name.as_str().starts_with("x-amz-")
+            || ["host", "content-md5", "if-none-match", "if-match"].contains(&name.as_str())
+            || [AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE].contains(name);
+        let mut values = headers.get_all(name).iter();
+        let text = values
+            .next()
+            .is_some_and(|value| std::str::from_utf8(value.as_bytes()).is_ok());
+        if ours && (!text || values.next().is_some()) {
+            return Err(s3_error!(
+                InvalidArgument,
+                "the header {name} must come once, as UTF-8"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn require_path(path: &str) -> S3Result<()> {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8();
+    match decoded {
+        Ok(path) if !path.contains('\0') => Ok(()),
+        _ => Err(s3_error!(InvalidURI, "a key is UTF-8 without NUL")),
+    }
+}
+
+fn refuse_version_2(headers: &HeaderMap, query: &[(String, String)]) -> S3Result<()> {
+    let in_query = query
+        .iter()
+        .any(|(name, _)| ["signature", "awsaccesskeyid"].contains(&&*name.to_ascii_lowercase()));
+    let in_header = headers
+        .get(AUTHORIZATION)
+        .is_some_and(|value| value.as_bytes().starts_with(b"AWS "));
+    if in_query || in_header {
+        return Err(s3_error!(
+            InvalidRequest,
+            "the authorization mechanism you have provided is not supported: use AWS4-HMAC-SHA256"
+        ));
+    }
+    Ok(())
+}
+
+fn refuse_versions(query: &[(String, String)]) -> S3Result<()> {
+    let versioned = query
+        .iter()
+        .any(|(name, value)| name == "versionId" && value != "null");
+    if versioned {
+        return Err(s3_error!(NotImplemented, "there are no versions here"));
+    }
+    Ok(())
+}
+
+pub(super) fn is_form(parts: &Parts) -> bool {
+    parts.method == Method::POST
+        && parts.headers.get(CONTENT_TYPE).is_some_and(|value| {
+            let value = value.as_bytes().trim_ascii_start();
+            value
+                .get(..19)
+                .is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/form-data"))
+        })
+}
+
+// A form is signed by its policy, which covers fields and no header.
+fn refuse_headers_of_form(headers: &HeaderMap, presigned: bool) -> S3Result<()> {
+    if presigned || headers.contains_key(AUTHORIZATION) {
+        return Err(s3_error!(
+            InvalidArgument,
+            "a form upload is signed by its policy and by nothing else"
+        ));
+    }
+    require_covered(headers, &Signed::default(), &[])
+}
+
+fn require_covered(headers: &HeaderMap, signed: &Signed, tolerated: &[&str]) -> S3Result<()> {
+    let uncovered = headers
+        .keys()
+        .map(HeaderName::as_str)
+        .filter(|name| name.starts_with("x-amz-"))
+        .find(|name| !signed.covers(name) && !tolerated.contains(name));
+    match uncovered {
+        None => Ok(()),
+        Some(name) => Err(s3_error!(
+            AccessDenied,
+            "there were headers present in the request which were not signed: {name}"
+        )),
+    }
+}
+
+// SDKs may move headers into the query, where the signature covers them; s3s would pass over them in silence.
+fn adopt_query(headers: &mut HeaderMap, query: &[(String, String)]) -> S3Result<()> {
+    for (name, value) in query {
+        let name = name.to_ascii_lowercase();
+        if !name.starts_with("x-amz-") || SIGNATURE_QUERY.contains(&&*name) {
+            continue;
+        }
+        let invalid = || s3_error!(InvalidArgument, "the query {name} is not a header");
+        let header = HeaderName::try_from(&name).map_err(|_| invalid())?;
+        let value = HeaderValue::try_from(value).map_err(|_| invalid())?;
+        if headers.insert(header, value).is_some() {
+            return Err(s3_error!(
+                InvalidArgument,
+                "{name} comes twice: in the query and as a header"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_streaming(headers: &HeaderMap) -> S3Result<()> {
+    let streams = |value: &HeaderValue| value.as_bytes().starts_with(b"STREAMING-");
+    if headers.get("x-amz-content-sha256").is_some_and(streams) {
+        return Err(s3_error!(
+            InvalidRequest,
+            "a presigned URL takes no streaming payload"
+        ));
+    }
+    Ok(())
+}
+
+fn require_read(method: &Method) -> S3Result<()> {
+    match *method {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => Err(s3_error!(AccessDenied, "the request is not signed")),
+    }
+}
+
+fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
+    let found = headers.keys().map(HeaderName::as_str).find(|name| {
+        UNSUPPORTED.contains(name)
+            || UNSUPPORTED_BEGINNINGS
+                .iter()
+                .any(|beginning| name.starts_with(beginning))
+    });
+    match found {
+        None => Ok(()),
+        Some(name) => Err(s3_error!(
+            NotImplemented,
+            "the development bucket does not support {name}"
+        )),
+    }
+}
+
+// Chunks without a length are the one way round a signed content-length.
+fn require_length(headers: &HeaderMap) -> S3Result<()> {
+    if headers.contains_key(TRANSFER_ENCODING)
+        && !headers.contains_key("x-amz-decoded-content-length")
+    {
+        return Err(s3_error!(
+            MissingContentLength,
+            "the body must come with a Content-Length"
+        ));
+    }
+    Ok(())
+}
+
+// RFC 9110 and S3 pass over a range that they can't read; s3s would refuse it.
+fn ignore_malformed_range(headers: &mut HeaderMap) {
+    let readable =
+        |value: &HeaderValue| value.to_str().is_ok_and(|text| Range::parse(text).is_ok());
+    let signed = headers
+        .get(AUTHORIZATION)
+        .is_some_and(|value| value.as_bytes().windows(5).any(|part| part == b"range"));
+    if !signed && headers.get(RANGE).is_some_and(|value| !readable(value)) {
+        headers.remove(RANGE);
+    }
+}

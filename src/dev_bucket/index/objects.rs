@@ -1,0 +1,138 @@
+//! Rows of objects: read, write under a condition, copy, remove.
+//!
+//! A blob may belong to several rows (a copy shares it). Whoever takes a row away gets the blob's name back once no row is left,
+//! and may then remove the file: no later transaction can reach that name again.
+
+use diesel::prelude::*;
+use s3s::{S3Result, s3_error};
+
+use super::schema::objects;
+use super::{Answer, Index, require_bucket};
+use crate::dev_bucket::conditions::WriteCondition;
+
+/// One object.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = objects)]
+pub(in crate::dev_bucket) struct ObjectRow {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The key, any UTF-8 without NUL.
+    pub key: String,
+    /// The blob that holds the bytes.
+    pub blob: String,
+    /// Bytes.
+    pub size: i64,
+    /// The ETag without quotes.
+    pub etag: String,
+    /// Unix milliseconds.
+    pub modified_ms: i64,
+    /// The stored headers as JSON.
+    pub headers: String,
+    /// The stored checksum as JSON.
+    pub checksum: Option<String>,
+}
+
+impl Index {
+    /// The object, or `NoSuchBucket`, or `NoSuchKey`.
+    pub(in crate::dev_bucket) fn object(&self, bucket: &str, key: &str) -> Answer<ObjectRow> {
+        let connection = &mut *self.read();
+        match find(connection, bucket, key)? {
+            Some(row) => Ok(row),
+            None => {
+                require_bucket(connection, bucket)?;
+                Err(no_such_key(key).into())
+            }
+        }
+    }
+
+    /// Writes the row if the condition holds; answers the blob that nobody needs any more.
+    pub(in crate::dev_bucket) fn put_object(
+        &self,
+        row: &ObjectRow,
+        condition: &WriteCondition,
+    ) -> Answer<Option<String>> {
+        self.write()
+            .immediate_transaction(|connection| put(connection, row, condition))
+    }
+
+    /// Reads the source and writes what `make` makes of it, in one transaction.
+    pub(in crate::dev_bucket) fn copy_object(
+        &self,
+        source: (&str, &str),
+        condition: &WriteCondition,
+        make: impl FnOnce(ObjectRow) -> S3Result<ObjectRow>,
+    ) -> Answer<(ObjectRow, Option<String>)> {
+        self.write().immediate_transaction(|connection| {
+            let (bucket, key) = source;
+            let Some(found) = find(connection, bucket, key)? else {
+                require_bucket(connection, bucket)?;
+                return Err(no_such_key(key).into());
+            };
+            let row = make(found)?;
+            let unneeded = put(connection, &row, condition)?;
+            Ok((row, unneeded))
+        })
+    }
+
+    /// Removes the keys that are there, all in one transaction; answers the blobs that nobody needs any more.
+    pub(in crate::dev_bucket) fn remove_objects(
+        &self,
+        bucket: &str,
+        keys: &[(String, WriteCondition)],
+    ) -> Answer<Vec<String>> {
+        self.write().immediate_transaction(|connection| {
+            require_bucket(connection, bucket)?;
+            let mut unneeded = Vec::new();
+            for (key, condition) in keys {
+                let existing = find(connection, bucket, key)?;
+                condition.check_removal(existing.as_ref().map(|row| row.etag.as_str()))?;
+                let Some(row) = existing else { continue };
+                diesel::delete(objects::table.find((bucket, key))).execute(connection)?;
+                unneeded.extend(if_unneeded(connection, row.blob)?);
+            }
+            Ok(unneeded)
+        })
+    }
+}
+
+/// Writes the row inside a transaction that the caller holds.
+pub(super) fn put(
+    connection: &mut SqliteConnection,
+    row: &ObjectRow,
+    condition: &WriteCondition,
+) -> Answer<Option<String>> {
+    require_bucket(connection, &row.bucket)?;
+    let existing = find(connection, &row.bucket, &row.key)?;
+    condition.check(existing.as_ref().map(|row| row.etag.as_str()))?;
+    diesel::replace_into(objects::table)
+        .values(row)
+        .execute(connection)?;
+    match existing {
+        Some(old) if old.blob != row.blob => Ok(if_unneeded(connection, old.blob)?),
+        _ => Ok(None),
+    }
+}
+
+fn find(
+    connection: &mut SqliteConnection,
+    bucket: &str,
+    key: &str,
+) -> QueryResult<Option<ObjectRow>> {
+    objects::table
+        .find((bucket, key))
+        .select(ObjectRow::as_select())
+        .first(connection)
+        .optional()
+}
+
+fn if_unneeded(connection: &mut SqliteConnection, blob: String) -> QueryResult<Option<String>> {
+    let needed: bool = diesel::select(diesel::dsl::exists(
+        objects::table.filter(objects::blob.eq(&blob)),
+    ))
+    .get_result(connection)?;
+    Ok((!needed).then_some(blob))
+}
+
+fn no_such_key(key: &str) -> s3s::S3Error {
+    s3_error!(NoSuchKey, "there is no object with the key {key:?}")
+}

@@ -1,0 +1,192 @@
+//! Rows of multipart uploads and their parts.
+
+use diesel::prelude::*;
+use s3s::s3_error;
+
+use super::objects::{ObjectRow, put};
+use super::schema::{parts, uploads};
+use super::{Answer, Index, require_bucket};
+use crate::dev_bucket::conditions::WriteCondition;
+
+/// More open uploads than this are refused: everything is bounded.
+const MAX_OPEN_UPLOADS: i64 = 100_000;
+
+/// One multipart upload that is neither completed nor aborted.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = uploads)]
+pub(in crate::dev_bucket) struct UploadRow {
+    /// The upload id.
+    pub id: String,
+    /// The bucket's name.
+    pub bucket: String,
+    /// The key of the object to be.
+    pub key: String,
+    /// Unix milliseconds.
+    pub started_ms: i64,
+    /// The headers of the object to be, as JSON.
+    pub headers: String,
+    /// The checksum algorithm, by S3's name, if one was asked for.
+    pub algorithm: Option<String>,
+    /// Whether the object's checksum is made of the parts' (else of the whole object).
+    pub composite: bool,
+}
+
+/// One part.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = parts)]
+pub(in crate::dev_bucket) struct PartRow {
+    /// The upload id.
+    pub upload: String,
+    /// 1 to 10,000.
+    pub number: i32,
+    /// The blob that holds the bytes.
+    pub blob: String,
+    /// Bytes.
+    pub size: i64,
+    /// The ETag without quotes.
+    pub etag: String,
+    /// Unix milliseconds.
+    pub modified_ms: i64,
+    /// The part's checksum as JSON.
+    pub checksum: Option<String>,
+}
+
+impl Index {
+    /// Opens an upload.
+    pub(in crate::dev_bucket) fn create_upload(&self, row: &UploadRow) -> Answer<()> {
+        self.write().immediate_transaction(|connection| {
+            require_bucket(connection, &row.bucket)?;
+            let open: i64 = uploads::table.count().get_result(connection)?;
+            if open >= MAX_OPEN_UPLOADS {
+                return Err(s3_error!(SlowDown, "too many open multipart uploads").into());
+            }
+            diesel::insert_into(uploads::table)
+                .values(row)
+                .execute(connection)?;
+            Ok(())
+        })
+    }
+
+    /// The upload, or `NoSuchUpload` (as well if it is another object's).
+    pub(in crate::dev_bucket) fn upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        id: &str,
+    ) -> Answer<UploadRow> {
+        let connection = &mut *self.read();
+        require_bucket(connection, bucket)?;
+        require_upload(connection, bucket, key, id)
+    }
+
+    /// Records a part; answers the blob of the part that it replaces.
+    pub(in crate::dev_bucket) fn put_part(
+        &self,
+        upload: &UploadRow,
+        part: &PartRow,
+    ) -> Answer<Option<String>> {
+        self.write().immediate_transaction(|connection| {
+            // It may have been completed or aborted while the part's bytes came in.
+            require_upload(connection, &upload.bucket, &upload.key, &upload.id)?;
+            let replaced: Option<String> = parts::table
+                .find((&part.upload, part.number))
+                .select(parts::blob)
+                .first(connection)
+                .optional()?;
+            diesel::replace_into(parts::table)
+                .values(part)
+                .execute(connection)?;
+            Ok(replaced)
+        })
+    }
+
+    /// The upload's parts with a number above `after`, at most `limit`, by number.
+    pub(in crate::dev_bucket) fn parts(
+        &self,
+        upload: &str,
+        after: i32,
+        limit: i64,
+    ) -> Answer<Vec<PartRow>> {
+        Ok(parts::table
+            .filter(parts::upload.eq(upload).and(parts::number.gt(after)))
+            .order(parts::number)
+            .limit(limit)
+            .select(PartRow::as_select())
+            .load(&mut *self.read())?)
+    }
+
+    /// Ends the upload and writes its object, provided that `used` are still its parts; answers the blobs to remove.
+    pub(in crate::dev_bucket) fn complete_upload(
+        &self,
+        upload: &UploadRow,
+        used: &[PartRow],
+        object: &ObjectRow,
+        condition: &WriteCondition,
+    ) -> Answer<Vec<String>> {
+        self.write().immediate_transaction(|connection| {
+            require_upload(connection, &upload.bucket, &upload.key, &upload.id)?;
+            let blobs = blobs_of(connection, &upload.id)?;
+            if used.iter().any(|part| !blobs.contains(&part.blob)) {
+                return Err(s3_error!(
+                    InvalidPart,
+                    "a part was replaced while the upload was completed"
+                )
+                .into());
+            }
+            forget(connection, &upload.id)?;
+            let mut unneeded = blobs;
+            unneeded.extend(put(connection, object, condition)?);
+            Ok(unneeded)
+        })
+    }
+
+    /// Ends the upload without an object; answers the blobs to remove.
+    pub(in crate::dev_bucket) fn abort_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        id: &str,
+    ) -> Answer<Vec<String>> {
+        self.write().immediate_transaction(|connection| {
+            require_bucket(connection, bucket)?;
+            require_upload(connection, bucket, key, id)?;
+            let blobs = blobs_of(connection, id)?;
+            forget(connection, id)?;
+            Ok(blobs)
+        })
+    }
+}
+
+fn require_upload(
+    connection: &mut SqliteConnection,
+    bucket: &str,
+    key: &str,
+    id: &str,
+) -> Answer<UploadRow> {
+    let row = uploads::table
+        .find(id)
+        .filter(uploads::bucket.eq(bucket).and(uploads::key.eq(key)))
+        .select(UploadRow::as_select())
+        .first(connection)
+        .optional()?;
+    row.ok_or_else(|| {
+        s3_error!(
+            NoSuchUpload,
+            "there is no such upload: it may have been aborted or completed"
+        )
+        .into()
+    })
+}
+
+fn blobs_of(connection: &mut SqliteConnection, id: &str) -> QueryResult<Vec<String>> {
+    parts::table
+        .filter(parts::upload.eq(id))
+        .select(parts::blob)
+        .load(connection)
+}
+
+fn forget(connection: &mut SqliteConnection, id: &str) -> QueryResult<()> {
+    diesel::delete(parts::table.filter(parts::upload.eq(id))).execute(connection)?;
+    diesel::delete(uploads::table.find(id)).execute(connection)?;
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! PutObject, also as a form upload (POST policy): receive, compare, make durable, record, answer.
+
+use http::HeaderMap;
+use s3s::dto::*;
+use s3s::{S3Request, S3Response, S3Result, s3_error};
+
+use super::bucket::{Bucket, require_key};
+use super::conditions::WriteCondition;
+use super::digest::{Checksum, answer_checksum, declared_checksum};
+use super::index::objects::ObjectRow;
+use super::list::path_encoded;
+use super::meta::{headers_of, now_ms};
+use super::receive::{Declared, Received, receive};
+
+impl Bucket {
+    pub(super) async fn put(
+        &self,
+        request: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        let S3Request {
+            mut input,
+            headers,
+            trailing_headers,
+            extensions,
+            ..
+        } = request;
+        require_key(&input.key)?;
+        let stored = headers_of!(input);
+        let declared = Declared {
+            length: input.content_length,
+            md5: input.content_md5.take(),
+            checksum: declared_checksum!(input)?,
+            trailer: Declared::announced(&headers)?,
+            trailing_headers,
+            otherwise: None,
+        };
+        let condition = WriteCondition {
+            if_match: input.if_match.take(),
+            if_none_match: input.if_none_match.take(),
+        };
+        let (bucket, key) = (input.bucket.clone(), input.key.clone());
+        let name = bucket.clone();
+        // Before the bytes come: a bucket that is not there needs none of them.
+        self.ask(move |index| index.require_bucket(&name)).await?;
+        let received = receive(&self.blobs, input.body.take(), &declared).await?;
+        let row = object_row(
+            input.bucket,
+            input.key,
+            &received,
+            received.hashed.checksum.as_ref(),
+            stored.to_json()?,
+        )?;
+        let checksum = received.hashed.checksum.clone();
+        let etag = row.etag.clone();
+        self.keep(received.draft, move |index, blob| {
+            let row = ObjectRow { blob, ..row };
+            Ok(index.put_object(&row, &condition)?.into_iter().collect())
+        })
+        .await?;
+        let mut answered = HeaderMap::new();
+        if let Some(form) = extensions.get::<FormUpload>() {
+            form.answer(&bucket, &key, &etag, &mut answered);
+        }
+        let mut output = PutObjectOutput {
+            e_tag: Some(ETag::Strong(etag)),
+            ..PutObjectOutput::default()
+        };
+        answer_checksum!(output, checksum.as_ref());
+        output.checksum_type = super::digest::fields(checksum.as_ref()).checksum_type;
+        Ok(S3Response::with_headers(output, answered))
+    }
+}
+
+/// Marks the request as a form upload, which answers with `ETag` and (unless it redirects) `Location`.
+#[derive(Clone, Copy)]
+pub(super) struct FormUpload {
+    /// Whether the answer is a redirect.
+    pub redirects: bool,
+}
+
+impl FormUpload {
+    /// Judges a form whose policy's signature, conditions and size s3s has found right; what s3s leaves open is refused here.
+    ///
+    /// # Errors
+    /// `AccessDenied` without a policy, `NotImplemented` for what is not supported.
+    pub(super) fn check(input: &PostObjectInput) -> S3Result<FormUpload> {
+        if input.policy.is_none() {
+            return Err(s3_error!(AccessDenied, "a form upload needs a policy"));
+        }
+        if input.key.contains("${filename}") {
+            return Err(s3_error!(
+                NotImplemented,
+                "${{filename}} in a key is not supported: name the key"
+            ));
+        }
+        refuse_unsupported(input)?;
+        Ok(FormUpload {
+            redirects: input.success_action_redirect.is_some(),
+        })
+    }
+
+    fn answer(self, bucket: &str, key: &str, etag: &str, headers: &mut HeaderMap) {
+        if let Ok(etag) = format!("\"{etag}\"").parse() {
+            headers.insert(http::header::ETAG, etag);
+        }
+        if !self.redirects
+            && let Ok(location) = format!("/{bucket}/{}", path_encoded(key)).parse()
+        {
+            headers.insert(http::header::LOCATION, location);
+        }
+    }
+}
+
+// What the guard refuses as a header may come as a form field as well.
+fn refuse_unsupported(input: &PostObjectInput) -> S3Result<()> {
+    let unsupported = [
+        ("acl", input.acl.is_some()),
+        (
+            "x-amz-grant-*",
+            input.grant_full_control.is_some()
+                || input.grant_read.is_some()
+                || input.grant_read_acp.is_some()
+                || input.grant_write_acp.is_some(),
+        ),
+        ("x-amz-tagging", input.tagging.is_some()),
+        ("x-amz-storage-class", input.storage_class.is_some()),
+        (
+            "x-amz-server-side-encryption*",
+            input.server_side_encryption.is_some() || input.sse_customer_algorithm.is_some(),
+        ),
+        (
+            "x-amz-object-lock-*",
+            input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some(),
+        ),
+        (
+            "x-amz-website-redirect-location",
+            input.website_redirect_location.is_some(),
+        ),
+    ];
+    match unsupported.into_iter().find(|(_, present)| *present) {
+        None => Ok(()),
+        Some((field, _)) => Err(s3_error!(
+            NotImplemented,
+            "the development bucket does not support the form field {field}"
+        )),
+    }
+}
+
+/// The row of a received body; its blob's name is known once it is published.
+pub(super) fn object_row(
+    bucket: String,
+    key: String,
+    received: &Received,
+    checksum: Option<&Checksum>,
+    headers: String,
+) -> S3Result<ObjectRow> {
+    Ok(ObjectRow {
+        bucket,
+        key,
+        blob: String::new(),
+        size: received.size,
+        etag: hex::encode(&received.hashed.md5),
+        modified_ms: now_ms(),
+        headers,
+        checksum: checksum.map(Checksum::to_json).transpose()?,
+    })
+}

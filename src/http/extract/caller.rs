@@ -1,0 +1,82 @@
+//! The caller of a request. A route is authenticated before anything else of its request is looked at, so that who has no token
+//! learns nothing, not even whether an id is well-formed.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, web};
+use chrono::Utc;
+
+use crate::auth::Authenticator;
+use crate::domain::principal::Principal;
+use crate::http::problem::Problem;
+
+/// An authenticated caller. There is none on a route that isn't wrapped in [`authenticate`]: a forgotten check answers 500.
+pub struct Caller(pub Arc<Principal>);
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Ready<Result<Caller, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let principal = req.extensions().get::<Arc<Principal>>().cloned();
+        ready(
+            principal
+                .map(Caller)
+                .ok_or_else(|| Problem::internal("a route with a caller is not authenticated")),
+        )
+    }
+}
+
+/// Lets a request pass with its principal, or answers 401 or 503 in its place.
+pub async fn authenticate(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match principal_of(&req).await {
+        Ok(principal) => {
+            req.extensions_mut().insert(principal);
+            Ok(next.call(req).await?.map_into_boxed_body())
+        }
+        Err(problem) => Ok(req.error_response(problem)),
+    }
+}
+
+async fn principal_of(req: &ServiceRequest) -> Result<Arc<Principal>, Problem> {
+    let token = bearer_of(req.request())?;
+    let authenticator = req
+        .app_data::<web::Data<Authenticator>>()
+        .ok_or_else(|| Problem::internal("the server has no authenticator"))?;
+    let principal = authenticator.authenticate(token, Utc::now()).await?;
+    Ok(principal)
+}
+
+/// The token of the one `Authorization: Bearer` header.
+fn bearer_of(req: &HttpRequest) -> Result<&str, Problem> {
+    let mut headers = req.headers().get_all(AUTHORIZATION);
+    let Some(first) = headers.next() else {
+        return Err(Problem::token_missing());
+    };
+    if headers.next().is_some() {
+        return Err(Problem::token_invalid(
+            "there is more than one Authorization header",
+        ));
+    }
+    let text = first
+        .to_str()
+        .map_err(|_| Problem::token_invalid("the Authorization header is not ASCII"))?;
+    let (scheme, token) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Problem::token_invalid(
+            "the Authorization header's scheme is not Bearer",
+        ));
+    }
+    match token.trim() {
+        "" => Err(Problem::token_missing()),
+        token => Ok(token),
+    }
+}

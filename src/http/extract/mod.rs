@@ -1,0 +1,16 @@
+//! What a handler gets: parsed, bounded, authenticated, or not called at all.
+
+pub mod body;
+pub mod caller;
+pub mod json;
+pub mod path;
+pub mod query;
+
+#[cfg(test)]
+mod tests;
+
+pub use body::NoBody;
+pub use caller::Caller;
+pub use json::Json;
+pub use path::UploadPath;
+pub use query::Query;

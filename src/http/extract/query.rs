@@ -1,0 +1,105 @@
+//! Query parameters, read strictly: known names only, each once.
+
+use std::collections::BTreeMap;
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use percent_encoding::percent_decode_str;
+
+use crate::http::problem::{Code, Problem};
+
+/// What can be read from a query.
+pub trait Parameters: Sized {
+    /// The names that there are; any other is refused.
+    const NAMES: &'static [&'static str];
+
+    /// Reads the values.
+    fn read(values: &Values, limits: PageLimits) -> Result<Self, Problem>;
+}
+
+/// How long a page may be.
+#[derive(Debug, Clone, Copy)]
+pub struct PageLimits {
+    /// Where the client doesn't say.
+    pub default: u32,
+    /// At most.
+    pub max: u32,
+}
+
+impl Default for PageLimits {
+    fn default() -> Self {
+        PageLimits {
+            default: 50,
+            max: 200,
+        }
+    }
+}
+
+/// The decoded values of a query, by name.
+pub struct Values(BTreeMap<String, String>);
+
+impl Values {
+    /// The value of a parameter, parsed; `allowed` completes the sentence "`limit` must be …".
+    pub fn get<T>(
+        &self,
+        name: &str,
+        allowed: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.0.get(name) else {
+            return Ok(None);
+        };
+        parse(text)
+            .map(Some)
+            .ok_or_else(|| invalid(format!("the query parameter `{name}` must be {allowed}")))
+    }
+}
+
+/// A request's query as a `T`.
+pub struct Query<T>(pub T);
+
+impl<T: Parameters> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Query<T>, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let limits = req
+            .app_data::<web::Data<PageLimits>>()
+            .map_or_else(PageLimits::default, |limits| ***limits);
+        ready(parse(req.query_string(), limits).map(Query))
+    }
+}
+
+/// Parses what stands behind the `?`.
+pub fn parse<T: Parameters>(query: &str, limits: PageLimits) -> Result<T, Problem> {
+    let mut values = BTreeMap::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (decoded(name)?, decoded(value)?);
+        if !T::NAMES.contains(&name.as_str()) {
+            let known = T::NAMES.join(", ");
+            let name: String = name.chars().take(50).collect();
+            return Err(invalid(format!(
+                "there is no query parameter `{name}`; there are {known}"
+            )));
+        }
+        if values.insert(name.clone(), value).is_some() {
+            return Err(invalid(format!(
+                "the query parameter `{name}` is there twice"
+            )));
+        }
+    }
+    T::read(&Values(values), limits)
+}
+
+fn decoded(text: &str) -> Result<String, Problem> {
+    percent_decode_str(&text.replace('+', " "))
+        .decode_utf8()
+        .map(|text| text.into_owned())
+        .map_err(|_| invalid("the query is not UTF-8"))
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::InvalidRequest, detail)
+}

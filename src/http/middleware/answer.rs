@@ -1,0 +1,140 @@
+//! The last hand on every answer: problem documents, security headers, the request's id, one log line, one observation.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{
+    self, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, HttpResponse, web};
+use tracing::Instrument as _;
+
+use crate::domain::ids::UploadId;
+use crate::http::problem::{PROBLEM_JSON, Problem};
+use crate::http::server::Shared;
+
+/// What every answer carries unless its handler has set its own.
+const HEADERS: [(HeaderName, &str); 5] = [
+    // A refused preflight has none of its own.
+    (header::VARY, "Origin"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+];
+
+/// Wraps the app: gives the request an id, and its answer everything that all answers have in common.
+pub async fn answer(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let begun = Instant::now();
+    let id = uuid::Uuid::now_v7();
+    let method = req.method().clone();
+    // At the level of errors, so that no log filter parts a warning from its request's id.
+    let span = tracing::error_span!("request", request_id = %id);
+    let shared = req.app_data::<web::Data<Shared>>().cloned();
+
+    let answered = next.call(req).instrument(span.clone()).await?;
+    let _in = span.entered();
+    let (req, mut response) = answered.map_into_boxed_body().into_parts();
+    if let Some(problem) = problem_of(&response) {
+        let public_url = shared.as_ref().map_or("", |shared| &shared.public_url);
+        response = written(response, &problem, public_url, &format!("urn:request:{id}"));
+    }
+    finish_headers(response.headers_mut(), &id.to_string());
+
+    let route = req
+        .match_pattern()
+        .unwrap_or_else(|| "unmatched".to_owned());
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    let upload = req.extensions().get::<UploadId>().copied();
+    tracing::info!(
+        method = label(&method),
+        route,
+        status,
+        took_ms = took.as_micros() as f64 / 1000.0,
+        upload = upload.map(tracing::field::display),
+        "answered"
+    );
+    if let Some(shared) = shared {
+        shared
+            .metrics
+            .http_answered(label(&method), &route, status, took);
+    }
+    Ok(ServiceResponse::new(req, response))
+}
+
+/// The problem that an answer stands for: our own, the framework's, or CORS'.
+fn problem_of(response: &HttpResponse<BoxBody>) -> Option<Problem> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    let Some(error) = response.error() else {
+        return Some(Problem::of_status(status));
+    };
+    if let Some(problem) = error.as_error::<Problem>() {
+        return Some(problem.clone());
+    }
+    if let Some(cors) = error.as_error::<actix_cors::CorsError>() {
+        let detail = format!("{cors}; the configuration lists the origins that may call");
+        return Some(Problem::new(
+            crate::http::codes::Code::InvalidRequest,
+            detail,
+        ));
+    }
+    Some(Problem::of_status(status))
+}
+
+/// The same answer with the problem's body; headers that others have set (CORS, Allow) stay.
+fn written(
+    mut response: HttpResponse<BoxBody>,
+    problem: &Problem,
+    public_url: &str,
+    instance: &str,
+) -> HttpResponse<BoxBody> {
+    let status = problem.code().status();
+    if status.is_server_error() {
+        let code = problem.code().row().name;
+        tracing::error!(code, cause = problem.cause(), "a request failed");
+    }
+    *response.status_mut() = status;
+    problem.add_headers(response.headers_mut());
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    let document = problem.document(public_url, instance).to_string();
+    response.set_body(BoxBody::new(document))
+}
+
+fn finish_headers(headers: &mut HeaderMap, id: &str) {
+    for (name, value) in HEADERS {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+}
+
+/// The method as a bounded label: clients may make methods up.
+fn label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,127 @@
+//! Statistics and probes.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::broker::{Broker, Readiness};
+
+use super::examples;
+use super::extract::Caller;
+use super::problem::{Code, Problem};
+use super::views::StatsView;
+
+/// When a probe should ask again, in seconds.
+const PROBE_AGAIN_SECS: u32 = 5;
+
+/// A process that answers.
+#[derive(Serialize, ToSchema)]
+pub struct Alive {
+    /// Always `ok`.
+    status: &'static str,
+}
+
+/// A broker with everything that its requests need.
+#[derive(Serialize, ToSchema)]
+pub struct Ready {
+    /// `ready`.
+    status: &'static str,
+    /// `ok`.
+    database: &'static str,
+    /// `ok`.
+    bucket: &'static str,
+}
+
+/// Counts and bytes
+///
+/// By field and status, with the oldest pending upload of each field. A token with `fields` sees only these.
+#[utoipa::path(
+    get, path = "/v1/stats", tag = "Operations", operation_id = "readStats",
+    security(("bearer" = ["ops"])),
+    responses(
+        (status = 200, description = "Statistics of all uploads.", body = StatsView, example = json!(examples::stats())),
+        (status = 403, description = "scope-insufficient"),
+    )
+)]
+pub async fn stats(caller: Caller, broker: web::Data<Broker>) -> Result<HttpResponse, Problem> {
+    let stats = broker.stats(&caller.0).await?;
+    Ok(HttpResponse::Ok().json(StatsView::of(stats)))
+}
+
+/// Is the process alive?
+///
+/// Says nothing about the database or the bucket: a restart would not mend those.
+#[utoipa::path(
+    get, path = "/livez", tag = "Operations", operation_id = "livez", security(()),
+    responses((status = 200, description = "It is.", body = Alive, example = json!({"status": "ok"})))
+)]
+pub async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(Alive { status: "ok" })
+}
+
+/// Can it serve?
+///
+/// Asks the database and the bucket. The 503 says in its members `database` and `bucket` which of them doesn't answer.
+#[utoipa::path(
+    get, path = "/readyz", tag = "Operations", operation_id = "readyz", security(()),
+    responses(
+        (status = 200, description = "Database and bucket answer.", body = Ready,
+            example = json!({"status": "ready", "database": "ok", "bucket": "ok"})),
+        (status = 503, description = "database-unavailable, store-unavailable"),
+    )
+)]
+pub async fn readyz(broker: web::Data<Broker>) -> Result<HttpResponse, Problem> {
+    readiness(broker.readiness().await).map(|ready| HttpResponse::Ok().json(ready))
+}
+
+fn readiness(found: Readiness) -> Result<Ready, Problem> {
+    let word = |up| if up { "ok" } else { "down" };
+    let (database, bucket) = (word(found.database), word(found.bucket));
+    let (code, detail) = match (found.database, found.bucket) {
+        (true, true) => {
+            return Ok(Ready {
+                status: "ready",
+                database,
+                bucket,
+            });
+        }
+        (true, false) => (Code::StoreUnavailable, "the bucket doesn't answer"),
+        (false, true) => (Code::DatabaseUnavailable, "the database doesn't answer"),
+        (false, false) => (
+            Code::DatabaseUnavailable,
+            "neither the database nor the bucket answers",
+        ),
+    };
+    Err(Problem::unavailable(code, detail, PROBE_AGAIN_SECS)
+        .with_member("database", json!(database))
+        .with_member("bucket", json!(bucket)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_names_each_part_that_is_down() {
+        for (database, bucket, code) in [
+            (false, true, "database-unavailable"),
+            (true, false, "store-unavailable"),
+            (false, false, "database-unavailable"),
+        ] {
+            let problem = readiness(Readiness { database, bucket }).err().unwrap();
+            let document = problem.document("http://b", "urn:request:1");
+            assert_eq!(document["code"], code);
+            assert_eq!(document["status"], 503);
+            assert_eq!(document["database"] == "ok", database);
+            assert_eq!(document["bucket"] == "ok", bucket);
+        }
+        assert!(
+            readiness(Readiness {
+                database: true,
+                bucket: true
+            })
+            .is_ok()
+        );
+    }
+}

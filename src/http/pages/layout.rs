@@ -1,0 +1,46 @@
+//! What the pages have in common. Links are relative, so that the pages work behind any prefix.
+
+use maud::{DOCTYPE, Markup, html};
+
+/// A whole page; `here` is its own address, `docs` or `problems`.
+pub fn page(title: &str, here: &str, contents: &Markup, main: &Markup) -> Markup {
+    let link = |address: &'static str, text: &'static str| {
+        html! { a href=(address) aria-current=[(address == here).then_some("page")] { (text) } }
+    };
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · Bytepass" }
+                link rel="icon" type="image/svg+xml" href="docs/icon.svg";
+                link rel="stylesheet" href="docs/style.css";
+            }
+            body {
+                header.top {
+                    a.brand href="docs" { img src="docs/icon.svg" alt="" width="22" height="22"; "Bytepass" }
+                    nav aria-label="Pages" {
+                        (link("docs", "API"))
+                        (link("problems", "Errors"))
+                        a href="openapi.json" { "openapi.json" }
+                    }
+                }
+                div.columns {
+                    nav.contents aria-label="On this page" { (contents) }
+                    main { (main) }
+                }
+            }
+        }
+    }
+}
+
+/// Text in which `code` stands between backticks.
+pub fn prose(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}

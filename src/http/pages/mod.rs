@@ -1,0 +1,89 @@
+//! Pages for people: `/docs` and `/problems`, rendered once from the OpenAPI document and the table of codes.
+//!
+//! They need no network, no script and no inline style, so that their content security policy can forbid all three.
+
+mod docs;
+mod layout;
+mod problems;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+use utoipa::openapi::{OpenApi, ServerBuilder};
+
+use super::server::Shared;
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const STYLE: &str = include_str!("style.css");
+const ICON: &str = include_str!("icon.svg");
+
+/// The rendered pages and the document.
+pub struct Pages {
+    document: Bytes,
+    docs: Bytes,
+    problems: Bytes,
+}
+
+impl Pages {
+    /// Renders everything for a server that is reached at `public_url`.
+    pub fn new(openapi: &OpenApi, public_url: &str) -> Pages {
+        let mut openapi = openapi.clone();
+        openapi.servers = Some(vec![ServerBuilder::new().url(public_url).build()]);
+        let document = serde_json::to_value(&openapi).expect("the document has only string keys");
+        Pages {
+            docs: Bytes::from(docs::page(&document, public_url).into_string()),
+            problems: Bytes::from(problems::page().into_string()),
+            document: Bytes::from(document.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Pages {
+    /// The page `/docs`, for its tests.
+    pub fn docs_html(&self) -> &[u8] {
+        &self.docs
+    }
+}
+
+/// `/openapi.json`.
+pub async fn document(shared: web::Data<Shared>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(shared.pages.document.clone())
+}
+
+/// `/docs`.
+pub async fn docs(shared: web::Data<Shared>) -> HttpResponse {
+    html(shared.pages.docs.clone())
+}
+
+/// `/problems`: where every problem's `type` points.
+pub async fn problems(shared: web::Data<Shared>) -> HttpResponse {
+    html(shared.pages.problems.clone())
+}
+
+/// The pages' style.
+pub async fn style() -> HttpResponse {
+    asset("text/css; charset=utf-8", STYLE)
+}
+
+/// The pages' icon.
+pub async fn icon() -> HttpResponse {
+    asset("image/svg+xml", ICON)
+}
+
+fn html(body: Bytes) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .body(body)
+}
+
+fn asset(content_type: &'static str, text: &'static str) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, content_type))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .body(text)
+}

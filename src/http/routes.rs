@@ -1,0 +1,100 @@
+//! Every route there is, grouped by who calls it.
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::guard::{Any, Get, Head};
+use actix_web::http::StatusCode;
+use actix_web::http::header::ALLOW;
+use actix_web::middleware::from_fn;
+use actix_web::{Error, HttpResponse, Resource, Route, web};
+
+use super::extract::caller::authenticate;
+use super::middleware::catch_panics;
+use super::problem::Problem;
+use super::{operations, pages, uploads};
+
+pub(super) fn configure(config: &mut web::ServiceConfig) {
+    config
+        // Browsers, mobile apps and backends: one's own uploads, or anyone's by scope.
+        .service(at("/v1/uploads", "GET, HEAD, POST", |r| {
+            r.route(private(get().to(uploads::list)))
+                .route(private(web::post().to(uploads::create)))
+        }))
+        .service(at("/v1/uploads/{id}", "GET, HEAD, DELETE", |r| {
+            r.route(private(get().to(uploads::read)))
+                .route(private(web::delete().to(uploads::remove)))
+        }))
+        .service(at("/v1/uploads/{id}/confirm", "POST", |r| {
+            r.route(private(web::post().to(uploads::confirm)))
+        }))
+        .service(at("/v1/uploads/{id}/presign", "POST", |r| {
+            r.route(private(web::post().to(uploads::presign)))
+        }))
+        .service(at("/v1/uploads/{id}/download", "GET, HEAD", |r| {
+            r.route(private(get().to(uploads::download)))
+        }))
+        // Operators.
+        .service(at("/v1/stats", "GET, HEAD", |r| {
+            r.route(private(get().to(operations::stats)))
+        }))
+        // Probes and people, without a token.
+        .service(at("/livez", "GET, HEAD", |r| {
+            r.route(get().to(operations::livez))
+        }))
+        .service(at("/readyz", "GET, HEAD", |r| {
+            r.route(get().to(operations::readyz))
+        }))
+        .service(at("/openapi.json", "GET, HEAD", |r| {
+            r.route(get().to(pages::document))
+        }))
+        .service(at("/docs", "GET, HEAD", |r| r.route(get().to(pages::docs))))
+        .service(at("/docs/style.css", "GET, HEAD", |r| {
+            r.route(get().to(pages::style))
+        }))
+        .service(at("/docs/icon.svg", "GET, HEAD", |r| {
+            r.route(get().to(pages::icon))
+        }))
+        .service(at("/problems", "GET, HEAD", |r| {
+            r.route(get().to(pages::problems))
+        }))
+        .default_service(web::to(nothing_here));
+}
+
+/// A resource: its panics are caught, and methods other than `allowed` answer 405 with this list.
+pub(super) fn at(
+    path: &'static str,
+    allowed: &'static str,
+    routes: impl FnOnce(Resource) -> Resource,
+) -> Resource<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    routes(web::resource(path))
+        .default_service(web::to(move || async move { not_allowed(allowed) }))
+        .wrap(from_fn(catch_panics))
+}
+
+/// A GET, which answers a HEAD too.
+pub(super) fn get() -> Route {
+    web::route().guard(Any(Get()).or(Head()))
+}
+
+/// A route that only a caller with a good token reaches.
+pub(super) fn private(route: Route) -> Route {
+    route.wrap(from_fn(authenticate))
+}
+
+async fn nothing_here() -> Result<HttpResponse, Problem> {
+    Err(Problem::of_status(StatusCode::NOT_FOUND))
+}
+
+fn not_allowed(allowed: &'static str) -> HttpResponse {
+    HttpResponse::MethodNotAllowed()
+        .insert_header((ALLOW, allowed))
+        .finish()
+}

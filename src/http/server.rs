@@ -1,0 +1,169 @@
+//! From a listening socket to a running server.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::{App, Error, HttpServer, web};
+
+use crate::auth::Authenticator;
+use crate::broker::Broker;
+use crate::telemetry::metrics::Metrics;
+
+use super::extract::body::BodyLimits;
+use super::extract::query::PageLimits;
+use super::middleware::{answer, cors::cors};
+use super::pages::Pages;
+use super::{openapi, routes};
+
+/// How long an answer may take to leave after the connection is to be closed, in seconds: time to read a 413.
+const DISCONNECT_SECS: u64 = 5;
+/// How long an idle connection is kept, in seconds; longer than the minute after which common proxies give up.
+const KEEP_ALIVE_SECS: u64 = 75;
+
+/// What `app` decides for the server.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// Where clients reach the API, without a slash at the end: links are made from it, never from a request's `Host`.
+    pub public_url: String,
+    /// Origins that may call from a browser, `https://shop.example`, compared exactly.
+    pub allowed_origins: Vec<String>,
+    /// The longest request body, in bytes.
+    pub body_max_bytes: usize,
+    /// In how much time a request's head has to arrive, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// In how much time a request's body has to arrive, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// Open connections for each worker; further ones wait in the socket's backlog.
+    pub max_connections: usize,
+    /// Worker threads; 0 means one for each processor.
+    pub workers: usize,
+    /// How long requests may go on after a stop was asked for, in seconds.
+    pub shutdown_timeout_secs: u64,
+    /// How many uploads a page has where the client doesn't say.
+    pub page_default: u32,
+    /// The most uploads of a page.
+    pub page_max: u32,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        HttpOptions {
+            public_url: "http://127.0.0.1:8000".to_owned(),
+            allowed_origins: Vec::new(),
+            body_max_bytes: 16 * 1024,
+            header_timeout_ms: 5_000,
+            body_timeout_ms: 10_000,
+            max_connections: 10_000,
+            workers: 0,
+            shutdown_timeout_secs: 30,
+            page_default: 50,
+            page_max: 200,
+        }
+    }
+}
+
+/// What every worker needs and no handler changes.
+pub(super) struct Shared {
+    pub(super) public_url: String,
+    pub(super) metrics: Metrics,
+    pub(super) pages: Pages,
+}
+
+/// The parts that each worker's app is put together from.
+#[derive(Clone)]
+pub(super) struct Parts {
+    shared: web::Data<Shared>,
+    limits: web::Data<BodyLimits>,
+    pages: web::Data<PageLimits>,
+    authenticator: web::Data<Authenticator>,
+    allowed_origins: Vec<String>,
+}
+
+impl Parts {
+    pub(super) fn new(
+        authenticator: Arc<Authenticator>,
+        metrics: Metrics,
+        options: &HttpOptions,
+    ) -> Parts {
+        let public_url = options.public_url.trim_end_matches('/').to_owned();
+        Parts {
+            limits: web::Data::new(BodyLimits {
+                max_bytes: options.body_max_bytes,
+                timeout: Duration::from_millis(options.body_timeout_ms),
+            }),
+            pages: web::Data::new(PageLimits {
+                default: options.page_default,
+                max: options.page_max,
+            }),
+            shared: web::Data::new(Shared {
+                pages: Pages::new(&openapi::openapi(), &public_url),
+                public_url,
+                metrics,
+            }),
+            authenticator: web::Data::from(authenticator),
+            allowed_origins: options.allowed_origins.clone(),
+        }
+    }
+}
+
+/// One worker's app. `more` adds what only the caller has: the broker in production, routes of their own in tests.
+pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
+    parts: &Parts,
+    more: F,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    > + use<F>,
+> {
+    App::new()
+        .app_data(parts.shared.clone())
+        .app_data(parts.limits.clone())
+        .app_data(parts.pages.clone())
+        .app_data(parts.authenticator.clone())
+        .configure(more)
+        .configure(routes::configure)
+        .wrap(cors(&parts.allowed_origins))
+        // Outermost, because it is registered last.
+        .wrap(from_fn(answer))
+}
+
+/// Serves on a socket that is already bound, until the returned server is stopped; the caller handles signals.
+///
+/// Must be called inside a tokio runtime. The error is the socket's.
+pub fn serve(
+    listener: TcpListener,
+    broker: Broker,
+    authenticator: Arc<Authenticator>,
+    metrics: Metrics,
+    options: &HttpOptions,
+) -> std::io::Result<Server> {
+    let parts = Parts::new(authenticator, metrics, options);
+    let broker = web::Data::new(broker);
+    let workers = match options.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let server = HttpServer::new(move || {
+        let broker = broker.clone();
+        app(&parts, move |config| {
+            config.app_data(broker);
+        })
+    })
+    .workers(workers)
+    .max_connections(options.max_connections)
+    .client_request_timeout(Duration::from_millis(options.header_timeout_ms))
+    .client_disconnect_timeout(Duration::from_secs(DISCONNECT_SECS))
+    .keep_alive(Duration::from_secs(KEEP_ALIVE_SECS))
+    .shutdown_timeout(options.shutdown_timeout_secs)
+    .disable_signals()
+    .listen(listener)?;
+    Ok(server.run())
+}

@@ -1,0 +1,167 @@
+//! The room's tests: through the whole app, without a broker, because nothing here may reach one.
+
+mod cors;
+mod document;
+mod logs;
+mod manners;
+mod problems;
+mod sockets;
+
+use std::sync::{Arc, OnceLock};
+
+use actix_web::body::to_bytes;
+use actix_web::dev::ServiceResponse;
+use actix_web::test::{TestRequest, call_service, init_service};
+use actix_web::web;
+use chrono::Utc;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::routes::{at, get, private};
+use super::server::{HttpOptions, Parts, app};
+use crate::auth::{Authenticator, IssuerOptions, KeySource, MintRequest, mint_hs256};
+use crate::domain::principal::Scope;
+use crate::outbound::Outbound;
+use crate::telemetry::metrics::Metrics;
+
+/// Where the tested server believes itself to be.
+pub const PUBLIC_URL: &str = "https://broker.example/base";
+
+fn secret() -> SecretString {
+    SecretString::from("a test secret of thirty-two bytes or more")
+}
+
+/// A good token.
+pub fn token() -> String {
+    let request = MintRequest {
+        issuer: "test",
+        audience: "bytepass",
+        subject: "1",
+        scopes: &Scope::ALL,
+        fields: None,
+        kid: None,
+        now: Utc::now(),
+        lifetime_secs: 600,
+    };
+    mint_hs256(&secret(), &request)
+}
+
+/// The app's parts with these options and metrics.
+pub fn parts(options: &HttpOptions, metrics: &Metrics) -> Parts {
+    // One for all tests: its HTTP client reads the system's certificates, which takes longer than a test.
+    static ONE: OnceLock<Arc<Authenticator>> = OnceLock::new();
+    let authenticator = ONE.get_or_init(|| Arc::new(authenticator()));
+    Parts::new(authenticator.clone(), metrics.clone(), options)
+}
+
+fn authenticator() -> Authenticator {
+    let issuer = IssuerOptions {
+        name: "test".into(),
+        issuer: "test".into(),
+        audience: "bytepass".into(),
+        owner_prefix: "user:".into(),
+        scopes: Scope::ALL.to_vec(),
+        max_lifetime_secs: 3600,
+        leeway_secs: 0,
+        keys: KeySource::Secret {
+            kid: None,
+            secret: secret(),
+        },
+    };
+    let outbound = Outbound::new().unwrap();
+    Authenticator::new(vec![issuer], outbound).unwrap()
+}
+
+/// Options with a short body deadline and two origins.
+pub fn options() -> HttpOptions {
+    HttpOptions {
+        public_url: format!("{PUBLIC_URL}/"),
+        allowed_origins: vec![
+            "https://shop.example".into(),
+            "http://localhost:3000".into(),
+        ],
+        body_timeout_ms: 600,
+        ..HttpOptions::default()
+    }
+}
+
+async fn panics() -> &'static str {
+    panic!("canary-panic-text")
+}
+
+async fn unauthenticated(_: super::extract::Caller) -> &'static str {
+    "reached"
+}
+
+async fn strict(_: super::extract::Json<super::requests::CreateUploadBody>) -> &'static str {
+    "taken"
+}
+
+/// Routes that no server has: one panics, one forgot to authenticate, one takes a body and needs no broker.
+pub fn strange_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(at("/panics", "GET, HEAD", |r| r.route(get().to(panics))))
+        .service(at("/forgot", "GET, HEAD", |r| {
+            r.route(get().to(unauthenticated))
+        }))
+        .service(at("/strict", "POST", |r| {
+            r.route(private(web::post().to(strict)))
+        }));
+}
+
+/// An answer with its body read.
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+    response: ServiceResponse<()>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let value = self.response.headers().get(name)?;
+        Some(value.to_str().unwrap())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// The code, if the answer is a whole problem document.
+    pub fn problem(&self) -> Option<String> {
+        let document = self.json();
+        let whole = self.header("content-type") == Some("application/problem+json")
+            && document["status"] == self.status
+            && document["title"].is_string()
+            && document["detail"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty())
+            && document["instance"].as_str()?
+                == format!("urn:request:{}", self.header("x-request-id")?)
+            && document["type"].as_str()?
+                == format!("{PUBLIC_URL}/problems#{}", document["code"].as_str()?);
+        whole.then(|| document["code"].as_str().unwrap().to_owned())
+    }
+}
+
+/// One request through the whole app.
+pub async fn send(request: TestRequest) -> Answer {
+    send_to(&parts(&options(), &Metrics::new()), request).await
+}
+
+/// The same through an app with parts of the caller's choice.
+pub async fn send_to(parts: &Parts, request: TestRequest) -> Answer {
+    let service = init_service(app(parts, strange_routes)).await;
+    let response = call_service(&service, request.to_request()).await;
+    let (request, response) = response.into_parts();
+    let (response, body) = response.into_parts();
+    Answer {
+        status: response.status().as_u16(),
+        body: to_bytes(body).await.unwrap().to_vec(),
+        response: ServiceResponse::new(request, response),
+    }
+}
+
+/// A request with a good token.
+pub fn with_token(request: TestRequest) -> TestRequest {
+    request.insert_header(("authorization", format!("Bearer {}", token())))
+}

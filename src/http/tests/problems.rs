@@ -1,0 +1,167 @@
+use crate::auth::AuthError;
+use crate::broker::{BrokerError, Refusal, RefusalKind};
+use crate::domain::field::FieldName;
+use crate::domain::upload::{Difference, Status};
+use crate::http::codes::{CODES, Code};
+use crate::http::problem::Problem;
+
+/// The contract's table, as far as it exists now.
+const CONTRACT: [(&str, u16); 22] = [
+    ("invalid-request", 400),
+    ("token-missing", 401),
+    ("token-invalid", 401),
+    ("scope-insufficient", 403),
+    ("field-not-allowed", 403),
+    ("not-found", 404),
+    ("upload-not-found", 404),
+    ("method-not-allowed", 405),
+    ("request-timeout", 408),
+    ("unsupported-media-type", 415),
+    ("object-missing", 409),
+    ("wrong-status", 409),
+    ("upload-expired", 410),
+    ("payload-too-large", 413),
+    ("unknown-field", 422),
+    ("size-not-allowed", 422),
+    ("media-type-not-allowed", 422),
+    ("checksum-required", 422),
+    ("object-mismatch", 422),
+    ("internal", 500),
+    ("store-unavailable", 503),
+    ("database-unavailable", 503),
+];
+
+#[test]
+fn every_code_of_the_contract_has_its_row_and_its_status() {
+    for (name, status) in CONTRACT {
+        let code = Code::parse(name).unwrap_or_else(|| panic!("{name} has no row"));
+        assert_eq!(code.row().status, status, "{name}");
+    }
+    for row in CODES {
+        assert_eq!(
+            row.code.row().name,
+            row.name,
+            "the table's order is the codes'"
+        );
+        assert!(
+            !row.title.is_empty() && row.remedy.ends_with('.'),
+            "{}",
+            row.name
+        );
+    }
+}
+
+fn differences() -> Vec<Difference> {
+    vec![
+        Difference::new("/content_type", "must be image/jpeg"),
+        Difference::new("", "the object carries content-encoding"),
+    ]
+}
+
+fn refused(kind: RefusalKind) -> BrokerError {
+    BrokerError::Refused(Refusal {
+        kind,
+        differences: differences(),
+    })
+}
+
+#[test]
+fn every_answer_of_the_broker_becomes_its_problem() {
+    let field = FieldName::parse("Product.image").unwrap();
+    let cases = [
+        (BrokerError::UploadNotFound, "upload-not-found"),
+        (
+            BrokerError::ScopeInsufficient { needed: "ops" },
+            "scope-insufficient",
+        ),
+        (BrokerError::FieldNotAllowed(field), "field-not-allowed"),
+        (refused(RefusalKind::Invalid), "invalid-request"),
+        (refused(RefusalKind::UnknownField), "unknown-field"),
+        (
+            refused(RefusalKind::MediaTypeNotAllowed),
+            "media-type-not-allowed",
+        ),
+        (refused(RefusalKind::SizeNotAllowed), "size-not-allowed"),
+        (refused(RefusalKind::ChecksumRequired), "checksum-required"),
+        (
+            BrokerError::WrongStatus {
+                now: Status::Deleted,
+                detail: "only a pending upload",
+            },
+            "wrong-status",
+        ),
+        (BrokerError::ObjectMissing, "object-missing"),
+        (
+            BrokerError::ObjectMismatch(differences()),
+            "object-mismatch",
+        ),
+        (BrokerError::UploadExpired, "upload-expired"),
+        (
+            BrokerError::StoreUnavailable {
+                retry_after_secs: 7,
+            },
+            "store-unavailable",
+        ),
+        (
+            BrokerError::DatabaseUnavailable {
+                retry_after_secs: 0,
+            },
+            "database-unavailable",
+        ),
+        (BrokerError::Internal("canary-cause".into()), "internal"),
+    ];
+    for (error, code) in cases {
+        let problem = Problem::from(error);
+        assert_eq!(problem.code().row().name, code);
+        let document = problem.document("https://b", "urn:request:1");
+        assert!(
+            document["detail"]
+                .as_str()
+                .is_some_and(|text| text.len() > 10),
+            "{document}"
+        );
+        assert!(!document.to_string().contains("canary"), "{document}");
+        assert_eq!(
+            document["errors"].is_array(),
+            document["detail"]
+                .as_str()
+                .unwrap()
+                .contains("content_type: must")
+        );
+        assert_eq!(document["status_now"] == "deleted", code == "wrong-status");
+        let mut headers = actix_web::http::header::HeaderMap::new();
+        problem.add_headers(&mut headers);
+        let unavailable = problem.code().row().status == 503;
+        assert_eq!(headers.contains_key("retry-after"), unavailable, "{code}");
+        assert!(
+            headers.get("retry-after").is_none_or(|secs| secs != "0"),
+            "a client may not be told to hammer"
+        );
+    }
+}
+
+#[test]
+fn every_answer_of_authentication_becomes_its_problem() {
+    for (error, code) in [
+        (AuthError::Missing, "token-missing"),
+        (
+            AuthError::Invalid {
+                reason: "the \"kid\" is unknown",
+            },
+            "token-invalid",
+        ),
+        (AuthError::KeysUnavailable, "issuer-unavailable"),
+    ] {
+        let problem = Problem::from(error);
+        assert_eq!(problem.code().row().name, code);
+        let mut headers = actix_web::http::header::HeaderMap::new();
+        problem.add_headers(&mut headers);
+        if code == "token-invalid" {
+            let challenge = headers.get("www-authenticate").unwrap().to_str().unwrap();
+            assert_eq!(
+                challenge,
+                "Bearer realm=\"bytepass\", error=\"invalid_token\", error_description=\"the 'kid' is unknown\""
+            );
+        }
+    }
+}

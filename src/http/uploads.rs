@@ -1,0 +1,198 @@
+//! The uploads of API.md: parse, call one verb of the broker, show its answer.
+
+use actix_web::http::header::{LINK, LOCATION};
+use actix_web::{HttpResponse, web};
+
+use crate::broker::Broker;
+
+use super::examples;
+use super::extract::{Caller, Json, NoBody, Query, UploadPath};
+use super::problem::Problem;
+use super::requests::{CreateUploadBody, ListQuery};
+use super::server::Shared;
+use super::views::{DownloadView, PageView, UploadView};
+
+type Answer = Result<HttpResponse, Problem>;
+
+/// Ask for a presigned PUT
+///
+/// Commits a pending upload and answers with a request that puts exactly the declared bytes. Send the file with
+/// `presigned.method` to `presigned.url` with `presigned.headers`, then POST to `confirm_url`.
+#[utoipa::path(
+    post, path = "/v1/uploads", tag = "Uploads", operation_id = "createUpload",
+    security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"])),
+    request_body(content = CreateUploadBody, example = json!(examples::create_body())),
+    responses(
+        (status = 201, description = "The pending upload, with its presigned request.", body = UploadView,
+            headers(("location" = String, description = "The upload's address.")),
+            example = json!(examples::pending())),
+        (status = 403, description = "scope-insufficient, field-not-allowed"),
+        (status = 422, description = "unknown-field, media-type-not-allowed, size-not-allowed, checksum-required"),
+    )
+)]
+pub async fn create(
+    caller: Caller,
+    Json(body): Json<CreateUploadBody>,
+    broker: web::Data<Broker>,
+    shared: web::Data<Shared>,
+) -> Answer {
+    let presented = broker.create(&caller.0, body.try_into()?).await?;
+    let view = UploadView::presented(presented, &shared.public_url);
+    let address = format!("{}/v1/uploads/{}", shared.public_url, view.id);
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, address))
+        .json(view))
+}
+
+/// List uploads
+///
+/// Newest first. A user sees its own uploads; who may read anyone's sees all. Follow `next_cursor`, or the `Link` header, until
+/// it is null.
+#[utoipa::path(
+    get, path = "/v1/uploads", tag = "Uploads", operation_id = "listUploads",
+    security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"]),
+        ("bearer" = ["attachments:write"]), ("bearer" = ["ops"])),
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of uploads.", body = PageView,
+            headers(("link" = String, description = "The next page, `rel=\"next\"`; absent on the last one.")),
+            example = json!(examples::page())),
+        (status = 403, description = "scope-insufficient"),
+    )
+)]
+pub async fn list(
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+    broker: web::Data<Broker>,
+    shared: web::Data<Shared>,
+) -> Answer {
+    let page = broker.list(&caller.0, query.to_domain()).await?;
+    let view = PageView::of(page, &broker);
+    let mut answer = HttpResponse::Ok();
+    if let Some(cursor) = &view.next_cursor {
+        let address = format!(
+            "{}/v1/uploads?{}",
+            shared.public_url,
+            query.with_cursor(cursor)
+        );
+        answer.insert_header((LINK, format!("<{address}>; rel=\"next\"")));
+    }
+    Ok(answer.json(view))
+}
+
+/// Read an upload
+#[utoipa::path(
+    get, path = "/v1/uploads/{id}", tag = "Uploads", operation_id = "readUpload",
+    security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"]),
+        ("bearer" = ["attachments:write"]), ("bearer" = ["ops"])),
+    params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
+    responses(
+        (status = 200, description = "The upload as it is now.", body = UploadView, example = json!(examples::confirmed())),
+        (status = 403, description = "scope-insufficient"),
+        (status = 404, description = "upload-not-found"),
+    )
+)]
+pub async fn read(caller: Caller, id: UploadPath, broker: web::Data<Broker>) -> Answer {
+    let upload = broker.read(&caller.0, id.0).await?;
+    Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
+}
+
+/// Cancel or delete an upload
+///
+/// Cancels a pending upload, removes a confirmed or detached one and its object. In a terminal status nothing happens, and the
+/// answer is the same. A deleted upload can still be read.
+#[utoipa::path(
+    delete, path = "/v1/uploads/{id}", tag = "Uploads", operation_id = "deleteUpload",
+    security(("bearer" = ["uploads:write"]), ("bearer" = ["attachments:write"])),
+    params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
+    responses(
+        (status = 204, description = "Canceled, deleted, or already over."),
+        (status = 403, description = "scope-insufficient"),
+        (status = 404, description = "upload-not-found"),
+        (status = 409, description = "wrong-status"),
+    )
+)]
+pub async fn remove(
+    caller: Caller,
+    id: UploadPath,
+    _nothing: NoBody,
+    broker: web::Data<Broker>,
+) -> Answer {
+    broker.remove(&caller.0, id.0).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Confirm what was put
+///
+/// Checks what arrived, seals it under its final key and records that key. Idempotent: safe to repeat, and to race. After
+/// `object-missing` and `store-unavailable` nothing has changed; after `object-mismatch` the upload is rejected.
+#[utoipa::path(
+    post, path = "/v1/uploads/{id}/confirm", tag = "Uploads", operation_id = "confirmUpload",
+    security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"])),
+    params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
+    responses(
+        (status = 200, description = "The confirmed upload, with its key and name.", body = UploadView,
+            example = json!(examples::confirmed())),
+        (status = 403, description = "scope-insufficient"),
+        (status = 404, description = "upload-not-found"),
+        (status = 409, description = "object-missing, wrong-status"),
+        (status = 410, description = "upload-expired"),
+        (status = 422, description = "object-mismatch"),
+    )
+)]
+pub async fn confirm(
+    caller: Caller,
+    id: UploadPath,
+    _nothing: NoBody,
+    broker: web::Data<Broker>,
+) -> Answer {
+    let upload = broker.confirm(&caller.0, id.0).await?;
+    Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
+}
+
+/// Presign again
+///
+/// A fresh `presigned` for the same pending upload, until its `expires_at`: for a phone that slept.
+#[utoipa::path(
+    post, path = "/v1/uploads/{id}/presign", tag = "Uploads", operation_id = "presignUpload",
+    security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"])),
+    params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
+    responses(
+        (status = 200, description = "The upload, with a fresh presigned request.", body = UploadView,
+            example = json!(examples::pending())),
+        (status = 403, description = "scope-insufficient"),
+        (status = 404, description = "upload-not-found"),
+        (status = 409, description = "wrong-status"),
+        (status = 410, description = "upload-expired"),
+    )
+)]
+pub async fn presign(
+    caller: Caller,
+    id: UploadPath,
+    _nothing: NoBody,
+    broker: web::Data<Broker>,
+    shared: web::Data<Shared>,
+) -> Answer {
+    let presented = broker.represign(&caller.0, id.0).await?;
+    Ok(HttpResponse::Ok().json(UploadView::presented(presented, &shared.public_url)))
+}
+
+/// Get a URL to download from
+///
+/// The public URL, or a presigned GET where the field is private.
+#[utoipa::path(
+    get, path = "/v1/uploads/{id}/download", tag = "Uploads", operation_id = "downloadUpload",
+    security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"]), ("bearer" = ["attachments:write"])),
+    params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
+    responses(
+        (status = 200, description = "Where the object's bytes are.", body = DownloadView,
+            example = json!(examples::download())),
+        (status = 403, description = "scope-insufficient"),
+        (status = 404, description = "upload-not-found"),
+        (status = 409, description = "wrong-status"),
+    )
+)]
+pub async fn download(caller: Caller, id: UploadPath, broker: web::Data<Broker>) -> Answer {
+    let download = broker.download(&caller.0, id.0).await?;
+    Ok(HttpResponse::Ok().json(DownloadView::of(download)))
+}

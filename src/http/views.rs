@@ -1,0 +1,269 @@
+//! What clients get: the contract's members, all of them, always.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::broker::{Broker, Download, Page, Presented, Stats};
+use crate::domain::upload::{Difference, Upload};
+
+use super::requests::to_cursor;
+
+/// An upload.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Upload)]
+pub struct UploadView {
+    /// Its id: `upl_` and 26 characters, sorted by time.
+    pub id: String,
+    /// `pending`, `confirmed`, `attached`, `detached`, `deleted`, `rejected`, `expired` or `canceled`.
+    status: &'static str,
+    /// The model field that it is for.
+    field: String,
+    /// Whose it is.
+    owner: String,
+    /// The bucket it goes to.
+    bucket: String,
+    /// The object's key; null until confirm.
+    key: Option<String>,
+    /// The key without the storage location: what a Django `ImageField` column holds; null until confirm.
+    name: Option<String>,
+    /// The file's name, for people.
+    filename: String,
+    /// The file's type.
+    content_type: &'static str,
+    /// The file's size, in bytes.
+    size: u64,
+    /// The declared checksum.
+    checksum: Option<ChecksumView>,
+    /// When it was asked for.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// Its own deadline: from then on it may be settled.
+    #[schema(format = DateTime)]
+    expires_at: String,
+    /// When it was confirmed.
+    #[schema(format = DateTime)]
+    confirmed_at: Option<String>,
+    /// Whose request led to the confirm: `client`, `service`, `event` or `sweeper`.
+    confirmed_by: Option<&'static str>,
+    /// The object's ETag, opaque, without quotes.
+    etag: Option<String>,
+    /// The public URL; null until confirm, and where the field is private.
+    url: Option<String>,
+    /// What to send, on an answer that presigns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    presigned: Option<PresignedView>,
+    /// Where to confirm, on an answer that presigns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    confirm_url: Option<String>,
+    /// How what arrived differs from what was declared, on a rejected upload.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<DifferenceView>,
+}
+
+/// A checksum of a file.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Checksum)]
+pub struct ChecksumView {
+    /// One of `sha256`, `crc32`, `crc32c`, `crc64nvme`, `md5`.
+    algorithm: &'static str,
+    /// Base64 of the digest's bytes.
+    value: String,
+}
+
+/// A request that the bucket lets through as it is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Presigned)]
+pub struct PresignedView {
+    /// The method.
+    method: &'static str,
+    /// The URL, signed: whoever has it can put the file.
+    url: String,
+    /// Headers to send verbatim; `host` and `content-length` are signed too, and every client sets them by itself.
+    headers: BTreeMap<String, String>,
+    /// When it stops working.
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+/// One thing that differs.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Difference)]
+pub struct DifferenceView {
+    /// A JSON pointer to the member that it is about.
+    pub pointer: String,
+    /// What is wrong, for a person.
+    pub detail: String,
+}
+
+impl UploadView {
+    /// An upload as it is.
+    pub fn of(upload: Upload, broker: &Broker) -> UploadView {
+        let url = broker.public_url_of(&upload);
+        UploadView::new(upload, url)
+    }
+
+    /// A pending upload with what to send.
+    pub fn presented(presented: Presented, public_url: &str) -> UploadView {
+        let presigned = presented.presigned;
+        let mut view = UploadView::new(presented.upload, None);
+        view.confirm_url = Some(format!("{public_url}/v1/uploads/{}/confirm", view.id));
+        view.presigned = Some(PresignedView {
+            method: presigned.method,
+            url: presigned.url.expose_secret().to_owned(),
+            headers: presigned.headers.into_iter().collect(),
+            expires_at: time(presigned.expires_at),
+        });
+        view
+    }
+
+    pub(super) fn new(upload: Upload, url: Option<String>) -> UploadView {
+        let confirmation = upload.confirmation.as_ref();
+        UploadView {
+            id: upload.id.to_string(),
+            status: upload.status.as_str(),
+            key: confirmation.map(|c| c.key.as_str().to_owned()),
+            name: confirmation.map(|c| c.key.name().to_owned()),
+            confirmed_at: confirmation.map(|c| time(c.at)),
+            confirmed_by: confirmation.map(|c| c.by.as_str()),
+            etag: confirmation.map(|c| c.etag.clone()),
+            filename: upload.filename.as_str().to_owned(),
+            content_type: upload.content_type.as_str(),
+            size: upload.size,
+            checksum: upload.checksum.as_ref().map(|sum| ChecksumView {
+                algorithm: sum.algorithm().as_str(),
+                value: sum.value().to_owned(),
+            }),
+            created_at: time(upload.created_at),
+            expires_at: time(upload.expires_at),
+            errors: upload.differences.into_iter().map(difference).collect(),
+            field: upload.field.as_str().to_owned(),
+            owner: upload.owner,
+            bucket: upload.bucket,
+            url,
+            presigned: None,
+            confirm_url: None,
+        }
+    }
+}
+
+fn difference(found: Difference) -> DifferenceView {
+    DifferenceView {
+        pointer: found.pointer,
+        detail: found.detail,
+    }
+}
+
+/// A page of uploads.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UploadPage)]
+pub struct PageView {
+    /// The uploads, newest first.
+    data: Vec<UploadView>,
+    /// What to send as `cursor` for the next page; null on the last one.
+    pub next_cursor: Option<String>,
+}
+
+impl PageView {
+    /// A page as the broker found it.
+    pub fn of(page: Page, broker: &Broker) -> PageView {
+        let show = |upload| UploadView::of(upload, broker);
+        PageView {
+            next_cursor: page.next.map(to_cursor),
+            data: page.uploads.into_iter().map(show).collect(),
+        }
+    }
+}
+
+/// Where an object's bytes are.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Download)]
+pub struct DownloadView {
+    /// The public URL, or a presigned GET.
+    url: String,
+    /// When the URL stops working; null where it is public.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+impl DownloadView {
+    /// A download as the broker answers it.
+    pub fn of(download: Download) -> DownloadView {
+        DownloadView {
+            url: download.url.expose_secret().to_owned(),
+            expires_at: download.expires_at.map(time),
+        }
+    }
+}
+
+/// Counts and bytes.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Stats)]
+pub struct StatsView {
+    /// One entry for each field and status that occurs.
+    data: Vec<StatView>,
+    /// The oldest pending upload of each field that has one.
+    oldest_pending: Vec<OldestView>,
+}
+
+/// The uploads of one field in one status.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Stat)]
+pub struct StatView {
+    /// The field.
+    field: String,
+    /// The status.
+    status: &'static str,
+    /// How many uploads.
+    count: u64,
+    /// The sum of their declared sizes, in bytes.
+    bytes: u64,
+}
+
+/// The oldest pending upload of a field.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OldestPending)]
+pub struct OldestView {
+    /// The field.
+    field: String,
+    /// When it was asked for.
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+impl StatsView {
+    /// Statistics as the broker counted them.
+    pub fn of(stats: Stats) -> StatsView {
+        StatsView {
+            data: stats
+                .groups
+                .into_iter()
+                .map(|group| StatView {
+                    field: group.field.as_str().to_owned(),
+                    status: group.status.as_str(),
+                    count: group.count,
+                    bytes: group.bytes,
+                })
+                .collect(),
+            oldest_pending: stats
+                .oldest_pending
+                .into_iter()
+                .map(|(field, at)| OldestView {
+                    field: field.as_str().to_owned(),
+                    created_at: time(at),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds: what every client's parser reads. Cut, not rounded, so that no deadline moves back.
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}

@@ -1,0 +1,127 @@
+//! Tests of the room: our signatures against the SDK's, what each answer means, and how long credentials serve.
+
+mod answers;
+mod copies;
+mod credentials;
+mod fake_s3;
+mod reading;
+mod requests;
+mod signatures;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::ExposeSecret as _;
+use url::Url;
+
+use super::{CredentialSource, PresignedRequest, Store, StoreOptions, client};
+use crate::domain::checksum::Checksum;
+use crate::domain::field::FieldName;
+use crate::domain::file_name::FileName;
+use crate::domain::ids::UploadId;
+use crate::domain::media_type::MediaType;
+use crate::domain::object_key::{FinalKey, Layout, StagingKey};
+use crate::domain::upload::{Status, Upload};
+use crate::policy::evidence::Issued;
+
+const SECRET: &str = "s3cr3t/Key+of=the-signer";
+
+fn options(endpoint: Option<&str>) -> StoreOptions {
+    StoreOptions {
+        bucket: "media-bucket".into(),
+        region: "eu-central-1".into(),
+        endpoint: endpoint.map(|url| Url::parse(url).unwrap()),
+        public_endpoint: None,
+        path_style: true,
+        credentials: CredentialSource::Static {
+            access_key_id: "AKIDEXAMPLE".into(),
+            secret: SECRET.into(),
+            session_token: None,
+        },
+        signer_credentials: None,
+        longest_url_lifetime_secs: 900,
+        public_base_url: None,
+        attempt_timeout_ms: 300,
+        operation_timeout_ms: 1000,
+        copy_base_ms: 500,
+        copy_bytes_per_sec: 20_000_000,
+        layout: layout(),
+        expected_bucket_owner: None,
+    }
+}
+
+fn layout() -> Layout {
+    Layout {
+        location: "media/".into(),
+        staging_prefix: "staging/".into(),
+    }
+}
+
+/// A store with another source of credentials than the options can name.
+async fn store_signed_by(provider: SharedCredentialsProvider) -> Store {
+    let options = options(Some("http://127.0.0.1:9"));
+    let http = client::http_client(&options);
+    let client = client::build(&options, provider.clone(), http);
+    Store::assemble(options, client, provider).await.unwrap()
+}
+
+fn keys(token: Option<&str>, ends_at: Option<DateTime<Utc>>) -> Credentials {
+    let token = token.map(str::to_owned);
+    Credentials::new(
+        "AKIDEXAMPLE",
+        SECRET,
+        token,
+        ends_at.map(Into::into),
+        "test",
+    )
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 123_456_789).unwrap()
+}
+
+fn issued(checksum: Option<Checksum>, now: DateTime<Utc>) -> Issued {
+    Issued::from_row(Upload {
+        id: UploadId::new(now, &[7; 10]),
+        status: Status::Pending,
+        version: 0,
+        field: FieldName::parse("Product.image").unwrap(),
+        owner: "user:1".into(),
+        bucket: "media-bucket".into(),
+        filename: FileName::parse("cat.jpg").unwrap(),
+        content_type: MediaType::parse("image/jpeg").unwrap(),
+        size: 183_442,
+        checksum,
+        created_at: now,
+        expires_at: now + TimeDelta::hours(24),
+        url_lifetime_secs: 900,
+        confirmation: None,
+        differences: Vec::new(),
+        object_removed_at: None,
+    })
+    .unwrap()
+}
+
+fn staged() -> StagingKey {
+    layout().staging_key(UploadId::new(now(), &[7; 10]))
+}
+
+fn sealed() -> FinalKey {
+    layout().final_key(
+        "products/",
+        MediaType::parse("image/jpeg").unwrap(),
+        &[9; 20],
+    )
+}
+
+fn url_of(request: &PresignedRequest) -> Url {
+    Url::parse(request.url.expose_secret()).unwrap()
+}
+
+/// One value of a URL's query.
+fn query(url: &Url, name: &str) -> Option<String> {
+    let mut pairs = url.query_pairs();
+    pairs
+        .find(|(found, _)| found == name)
+        .map(|(_, value)| value.into_owned())
+}

@@ -1,0 +1,88 @@
+//! Log lines to standard error: text for a person at a terminal, JSON for everything that collects them.
+
+use std::io::IsTerminal as _;
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterFn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line of words, with colors where standard error is a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// Text where a person is looking, JSON otherwise.
+    pub fn for_stderr() -> LogFormat {
+        if std::io::stderr().is_terminal() {
+            LogFormat::Text
+        } else {
+            LogFormat::Json
+        }
+    }
+}
+
+/// A filter that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the log filter {filter:?} can't be read: {cause}; write a level (error, warn, info, debug, trace) or bytepass::store=debug,info"
+)]
+pub struct InvalidLogFilter {
+    filter: String,
+    cause: String,
+}
+
+/// Sends this process's log lines to standard error. `filter` has the form of `RUST_LOG`.
+///
+/// Where a subscriber is already installed (tests in one process), that one stays, and this is no error.
+pub fn install(filter: &str, format: LogFormat) -> Result<(), InvalidLogFilter> {
+    let subscriber = subscriber(filter, format, std::io::stderr)?;
+    // The only error is "already installed".
+    let _ = subscriber.try_init();
+    Ok(())
+}
+
+/// The subscriber that [`install`] installs, with a writer of the caller's choice.
+pub fn subscriber<W>(
+    filter: &str,
+    format: LogFormat,
+    writer: W,
+) -> Result<Box<dyn Subscriber + Send + Sync>, InvalidLogFilter>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let wanted = EnvFilter::try_new(filter).map_err(|cause| InvalidLogFilter {
+        filter: filter.to_owned(),
+        cause: cause.to_string(),
+    })?;
+    let clamp = FilterFn::new(may_be_logged).with_max_level_hint(LevelFilter::TRACE);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
+    };
+    Ok(Box::new(
+        tracing_subscriber::registry()
+            .with(wanted)
+            .with(clamp)
+            .with(lines),
+    ))
+}
+
+/// Other crates speak at `warn` or above, whatever the filter says: at `trace`, aws-sigv4 prints signing keys
+/// (RUSTSEC-2023-0125), and hyper and the SDK print whole requests, tokens and presigned URLs included.
+fn may_be_logged(metadata: &Metadata<'_>) -> bool {
+    let ours = metadata.target() == "bytepass" || metadata.target().starts_with("bytepass::");
+    ours || *metadata.level() <= Level::WARN
+}

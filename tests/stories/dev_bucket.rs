@@ -1,0 +1,14 @@
+//! The development bucket as its clients see it: the AWS SDK, boto3, and requests that no SDK would send.
+
+mod boto3;
+mod copying;
+mod cross_origin;
+mod forms;
+mod listing;
+mod multipart;
+mod objects;
+mod presigned;
+mod running;
+mod sign;
+mod starting;
+mod uploading;

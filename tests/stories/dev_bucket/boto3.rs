@@ -1,0 +1,30 @@
+//! The most used client of S3, with its own idea of the protocol.
+
+use std::process::Command;
+
+use super::running::{BUCKET, running};
+use super::sign::{ACCESS_KEY, SECRET_KEY};
+
+#[test]
+fn boto3_agrees_with_the_development_bucket() {
+    let Some(python) = std::env::var_os("BYTEPASS_TEST_PYTHON") else {
+        eprintln!("skipped: BYTEPASS_TEST_PYTHON names no Python with boto3 (tests/run sets it)");
+        return;
+    };
+    let bucket = running();
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/python/test_dev_bucket_boto3.py"
+    );
+    let output = Command::new(python)
+        .arg(script)
+        .env("BUCKET_URL", bucket.url())
+        .env("BUCKET_NAME", BUCKET)
+        .env("ACCESS_KEY", ACCESS_KEY)
+        .env("SECRET_KEY", SECRET_KEY)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("OK") && said.contains("Ran "), "{said}");
+}
