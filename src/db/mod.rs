@@ -44,6 +44,8 @@ use queue::{Queue, WriterState};
 use reader::Readers;
 use writer::Writer;
 
+use crate::telemetry::metrics::Metrics;
+
 /// How the database is reached and what is bounded.
 #[derive(Debug, Clone)]
 pub struct DbOptions {
@@ -85,7 +87,7 @@ pub struct Db {
 
 impl Db {
     /// Connects and starts the writer. Blocks while it connects; migrates nothing.
-    pub fn open(options: DbOptions) -> Result<Db, DbSetupError> {
+    pub fn open(options: DbOptions, metrics: Metrics) -> Result<Db, DbSetupError> {
         let location = Location::parse(&options.url)?;
         let connector = |role, limit_ms| Connector {
             location: location.clone(),
@@ -104,6 +106,7 @@ impl Db {
             state: state.clone(),
             batch_max: options.batch_max.max(1),
             conn: Some(conn),
+            metrics,
         };
         writer.start()?;
         let reader = connector(Role::Reader, options.read_wait_ms);

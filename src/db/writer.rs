@@ -16,6 +16,7 @@ use super::connection::{AnyConnection, Connector, Undone, is_alive, transaction}
 use super::queue::{Item, WriterState};
 use super::trouble::{DbSetupError, DbTrouble, Failure};
 use super::uploads;
+use crate::telemetry::metrics::Metrics;
 
 /// How long a batch may try to get its lost connection back before its items fail.
 const RECOVERY: Duration = Duration::from_secs(1);
@@ -29,6 +30,7 @@ pub(super) struct Writer {
     pub(super) state: Arc<WriterState>,
     pub(super) batch_max: usize,
     pub(super) conn: Option<AnyConnection>,
+    pub(super) metrics: Metrics,
 }
 
 type Batch = Vec<Box<dyn Item>>;
@@ -81,7 +83,10 @@ impl Writer {
     fn write(&mut self, mut batch: Batch) {
         let recovery_ends = Instant::now() + RECOVERY;
         let uncertain = match self.together(&mut batch, recovery_ends) {
-            Ok(()) => return batch.into_iter().for_each(|item| item.answer()),
+            Ok(()) => {
+                self.metrics.batch_written(batch.len());
+                return batch.into_iter().for_each(|item| item.answer());
+            }
             Err(Undone::NotBegun(error)) => {
                 tracing::warn!(%error, "no transaction could begin");
                 let trouble = Failure::Sql(error).trouble();
@@ -133,7 +138,10 @@ impl Writer {
             };
             let result = transaction(conn, |conn| item.write(conn));
             match self.seen(result) {
-                Ok(()) => return item.answer(),
+                Ok(()) => {
+                    self.metrics.batch_written(1);
+                    return item.answer();
+                }
                 Err(Undone::NotBegun(_)) => {}
                 Err(Undone::CommitUnanswered(_)) => uncertain = true,
                 Err(Undone::RolledBack(failure)) => match failure.trouble() {

@@ -15,6 +15,7 @@ use crate::db::trouble::Failure;
 use crate::db::{Change, Db, DbOptions, DbTrouble, StatusStep, Transition};
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
+use crate::telemetry::metrics::Metrics;
 
 /// Each kind of change, its commit's answer lost by `lose`: the caller learns what happened, and it happened once.
 async fn every_change_is_read_back(rig: &Rig, db: &Db, lose: impl Fn()) {
@@ -86,7 +87,11 @@ async fn r3_a_commit_whose_answer_is_lost_is_read_back() {
 async fn r3_a_commit_whose_answer_the_network_lost_is_read_back() {
     let Some(rig) = Rig::postgres() else { return };
     let proxy = Proxy::before(&rig);
-    let db = Db::open(DbOptions::new(SecretString::from(proxy.url.as_str()))).unwrap();
+    let db = Db::open(
+        DbOptions::new(SecretString::from(proxy.url.as_str())),
+        Metrics::new(),
+    )
+    .unwrap();
     every_change_is_read_back(&rig, &db, || {
         assert!(proxy.lost_one());
         proxy.lose_next_commit();
@@ -99,7 +104,11 @@ async fn r3_a_commit_whose_answer_the_network_lost_is_read_back() {
 async fn r1_an_outage_fails_fast_and_ends_within_a_second() {
     let Some(rig) = Rig::postgres() else { return };
     let proxy = Proxy::before(&rig);
-    let db = Db::open(DbOptions::new(SecretString::from(proxy.url.as_str()))).unwrap();
+    let db = Db::open(
+        DbOptions::new(SecretString::from(proxy.url.as_str())),
+        Metrics::new(),
+    )
+    .unwrap();
     let upload = create(&db).await.into_upload();
     db.ping().await.unwrap();
 

@@ -8,6 +8,7 @@ use futures::future::join_all;
 use super::support::{Rig, create, new_upload};
 use crate::db::connection::AnyConnection;
 use crate::db::{Db, DbOptions, DbTrouble};
+use crate::telemetry::metrics::Metrics;
 
 /// A connection that keeps every writer waiting until it is dropped.
 fn in_the_way(rig: &Rig) -> AnyConnection {
@@ -24,10 +25,13 @@ fn in_the_way(rig: &Rig) -> AnyConnection {
 #[tokio::test(flavor = "multi_thread")]
 async fn r13_an_exhausted_pool_is_busy_within_two_seconds() {
     for rig in Rig::each() {
-        let db = Db::open(DbOptions {
-            pool_size: 2,
-            ..rig.options()
-        })
+        let db = Db::open(
+            DbOptions {
+                pool_size: 2,
+                ..rig.options()
+            },
+            Metrics::new(),
+        )
         .unwrap();
         let id = create(&db).await.upload().id;
         let slow = |_: &mut AnyConnection| {
@@ -56,12 +60,15 @@ async fn r13_an_exhausted_pool_is_busy_within_two_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_busy_at_once_and_nothing_of_it_happens() {
     for rig in Rig::each() {
-        let db = Db::open(DbOptions {
-            queue_len: 4,
-            batch_max: 1,
-            write_wait_ms: 700,
-            ..rig.options()
-        })
+        let db = Db::open(
+            DbOptions {
+                queue_len: 4,
+                batch_max: 1,
+                write_wait_ms: 700,
+                ..rig.options()
+            },
+            Metrics::new(),
+        )
         .unwrap();
         let hold = in_the_way(&rig);
         let began = Instant::now();
@@ -95,10 +102,13 @@ async fn a_full_queue_is_busy_at_once_and_nothing_of_it_happens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_hung_up_before_its_turn_leaves_nothing_behind() {
     for rig in Rig::each() {
-        let db = Db::open(DbOptions {
-            batch_max: 1,
-            ..rig.options()
-        })
+        let db = Db::open(
+            DbOptions {
+                batch_max: 1,
+                ..rig.options()
+            },
+            Metrics::new(),
+        )
         .unwrap();
         let hold = in_the_way(&rig);
         let taken = tokio::spawn({

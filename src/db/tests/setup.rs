@@ -9,9 +9,10 @@ use secrecy::SecretString;
 use super::support::{Rig, create};
 use crate::db::location::Location;
 use crate::db::{Db, DbOptions, DbSetupError};
+use crate::telemetry::metrics::Metrics;
 
 fn open(url: &str) -> Result<Db, DbSetupError> {
-    Db::open(DbOptions::new(SecretString::from(url)))
+    Db::open(DbOptions::new(SecretString::from(url)), Metrics::new())
 }
 
 fn failure(url: &str) -> String {

@@ -17,6 +17,7 @@ use crate::domain::upload::{ConfirmedBy, Upload};
 use crate::policy::admission::{ChecksumProof, admit};
 use crate::policy::evidence::{Admitted, Declared, Issued, Observed, SealHeaders, Verified};
 use crate::policy::verification::verify;
+use crate::telemetry::metrics::Metrics;
 
 /// One fresh, migrated database.
 pub struct Rig {
@@ -76,7 +77,7 @@ impl Rig {
     }
 
     pub fn open(&self) -> Db {
-        Db::open(self.options()).unwrap()
+        Db::open(self.options(), Metrics::new()).unwrap()
     }
 
     pub fn is_postgres(&self) -> bool {
