@@ -7,6 +7,7 @@ use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::blobs::{Blobs, Draft};
 use super::index::{Answer, Fault, Index};
+use super::log::internal;
 
 /// The bucket behind s3s. Clones share it.
 #[derive(Clone)]
@@ -28,7 +29,7 @@ impl Bucket {
         let index = Arc::clone(&self.index);
         tokio::task::spawn_blocking(move || call(&index))
             .await
-            .map_err(S3Error::internal_error)?
+            .map_err(internal)?
             .map_err(S3Error::from)
     }
 
@@ -45,7 +46,7 @@ impl Bucket {
             Ok(())
         })
         .await
-        .map_err(S3Error::internal_error)?
+        .map_err(internal)?
         .map_err(|fault: Fault| S3Error::from(fault))
     }
 
@@ -58,7 +59,7 @@ impl Bucket {
     ) -> S3Result<()> {
         let bucket = self.clone();
         tokio::task::spawn_blocking(move || {
-            let name = draft.publish().map_err(S3Error::internal_error)?;
+            let name = draft.publish().map_err(internal)?;
             match record(&bucket.index, name.clone()) {
                 Ok(unneeded) => unneeded.iter().for_each(|blob| bucket.blobs.remove(blob)),
                 Err(Fault::Refused(error)) => {
@@ -71,7 +72,7 @@ impl Bucket {
             Ok(())
         })
         .await
-        .map_err(S3Error::internal_error)?
+        .map_err(internal)?
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::*;
-use s3s::{S3Error, S3Response, S3Result, s3_error};
+use s3s::{S3Response, S3Result, s3_error};
 
 use super::blobs::Draft;
 use super::bucket::Bucket;
@@ -12,6 +12,7 @@ use super::conditions::WriteCondition;
 use super::digest::{Algorithm, Checksum, Hashing, answer_checksum, declared_checksum};
 use super::index::objects::ObjectRow;
 use super::index::uploads::{PartRow, UploadRow};
+use super::log::internal;
 use super::meta::now_ms;
 use super::multipart::{MAX_PARTS, algorithm_of};
 use super::receive::{MAX_OBJECT_BYTES, too_large};
@@ -127,14 +128,14 @@ impl Bucket {
             let checksum = hashing.and_then(|hashing| hashing.finish().checksum);
             Ok::<_, io::Error>((draft, checksum))
         });
-        match joined.await.map_err(S3Error::internal_error)? {
+        match joined.await.map_err(internal)? {
             Ok(joined) => Ok(joined),
             // Aborted, completed or replaced meanwhile: its blobs are gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(s3_error!(
                 NoSuchUpload,
                 "the upload ended, or a part was replaced, while it was completed"
             )),
-            Err(error) => Err(S3Error::internal_error(error)),
+            Err(error) => Err(internal(error)),
         }
     }
 }
@@ -196,7 +197,7 @@ fn total(parts: &[PartRow], announced: Option<i64>) -> S3Result<i64> {
 fn etag(parts: &[PartRow]) -> S3Result<String> {
     let mut md5 = Md5::new();
     for part in parts {
-        md5.update(&hex::decode(&part.etag).map_err(S3Error::internal_error)?);
+        md5.update(&hex::decode(&part.etag).map_err(internal)?);
     }
     Ok(format!("{}-{}", hex::encode(md5.finalize()), parts.len()))
 }

@@ -10,6 +10,7 @@ use super::bucket::{Bucket, require_key};
 use super::conditions::{ReadCondition, WriteCondition};
 use super::digest::{Algorithm, Checksum, Hashed, Hashing, answer_checksum};
 use super::index::objects::ObjectRow;
+use super::log::internal;
 use super::meta::{StoredHeaders, headers_of, now_ms, timestamp};
 
 /// How many bytes are hashed at a time.
@@ -114,8 +115,8 @@ impl Bucket {
             }
         })
         .await
-        .map_err(S3Error::internal_error)?
-        .map_err(S3Error::internal_error)?;
+        .map_err(internal)?
+        .map_err(internal)?;
         Ok(Some((row.blob, hashed)))
     }
 }

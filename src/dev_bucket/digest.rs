@@ -2,6 +2,7 @@
 //!
 //! Called while a body is received and when one is answered. Guarantee: a stored checksum was computed here, over these bytes.
 
+use super::log::internal;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use s3s::checksum::ChecksumHasher;
@@ -117,9 +118,7 @@ impl Checksum {
     pub(super) fn composite(algorithm: Algorithm, parts: &[Checksum]) -> S3Result<Checksum> {
         let mut hasher = algorithm.hasher();
         for part in parts {
-            let digest = BASE64
-                .decode(&part.value)
-                .map_err(|error| s3_error!(error, InternalError))?;
+            let digest = BASE64.decode(&part.value).map_err(internal)?;
             hasher.update(&digest);
         }
         let value = format!("{}-{}", value_of(hasher), parts.len());
@@ -132,14 +131,12 @@ impl Checksum {
 
     /// For storing.
     pub(super) fn to_json(&self) -> S3Result<String> {
-        serde_json::to_string(self).map_err(|error| s3_error!(error, InternalError))
+        serde_json::to_string(self).map_err(internal)
     }
 
     /// From the store.
     pub(super) fn from_json(json: Option<&str>) -> S3Result<Option<Checksum>> {
-        json.map(serde_json::from_str)
-            .transpose()
-            .map_err(|error| s3_error!(error, InternalError))
+        json.map(serde_json::from_str).transpose().map_err(internal)
     }
 }
 

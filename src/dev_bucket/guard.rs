@@ -3,7 +3,9 @@
 //! Guarantee: a request that goes on is signed by Signature Version 4 for S3 in this region with every `x-amz-*` header covered,
 //! or is a form upload, or is an anonymous read. s3s then verifies the signature itself.
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RANGE, TRANSFER_ENCODING};
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RANGE, TRANSFER_ENCODING,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use s3s::dto::Range;
@@ -85,6 +87,7 @@ pub(super) fn check(parts: &mut Parts, region: &str) -> S3Result<()> {
     refuse_unsupported(&parts.headers)?;
     require_length(&parts.headers)?;
     ignore_malformed_range(&mut parts.headers);
+    join_encodings(&mut parts.headers);
     Ok(())
 }
 
@@ -260,5 +263,19 @@ fn ignore_malformed_range(headers: &mut HeaderMap) {
         .is_some_and(|value| value.as_bytes().windows(5).any(|part| part == b"range"));
     if !signed && headers.get(RANGE).is_some_and(|value| !readable(value)) {
         headers.remove(RANGE);
+    }
+}
+
+// SDKs send `aws-chunked` as a line of its own; s3s takes one line only, and signs lines as if they were joined so.
+fn join_encodings(headers: &mut HeaderMap) {
+    let lines: Vec<&str> = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    if lines.len() > 1
+        && let Ok(joined) = HeaderValue::try_from(lines.join(","))
+    {
+        headers.insert(CONTENT_ENCODING, joined);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::log::internal;
 use s3s::dto::{Metadata, Timestamp, TimestampFormat};
 use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
@@ -74,12 +75,12 @@ pub(super) use {answer_headers, headers_of};
 impl StoredHeaders {
     /// For storing.
     pub(super) fn to_json(&self) -> S3Result<String> {
-        serde_json::to_string(self).map_err(|error| s3_error!(error, InternalError))
+        serde_json::to_string(self).map_err(internal)
     }
 
     /// From the store.
     pub(super) fn from_json(json: &str) -> S3Result<StoredHeaders> {
-        serde_json::from_str(json).map_err(|error| s3_error!(error, InternalError))
+        serde_json::from_str(json).map_err(internal)
     }
 }
 
@@ -113,9 +114,7 @@ pub(super) fn http_date(time: Option<Timestamp>) -> S3Result<Option<String>> {
     let mut text = Vec::new();
     time.format(TimestampFormat::HttpDate, &mut text)
         .map_err(|error| s3_error!(error, InvalidArgument, "the time is out of range"))?;
-    String::from_utf8(text)
-        .map(Some)
-        .map_err(|error| s3_error!(error, InternalError))
+    String::from_utf8(text).map(Some).map_err(internal)
 }
 
 /// The HTTP date as a time.

@@ -16,6 +16,7 @@ mod digest;
 mod guard;
 mod index;
 mod list;
+mod log;
 mod meta;
 mod multipart;
 mod read;
@@ -43,6 +44,7 @@ use self::access::{KeyPair, Rules};
 use self::blobs::Blobs;
 use self::bucket::Bucket;
 use self::index::Index;
+use self::log::OnlyOurs;
 use self::server::Server;
 
 /// Threads that may block on the disk: enough for one slow disk, and a bound.
@@ -145,8 +147,7 @@ impl DevBucket {
         let listener = TcpListener::bind(options.listen).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
-        // A line of s3s may show a signature: it logs whole requests. Our threads log to nobody, our own lines go where the caller's go.
-        let log = tracing::dispatcher::get_default(Dispatch::clone);
+        let log = OnlyOurs::here();
         let rules = Rules {
             public_prefixes,
             region: options.region.clone(),
@@ -155,13 +156,13 @@ impl DevBucket {
             id: options.access_key_id,
             secret: options.secret_access_key,
         };
-        let server = Server::new(service(bucket, keys, rules), options.region, log);
+        let server = Server::new(service(bucket, keys, rules), options.region);
         let (stop, stopped) = watch::channel(false);
-        let runtime = runtime().map_err(|error| data(error.to_string()))?;
+        let runtime = runtime(log.clone()).map_err(|error| data(error.to_string()))?;
         let thread = std::thread::Builder::new()
             .name("dev-bucket".to_owned())
             .spawn(move || {
-                silence();
+                log::set_for_thread(&log);
                 runtime.block_on(async {
                     if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
                         server.run(listener, stopped).await;
@@ -278,17 +279,12 @@ fn service(bucket: Bucket, keys: KeyPair, rules: Rules) -> S3Service {
     builder.build()
 }
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+fn runtime(log: Dispatch) -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_name("dev-bucket-worker")
-        .on_thread_start(silence)
+        .on_thread_start(move || log::set_for_thread(&log))
         .enable_all()
         .build()
-}
-
-// Forgetting the guard keeps the silence for the life of the thread.
-fn silence() {
-    std::mem::forget(tracing::dispatcher::set_default(&Dispatch::none()));
 }

@@ -13,12 +13,13 @@ use s3s::dto::{
     ChecksumMode, ChecksumType, ETag, GetObjectInput, GetObjectOutput, HeadObjectInput,
     HeadObjectOutput, Range as RangeHeader, StreamingBlob,
 };
-use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::bucket::{Bucket, require_key};
 use super::conditions::ReadCondition;
 use super::digest::{Checksum, answer_checksum};
 use super::index::objects::ObjectRow;
+use super::log::internal;
 use super::meta::{StoredHeaders, answer_headers, timestamp};
 
 /// A blocking thread is borrowed once for so many bytes.
@@ -116,7 +117,7 @@ impl Bucket {
                     Ok(file) => return Ok((row, file)),
                     // Overwritten between the two looks: the row names another blob by now.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(S3Error::internal_error(error).into()),
+                    Err(error) => return Err(internal(error).into()),
                 }
             }
             Err(s3_error!(SlowDown, "the object is overwritten too often to be read").into())

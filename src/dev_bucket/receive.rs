@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::blobs::{Blobs, Draft};
 use super::digest::{self, Algorithm, Hashed, Hashing};
+use super::log::internal;
 
 /// The greatest object, and the greatest part, in bytes: 5 GiB.
 pub(super) const MAX_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -148,8 +149,8 @@ pub(super) async fn receive(
     let store = Arc::clone(blobs);
     let draft = spawn_blocking(move || store.draft())
         .await
-        .map_err(S3Error::internal_error)?
-        .map_err(S3Error::internal_error)?;
+        .map_err(internal)?
+        .map_err(internal)?;
     let mut sink = Sink {
         draft,
         hashing: Hashing::new(declared.algorithm()),
@@ -187,8 +188,8 @@ async fn write(mut sink: Sink, mut buffer: Vec<u8>) -> S3Result<(Sink, Vec<u8>)>
         Ok::<_, io::Error>((sink, buffer))
     })
     .await
-    .map_err(S3Error::internal_error)?
-    .map_err(S3Error::internal_error)
+    .map_err(internal)?
+    .map_err(internal)
 }
 
 /// `EntityTooLarge`, with the limit.

@@ -16,7 +16,6 @@ use s3s::service::S3Service;
 use s3s::{Body, S3Error, S3ErrorCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tracing::Dispatch;
 
 use super::blobs::random_name;
 use super::body::RequestBody;
@@ -43,19 +42,16 @@ pub(super) struct Server {
     pub service: S3Service,
     /// The region that signatures must be for.
     pub region: String,
-    /// Where our own log lines go.
-    pub log: Dispatch,
     /// See [`MAX_FORMS`].
     pub forms: Semaphore,
 }
 
 impl Server {
     /// A server around this service.
-    pub(super) fn new(service: S3Service, region: String, log: Dispatch) -> Server {
+    pub(super) fn new(service: S3Service, region: String) -> Server {
         Server {
             service,
             region,
-            log,
             forms: Semaphore::new(MAX_FORMS),
         }
     }
@@ -104,9 +100,7 @@ impl Server {
             body.drain(expects).await;
         }
         if response.status().is_server_error() {
-            tracing::dispatcher::with_default(&self.log, || {
-                tracing::warn!(%method, path, status = %response.status(), "the development bucket could not answer");
-            });
+            tracing::warn!(%method, path, status = %response.status(), "the development bucket could not answer");
         }
         let headers = response.headers_mut();
         if from_page {

@@ -79,14 +79,11 @@ pub(super) struct FormUpload {
 }
 
 impl FormUpload {
-    /// Judges a form whose policy's signature, conditions and size s3s has found right; what s3s leaves open is refused here.
+    /// Judges a form. That it has a policy, signed and kept to, s3s has found out; what s3s leaves open is refused here.
     ///
     /// # Errors
-    /// `AccessDenied` without a policy, `NotImplemented` for what is not supported.
+    /// `NotImplemented` for what is not supported.
     pub(super) fn check(input: &PostObjectInput) -> S3Result<FormUpload> {
-        if input.policy.is_none() {
-            return Err(s3_error!(AccessDenied, "a form upload needs a policy"));
-        }
         if input.key.contains("${filename}") {
             return Err(s3_error!(
                 NotImplemented,

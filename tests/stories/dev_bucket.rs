@@ -4,6 +4,7 @@ mod boto3;
 mod copying;
 mod cross_origin;
 mod forms;
+mod killed;
 mod listing;
 mod multipart;
 mod objects;

@@ -17,6 +17,7 @@ use diesel::prelude::*;
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use self::schema::{buckets, objects as objects_table, parts};
+use crate::dev_bucket::log::internal;
 
 /// More buckets than this are refused: everything is bounded.
 const MAX_BUCKETS: i64 = 1_000;
@@ -51,7 +52,7 @@ impl From<Fault> for S3Error {
     fn from(fault: Fault) -> S3Error {
         match fault {
             Fault::Refused(error) => error,
-            Fault::Database(error) => S3Error::internal_error(error),
+            Fault::Database(error) => internal(error),
         }
     }
 }
@@ -153,6 +154,6 @@ fn require_bucket(connection: &mut SqliteConnection, name: &str) -> S3Result<()>
     match bucket_exists(connection, name) {
         Ok(true) => Ok(()),
         Ok(false) => Err(s3_error!(NoSuchBucket, "there is no bucket {name}")),
-        Err(error) => Err(S3Error::internal_error(error)),
+        Err(error) => Err(internal(error)),
     }
 }

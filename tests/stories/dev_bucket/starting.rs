@@ -142,7 +142,7 @@ async fn two_buckets_in_one_process_do_not_know_each_other() {
 }
 
 #[test]
-fn nothing_that_the_bucket_logs_shows_a_signature() {
+fn the_log_says_what_failed_and_shows_no_signature() {
     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let writer = std::sync::Arc::clone(&seen);
     let subscriber = tracing_subscriber::fmt()
@@ -160,7 +160,24 @@ fn nothing_that_the_bucket_logs_shows_a_signature() {
                     .as_bytes(),
             );
         }
+        // An object whose bytes someone removed by hand: the one failure that is ours.
+        let target = bucket.presign("PUT", "/media/k").target();
+        let ask = |method: &str, target: &str| {
+            bucket.raw(
+                format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+        };
+        assert!(ask("PUT", &target).starts_with("HTTP/1.1 200"));
+        std::fs::remove_dir_all(bucket.dir.path().join("blobs")).unwrap();
+        let target = bucket.presign("GET", "/media/k").target();
+        assert!(ask("GET", &target).starts_with("HTTP/1.1 503"));
+        let target = bucket.presign("PUT", "/media/l").target();
+        assert!(ask("PUT", &target).starts_with("HTTP/1.1 500"));
         let log = String::from_utf8_lossy(&seen.lock().unwrap()).into_owned();
+        assert!(log.contains("could not answer"), "{log}");
+        assert!(log.contains("No such file"), "the cause: {log}");
+        assert!(!log.contains("X-Amz-Signature"), "{log}");
         assert!(!log.contains(signature), "{log}");
         assert!(!log.contains(SECRET_KEY), "{log}");
     });
