@@ -93,6 +93,13 @@ impl Authenticator {
         })
     }
 
+    /// For the tests of other rooms, which may not name `outbound`.
+    #[cfg(test)]
+    pub(crate) fn for_tests(issuers: Vec<IssuerOptions>) -> Authenticator {
+        let outbound = Outbound::new().expect("an HTTP client needs no network");
+        Authenticator::new(issuers, outbound).expect("a test's issuers are good")
+    }
+
     /// The principal of a bearer token: the token alone, without the word `Bearer`.
     pub async fn authenticate(
         &self,

@@ -13,156 +13,111 @@ fn json(request: Ask, body: impl Into<Vec<u8>>) -> Ask {
         .set_payload(body.into())
 }
 
-#[actix_web::test]
-async fn every_error_of_the_framework_is_a_problem() {
-    let id = format!("/v1/uploads/{}", examples::ID);
-    let confirm = format!("{id}/confirm");
-    let text = |request: Ask| request.set_payload("hello");
-    let cases: Vec<(&str, Ask, &str)> = vec![
-        ("an unknown path", Ask::get().uri("/v1/upload"), "not-found"),
-        (
-            "a path that is not UTF-8",
-            Ask::get().uri("/%ff%fe"),
-            "not-found",
-        ),
-        (
-            "an unknown method",
-            Ask::put().uri("/v1/uploads"),
-            "method-not-allowed",
-        ),
-        (
-            "a method that nobody has",
-            Ask::with_uri("/livez").method("BREW".parse().unwrap()),
-            "method-not-allowed",
-        ),
-        ("no body", create(), "invalid-request"),
-        ("no content type", text(create()), "unsupported-media-type"),
-        (
-            "text",
-            text(create().insert_header(("content-type", "text/plain"))),
-            "unsupported-media-type",
-        ),
-        (
-            "a form",
-            text(create().insert_header(("content-type", "application/x-www-form-urlencoded"))),
-            "unsupported-media-type",
-        ),
-        (
-            "latin 1",
-            text(create().insert_header(("content-type", "application/json; charset=latin1"))),
-            "unsupported-media-type",
-        ),
-        (
-            "gzip",
-            json(create(), "{}").insert_header(("content-encoding", "gzip")),
-            "unsupported-media-type",
-        ),
-        ("bad JSON", json(create(), "{"), "invalid-request"),
-        (
-            "JSON that is no object",
-            json(create(), "[]"),
-            "invalid-request",
-        ),
-        (
-            "too much",
-            json(create(), vec![b' '; 16 * 1024 + 1]),
-            "payload-too-large",
-        ),
-        (
-            "far too much",
-            json(create(), vec![b' '; 2 * 1024 * 1024]),
-            "payload-too-large",
-        ),
-        (
-            "a bad query",
-            with_token(Ask::get().uri("/v1/uploads?limit=many")),
-            "invalid-request",
-        ),
-        (
-            "an unknown parameter",
-            with_token(Ask::get().uri("/v1/uploads?color=red")),
-            "invalid-request",
-        ),
-        (
-            "members where there are none",
-            json(with_token(Ask::post().uri(&confirm)), "{\"key\":\"a\"}"),
-            "invalid-request",
-        ),
-        (
-            "a malformed id",
-            with_token(Ask::get().uri("/v1/uploads/upl_1")),
-            "upload-not-found",
-        ),
-        (
-            "an id in capitals",
-            with_token(Ask::delete().uri(&id.to_uppercase().replace("/V1/UPLOADS", "/v1/uploads"))),
-            "upload-not-found",
-        ),
-        (
-            "an id with a slash in it",
-            with_token(Ask::get().uri("/v1/uploads/..%2f..%2fetc")),
-            "upload-not-found",
-        ),
-        (
-            "an id with a NUL",
-            with_token(Ask::get().uri("/v1/uploads/%00")),
-            "upload-not-found",
-        ),
-        ("no token", Ask::get().uri(&id), "token-missing"),
-        (
-            "an empty token",
-            Ask::get()
-                .uri(&id)
-                .insert_header(("authorization", "Bearer ")),
-            "token-missing",
-        ),
-        (
-            "no token and a malformed id",
-            Ask::get().uri("/v1/uploads/x"),
-            "token-missing",
-        ),
-        (
-            "no token and a bad body",
-            json(Ask::post().uri("/v1/uploads"), "{"),
-            "token-missing",
-        ),
-        (
-            "a bad token",
-            Ask::get()
-                .uri(&id)
-                .insert_header(("authorization", "Bearer a.b.c")),
-            "token-invalid",
-        ),
-        (
-            "another scheme",
-            Ask::get()
-                .uri(&id)
-                .insert_header(("authorization", "Basic dTpw")),
-            "token-invalid",
-        ),
-        (
-            "two tokens",
-            with_token(with_token(Ask::get().uri(&id)))
-                .append_header(("authorization", "Bearer x")),
-            "token-invalid",
-        ),
-        ("a panic", Ask::get().uri("/panics"), "internal"),
-        (
-            "a forgotten check",
-            with_token(Ask::get().uri("/forgot")),
-            "internal",
-        ),
-    ];
+type Case = (&'static str, Ask, &'static str);
+
+async fn each_is_the_problem(cases: Vec<Case>) {
     for (what, request, code) in cases {
         let answer = send(request).await;
+        let body = String::from_utf8_lossy(&answer.body);
         assert_eq!(
             answer.problem().as_deref(),
             Some(code),
-            "{what}: {} {}",
-            answer.status,
-            String::from_utf8_lossy(&answer.body)
+            "{what}: {} {body}",
+            answer.status
         );
     }
+}
+
+fn typed(content_type: &'static str) -> Ask {
+    create()
+        .insert_header(("content-type", content_type))
+        .set_payload("hello")
+}
+
+#[actix_web::test]
+async fn every_error_of_a_body_is_a_problem() {
+    let bare = create().set_payload("hello");
+    let zipped = json(create(), "{}").insert_header(("content-encoding", "gzip"));
+    let (over, far_over) = (vec![b' '; 16 * 1024 + 1], vec![b' '; 2 * 1024 * 1024]);
+    let confirm = Ask::post().uri(&format!("/v1/uploads/{}/confirm", examples::ID));
+    let members = json(with_token(confirm), "{\"key\":\"a\"}");
+    let form = "application/x-www-form-urlencoded";
+    let latin = "application/json; charset=latin1";
+    each_is_the_problem(vec![
+        ("no body", create(), "invalid-request"),
+        ("no content type", bare, "unsupported-media-type"),
+        ("text", typed("text/plain"), "unsupported-media-type"),
+        ("a form", typed(form), "unsupported-media-type"),
+        ("latin 1", typed(latin), "unsupported-media-type"),
+        ("gzip", zipped, "unsupported-media-type"),
+        ("bad JSON", json(create(), "{"), "invalid-request"),
+        ("no object", json(create(), "[]"), "invalid-request"),
+        ("too much", json(create(), over), "payload-too-large"),
+        (
+            "far too much",
+            json(create(), far_over),
+            "payload-too-large",
+        ),
+        ("members where there are none", members, "invalid-request"),
+    ])
+    .await;
+}
+
+#[actix_web::test]
+async fn every_error_of_an_address_is_a_problem() {
+    let get = |uri: &str| with_token(Ask::get().uri(uri));
+    let capitals = get(&format!("/v1/uploads/{}", examples::ID.to_uppercase()));
+    let brew = Ask::with_uri("/livez").method("BREW".parse().unwrap());
+    let not_utf8 = Ask::get().uri("/%ff%fe");
+    each_is_the_problem(vec![
+        ("an unknown path", get("/v1/upload"), "not-found"),
+        ("a path that is not UTF-8", not_utf8, "not-found"),
+        (
+            "another method",
+            Ask::put().uri("/livez"),
+            "method-not-allowed",
+        ),
+        ("a method that nobody has", brew, "method-not-allowed"),
+        (
+            "a bad query",
+            get("/v1/uploads?limit=many"),
+            "invalid-request",
+        ),
+        ("an unknown name", get("/v1/uploads?a=b"), "invalid-request"),
+        (
+            "a malformed id",
+            get("/v1/uploads/upl_1"),
+            "upload-not-found",
+        ),
+        ("an id in capitals", capitals, "upload-not-found"),
+        (
+            "slashes",
+            get("/v1/uploads/..%2f..%2fx"),
+            "upload-not-found",
+        ),
+        ("a NUL", get("/v1/uploads/%00"), "upload-not-found"),
+    ])
+    .await;
+}
+
+#[actix_web::test]
+async fn every_error_of_a_caller_or_of_ours_is_a_problem() {
+    let ask = || Ask::get().uri("/v1/uploads/upl_1");
+    let says = |text: &'static str| ask().insert_header(("authorization", text));
+    let twice = with_token(ask()).append_header(("authorization", "Bearer x"));
+    let bad_body = json(Ask::post().uri("/v1/uploads"), "{");
+    let forgot = with_token(Ask::get().uri("/forgot"));
+    each_is_the_problem(vec![
+        ("no token, malformed id", ask(), "token-missing"),
+        ("no token, bad body", bad_body, "token-missing"),
+        ("an empty token", says("Bearer "), "token-missing"),
+        ("a bad token", says("Bearer a.b.c"), "token-invalid"),
+        ("another scheme", says("Basic dTpw"), "token-invalid"),
+        ("two tokens", twice, "token-invalid"),
+        ("a panic", Ask::get().uri("/panics"), "internal"),
+        ("a forgotten check", forgot, "internal"),
+    ])
+    .await;
 }
 
 #[actix_web::test]

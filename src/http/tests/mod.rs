@@ -21,7 +21,6 @@ use super::routes::{at, get, private};
 use super::server::{HttpOptions, Parts, app};
 use crate::auth::{Authenticator, IssuerOptions, KeySource, MintRequest, mint_hs256};
 use crate::domain::principal::Scope;
-use crate::outbound::Outbound;
 use crate::telemetry::metrics::Metrics;
 
 /// Where the tested server believes itself to be.
@@ -68,8 +67,7 @@ fn authenticator() -> Authenticator {
             secret: secret(),
         },
     };
-    let outbound = Outbound::new().unwrap();
-    Authenticator::new(vec![issuer], outbound).unwrap()
+    Authenticator::for_tests(vec![issuer])
 }
 
 /// Options with a short body deadline and two origins.

@@ -111,33 +111,36 @@ fn every_answer_of_the_broker_becomes_its_problem() {
         (BrokerError::Internal("canary-cause".into()), "internal"),
     ];
     for (error, code) in cases {
-        let problem = Problem::from(error);
-        assert_eq!(problem.code().row().name, code);
-        let document = problem.document("https://b", "urn:request:1");
-        assert!(
-            document["detail"]
-                .as_str()
-                .is_some_and(|text| text.len() > 10),
-            "{document}"
-        );
-        assert!(!document.to_string().contains("canary"), "{document}");
-        assert_eq!(
-            document["errors"].is_array(),
-            document["detail"]
-                .as_str()
-                .unwrap()
-                .contains("content_type: must")
-        );
-        assert_eq!(document["status_now"] == "deleted", code == "wrong-status");
-        let mut headers = actix_web::http::header::HeaderMap::new();
-        problem.add_headers(&mut headers);
-        let unavailable = problem.code().row().status == 503;
-        assert_eq!(headers.contains_key("retry-after"), unavailable, "{code}");
-        assert!(
-            headers.get("retry-after").is_none_or(|secs| secs != "0"),
-            "a client may not be told to hammer"
-        );
+        check(&Problem::from(error), code);
     }
+}
+
+fn check(problem: &Problem, code: &str) {
+    assert_eq!(problem.code().row().name, code);
+    let document = problem.document("https://b", "urn:request:1");
+    assert!(
+        document["detail"]
+            .as_str()
+            .is_some_and(|text| text.len() > 10),
+        "{document}"
+    );
+    assert!(!document.to_string().contains("canary"), "{document}");
+    assert_eq!(
+        document["errors"].is_array(),
+        document["detail"]
+            .as_str()
+            .unwrap()
+            .contains("content_type: must")
+    );
+    assert_eq!(document["status_now"] == "deleted", code == "wrong-status");
+    let mut headers = actix_web::http::header::HeaderMap::new();
+    problem.add_headers(&mut headers);
+    let unavailable = problem.code().row().status == 503;
+    assert_eq!(headers.contains_key("retry-after"), unavailable, "{code}");
+    assert!(
+        headers.get("retry-after").is_none_or(|secs| secs != "0"),
+        "a client may not be told to hammer"
+    );
 }
 
 #[test]
