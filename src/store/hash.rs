@@ -20,9 +20,12 @@ impl Store {
     ) -> Result<Checksum, StoreTrouble> {
         self.guard_final(OPERATION, key)?;
         let limit = client::limit_for(&self.options, size);
-        tokio::time::timeout(limit, self.read_and_hash(key, algorithm, size))
-            .await
-            .unwrap_or_else(|_| Err(StoreTrouble::of(OPERATION, "timeout")))
+        let read = tokio::time::timeout(limit, self.read_and_hash(key, algorithm, size));
+        let in_time = async {
+            read.await
+                .unwrap_or_else(|_| Err(StoreTrouble::of(OPERATION, "timeout")))
+        };
+        self.measured(OPERATION, in_time).await
     }
 
     async fn read_and_hash(

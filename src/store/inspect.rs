@@ -16,6 +16,10 @@ impl Store {
     /// Asks for a sealed copy's headers. A 404 is a trouble like a 500 is: a store may be slow to show what it wrote.
     pub async fn inspect(&self, key: &FinalKey) -> Result<Observed, StoreTrouble> {
         self.guard_final(OPERATION, key)?;
+        self.measured(OPERATION, self.head(key)).await
+    }
+
+    async fn head(&self, key: &FinalKey) -> Result<Observed, StoreTrouble> {
         let output = self
             .client
             .head_object()

@@ -24,9 +24,13 @@ pub use presign::PresignedRequest;
 pub use seal::CopyAnswer;
 pub use trouble::StoreTrouble;
 
+use std::future::Future;
+use std::time::Instant;
+
 use aws_credential_types::provider::SharedCredentialsProvider;
 
 use crate::domain::object_key::{FinalKey, StagingKey};
+use crate::telemetry::metrics::Metrics;
 use identity::SigningIdentity;
 use sigv4::Target;
 
@@ -37,12 +41,16 @@ pub struct Store {
     target: Target,
     signer: SigningIdentity,
     public_base: String,
+    metrics: Metrics,
 }
 
 impl Store {
     /// Resolves credentials and addresses. The bucket itself isn't asked anything ([`Store::ping`] does that). Must run
     /// inside a tokio runtime, which also runs the renewal of credentials until the store is dropped.
-    pub async fn connect(options: StoreOptions) -> Result<Store, StoreSetupError> {
+    pub async fn connect(
+        options: StoreOptions,
+        metrics: Metrics,
+    ) -> Result<Store, StoreSetupError> {
         let http = client::http_client(&options);
         let calls = client::provider(&options, &options.credentials, &http).await?;
         let signer = match &options.signer_credentials {
@@ -53,13 +61,14 @@ impl Store {
             None => calls.clone(),
         };
         let client = client::build(&options, calls, http);
-        Store::assemble(options, client, signer).await
+        Store::assemble(options, client, signer, metrics).await
     }
 
     async fn assemble(
         options: StoreOptions,
         client: aws_sdk_s3::Client,
         signer: SharedCredentialsProvider,
+        metrics: Metrics,
     ) -> Result<Store, StoreSetupError> {
         let target = client::target(&options).await?;
         let signer =
@@ -75,12 +84,28 @@ impl Store {
             target,
             signer,
             public_base,
+            metrics,
         })
     }
 
     /// The bucket's name, as uploads record it.
     pub fn bucket(&self) -> &str {
         &self.options.bucket
+    }
+
+    /// Counts and times a call, whatever comes of it.
+    async fn measured<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreTrouble>>,
+    ) -> Result<T, StoreTrouble> {
+        let begun = Instant::now();
+        let answer = call.await;
+        let code = answer
+            .as_ref()
+            .map_or_else(|trouble| trouble.code.as_str(), |_| "ok");
+        self.metrics.s3_call(operation, code, begun.elapsed());
+        answer
     }
 
     /// Refuses a staging key that this layout never made: a bug or a foreign row must not reach anything else in the bucket.

@@ -5,18 +5,19 @@ use super::{Store, StoreTrouble};
 use crate::domain::object_key::{FinalKey, StagingKey};
 
 const DELETE: &str = "delete-object";
+const HEAD_BUCKET: &str = "head-bucket";
 
 impl Store {
     /// Removes a staged object; one that isn't there counts as removed. Refuses a key outside the staging prefix unsent.
     pub async fn remove_staging(&self, key: &StagingKey) -> Result<(), StoreTrouble> {
         self.guard_staging(DELETE, key)?;
-        self.delete(key.as_str()).await
+        self.measured(DELETE, self.delete(key.as_str())).await
     }
 
     /// Removes a final object; one that isn't there counts as removed. Refuses a key outside the location unsent.
     pub async fn remove_final(&self, key: &FinalKey) -> Result<(), StoreTrouble> {
         self.guard_final(DELETE, key)?;
-        self.delete(key.as_str()).await
+        self.measured(DELETE, self.delete(key.as_str())).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreTrouble> {
@@ -40,13 +41,16 @@ impl Store {
 
     /// Whether the bucket answers (HeadBucket), within the operation's time limit.
     pub async fn ping(&self) -> Result<(), StoreTrouble> {
-        self.client
-            .head_bucket()
-            .bucket(&self.options.bucket)
-            .set_expected_bucket_owner(self.options.expected_bucket_owner.clone())
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| StoreTrouble::from_sdk("head-bucket", &error))
+        let asked = async {
+            self.client
+                .head_bucket()
+                .bucket(&self.options.bucket)
+                .set_expected_bucket_owner(self.options.expected_bucket_owner.clone())
+                .send()
+                .await
+                .map(|_| ())
+                .map_err(|error| StoreTrouble::from_sdk(HEAD_BUCKET, &error))
+        };
+        self.measured(HEAD_BUCKET, asked).await
     }
 }

@@ -1,5 +1,7 @@
 //! Sealing: the bucket copies the staged object to a key that no client was ever given, with headers of our choice.
 
+use std::time::Instant;
+
 use aws_sdk_s3::types::MetadataDirective;
 
 use super::sigv4::encode_path;
@@ -38,6 +40,24 @@ impl Store {
         if let Err(trouble) = guarded {
             return CopyAnswer::Unknown(trouble);
         }
+        let begun = Instant::now();
+        let answer = self.copy(from, to, headers, size).await;
+        let code = match &answer {
+            CopyAnswer::Copied => "ok",
+            CopyAnswer::SourceMissing => "NoSuchKey",
+            CopyAnswer::Unknown(trouble) => trouble.code.as_str(),
+        };
+        self.metrics.s3_call(OPERATION, code, begun.elapsed());
+        answer
+    }
+
+    async fn copy(
+        &self,
+        from: &StagingKey,
+        to: &FinalKey,
+        headers: &SealHeaders,
+        size: u64,
+    ) -> CopyAnswer {
         let bucket = &self.options.bucket;
         let owner = self.options.expected_bucket_owner.clone();
         let sent = self

@@ -1,5 +1,6 @@
 //! A copy is sent once, and only one answer to it means absent.
 
+use crate::telemetry::metrics::Metrics;
 use std::time::{Duration, Instant};
 
 use super::super::{CopyAnswer, Store, StoreOptions, StoreTrouble};
@@ -61,7 +62,7 @@ async fn c6_the_expected_owner_is_sent_for_both_ends_of_a_copy() {
         expected_bucket_owner: Some("123456789012".into()),
         ..options(Some(&fake.url))
     };
-    let store = Store::connect(owned).await.unwrap();
+    let store = Store::connect(owned, Metrics::new()).await.unwrap();
     store.seal(&staged(), &sealed(), &headers(), 100).await;
     let sent = fake.requests().remove(0);
     assert!(sent.contains("x-amz-expected-bucket-owner: 123456789012"));
@@ -190,7 +191,7 @@ async fn a_connection_that_the_store_closed_while_idle_costs_no_second_copy() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_fast_trouble() {
-    let store = Store::connect(options(Some("http://127.0.0.1:9")))
+    let store = Store::connect(options(Some("http://127.0.0.1:9")), Metrics::new())
         .await
         .unwrap();
     let CopyAnswer::Unknown(trouble) = store.seal(&staged(), &sealed(), &headers(), 1).await else {

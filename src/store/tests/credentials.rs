@@ -1,5 +1,6 @@
 //! How long credentials serve, and what happens when their source fails.
 
+use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -157,7 +158,7 @@ async fn a8_a_separate_signer_signs_and_the_other_identity_calls() {
         }),
         ..options(Some(&fake.url))
     };
-    let store = Store::connect(split).await.unwrap();
+    let store = Store::connect(split, Metrics::new()).await.unwrap();
     let now = Utc::now();
     let url = url_of(&store.presign_put(&issued(None, now), now).unwrap());
     assert!(
@@ -186,7 +187,7 @@ async fn c6_a_bucket_that_has_no_address_is_refused_at_start() {
         };
         assert!(
             matches!(
-                Store::connect(bad).await,
+                Store::connect(bad, Metrics::new()).await,
                 Err(StoreSetupError::Address { .. })
             ),
             "{bucket}"
@@ -197,6 +198,10 @@ async fn c6_a_bucket_that_has_no_address_is_refused_at_start() {
         path_style: false,
         ..options(Some("http://127.0.0.1:9000"))
     };
-    let line = Store::connect(dotted).await.err().unwrap().to_string();
+    let line = Store::connect(dotted, Metrics::new())
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(line.contains("media.with.dots.127.0.0.1:9000"), "{line}");
 }

@@ -1,5 +1,6 @@
 //! A bucket on loopback that gives scripted answers and counts what it is asked.
 
+use crate::telemetry::metrics::Metrics;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -73,7 +74,9 @@ impl FakeS3 {
 
     /// A store that calls this fake.
     pub(super) async fn store(&self) -> Store {
-        Store::connect(options(Some(&self.url))).await.unwrap()
+        Store::connect(options(Some(&self.url)), Metrics::new())
+            .await
+            .unwrap()
     }
 
     /// The heads of all requests so far, in lower case.

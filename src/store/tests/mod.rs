@@ -8,6 +8,7 @@ mod reading;
 mod requests;
 mod signatures;
 
+use crate::telemetry::metrics::Metrics;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -62,7 +63,9 @@ async fn store_signed_by(provider: SharedCredentialsProvider) -> Store {
     let options = options(Some("http://127.0.0.1:9"));
     let http = client::http_client(&options);
     let client = client::build(&options, provider.clone(), http);
-    Store::assemble(options, client, provider).await.unwrap()
+    Store::assemble(options, client, provider, Metrics::new())
+        .await
+        .unwrap()
 }
 
 fn keys(token: Option<&str>, ends_at: Option<DateTime<Utc>>) -> Credentials {

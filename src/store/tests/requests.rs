@@ -1,5 +1,6 @@
 //! What a presigned request holds, where it leads and how long it lives.
 
+use crate::telemetry::metrics::Metrics;
 use chrono::{SubsecRound as _, TimeDelta};
 use url::Url;
 
@@ -11,7 +12,7 @@ use crate::policy::evidence::Issued;
 
 #[tokio::test]
 async fn a4_a5_length_type_and_checksum_are_signed_and_only_what_clients_must_set_is_returned() {
-    let store = Store::connect(options(None)).await.unwrap();
+    let store = Store::connect(options(None), Metrics::new()).await.unwrap();
     for (checksum, signed) in [
         (0, "content-length;content-type;host"),
         (1, "content-length;content-type;host;x-amz-checksum-sha256"),
@@ -39,7 +40,7 @@ async fn clients_are_sent_to_the_public_endpoint_and_never_to_the_internal_one()
         public_endpoint: Some(Url::parse("https://files.example.com").unwrap()),
         ..options(Some("http://10.0.0.7:9000"))
     };
-    let store = Store::connect(split.clone()).await.unwrap();
+    let store = Store::connect(split.clone(), Metrics::new()).await.unwrap();
     let put = store.presign_put(&issued(None, now()), now()).unwrap();
     assert!(
         url_of(&put)
@@ -56,7 +57,7 @@ async fn clients_are_sent_to_the_public_endpoint_and_never_to_the_internal_one()
         path_style: false,
         ..split.clone()
     };
-    let store = Store::connect(virtual_host).await.unwrap();
+    let store = Store::connect(virtual_host, Metrics::new()).await.unwrap();
     assert_eq!(
         store.public_url(&key),
         format!("https://media-bucket.files.example.com/{}", key.as_str())
@@ -66,7 +67,7 @@ async fn clients_are_sent_to_the_public_endpoint_and_never_to_the_internal_one()
         public_base_url: Some(Url::parse("https://cdn.example.com/m/").unwrap()),
         ..split
     };
-    let store = Store::connect(cdn).await.unwrap();
+    let store = Store::connect(cdn, Metrics::new()).await.unwrap();
     assert_eq!(
         store.public_url(&key),
         format!("https://cdn.example.com/m/{}", key.as_str())
@@ -75,7 +76,7 @@ async fn clients_are_sent_to_the_public_endpoint_and_never_to_the_internal_one()
 
 #[tokio::test]
 async fn a_url_ends_with_its_upload_and_is_never_signed_dead() {
-    let store = Store::connect(options(None)).await.unwrap();
+    let store = Store::connect(options(None), Metrics::new()).await.unwrap();
     let upload = issued(None, now());
     let end = upload.upload().expires_at;
     for (left_ms, secs) in [
@@ -112,7 +113,7 @@ async fn a_url_ends_with_its_upload_and_is_never_signed_dead() {
 
 #[tokio::test]
 async fn c6_nothing_is_signed_for_another_bucket_or_outside_the_layout() {
-    let store = Store::connect(options(None)).await.unwrap();
+    let store = Store::connect(options(None), Metrics::new()).await.unwrap();
     let mut upload = issued(None, now()).into_upload();
     upload.bucket = "another".into();
     let issued = Issued::from_row(upload).unwrap();
@@ -129,7 +130,7 @@ async fn c6_nothing_is_signed_for_another_bucket_or_outside_the_layout() {
 
 #[tokio::test]
 async fn c1_neither_the_request_nor_its_options_show_a_secret() {
-    let store = Store::connect(options(None)).await.unwrap();
+    let store = Store::connect(options(None), Metrics::new()).await.unwrap();
     let request = store.presign_put(&issued(None, now()), now()).unwrap();
     let signature = query(&url_of(&request), "X-Amz-Signature").unwrap();
     let shown = format!("{request:?} {:?}", store.options);

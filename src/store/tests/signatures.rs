@@ -1,5 +1,6 @@
 //! Our signatures against the SDK's own presigner.
 
+use crate::telemetry::metrics::Metrics;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -116,7 +117,7 @@ async fn sdk_put(store: &Store, key: &str, size: i64, checksum: Option<&Checksum
 #[tokio::test]
 async fn our_put_signature_equals_the_sdk_s_for_every_address_token_and_checksum() {
     for options in variants() {
-        let store = Store::connect(options).await.unwrap();
+        let store = Store::connect(options, Metrics::new()).await.unwrap();
         for checksum in checksums() {
             let mut upload = issued(checksum.clone(), now()).into_upload();
             upload.bucket = store.bucket().to_owned();
@@ -142,7 +143,7 @@ async fn our_get_signature_equals_the_sdk_s_with_response_overrides_and_odd_keys
         lifetime_secs: 60,
     };
     for options in variants() {
-        let store = Store::connect(options).await.unwrap();
+        let store = Store::connect(options, Metrics::new()).await.unwrap();
         for key in keys {
             let ask = Ask {
                 method: "GET",
@@ -179,7 +180,7 @@ async fn our_get_signature_equals_the_sdk_s_with_response_overrides_and_odd_keys
 
 #[tokio::test]
 async fn the_derived_key_changes_with_the_day() {
-    let store = Store::connect(options(Some("http://127.0.0.1:9000")))
+    let store = Store::connect(options(Some("http://127.0.0.1:9000")), Metrics::new())
         .await
         .unwrap();
     for day in [0, 1, 0, 400] {
