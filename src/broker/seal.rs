@@ -7,7 +7,7 @@ use crate::db::{Change, SealAttempt, StatusStep, Transition};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::field::{FieldPolicy, Visibility};
 use crate::domain::object_key::FinalKey;
-use crate::domain::upload::{ConfirmedBy, Difference, Upload};
+use crate::domain::upload::{ConfirmedBy, Difference, Status, Upload};
 use crate::policy::admission::{ChecksumProof, Refusal, RefusalKind};
 use crate::policy::evidence::{Observed, SealHeaders, Verified};
 use crate::policy::verification::{Doubt, verify};
@@ -34,7 +34,8 @@ impl Broker {
             .ok_or_else(|| gone_field(&upload))?;
         let headers = seal_headers(&upload, &policy);
         let Some(key) = self.copy(&upload, &policy, &headers).await? else {
-            return self.missing(upload).await;
+            // Not there yet, unless somebody settled the upload and cleaned up meanwhile.
+            return self.find(upload.id).await;
         };
         let observed = self.0.store.inspect(&key).await?;
         let hashed = self.hash_if_needed(&upload, &key, &observed).await?;
@@ -85,11 +86,6 @@ impl Broker {
         }
     }
 
-    /// The staged object is absent: not there yet, unless somebody settled the upload and cleaned up meanwhile.
-    async fn missing(&self, upload: Upload) -> Result<Upload, BrokerError> {
-        self.find(upload.id).await
-    }
-
     async fn hash_if_needed(
         &self,
         upload: &Upload,
@@ -131,11 +127,7 @@ impl Broker {
                 );
                 Ok(upload)
             }
-            Transition::Stale(current) => {
-                // Another broker was first, and the transaction abandoned our attempt: only its copy is left to remove.
-                self.remove_abandoned_copies(current.id).await;
-                Ok(current)
-            }
+            Transition::Stale(current) => self.lost(current).await,
             Transition::Missing => Err(BrokerError::UploadNotFound),
         }
     }
@@ -167,12 +159,21 @@ impl Broker {
                 self.remove_objects(&upload).await;
                 Ok(upload)
             }
-            Transition::Stale(current) => {
-                self.remove_abandoned_copies(current.id).await;
-                Ok(current)
-            }
+            Transition::Stale(current) => self.lost(current).await,
             Transition::Missing => Err(BrokerError::UploadNotFound),
         }
+    }
+
+    /// Somebody else was first, and our attempt is abandoned: only its copy is left to remove.
+    async fn lost(&self, current: Upload) -> Result<Upload, BrokerError> {
+        self.remove_abandoned_copies(current.id).await;
+        if current.status == Status::Pending {
+            // The sweeper gave the attempt up while its copy was slow; a new one begins with the caller's next try.
+            return Err(BrokerError::StoreUnavailable {
+                retry_after_secs: 1,
+            });
+        }
+        Ok(current)
     }
 
     async fn unproven(

@@ -33,120 +33,61 @@ async fn six(db: &crate::db::Db) -> Vec<Upload> {
     made
 }
 
+/// A filter that lets everything through but for this change.
+fn filter(change: impl FnOnce(&mut Filter)) -> Filter {
+    let mut filter = Filter {
+        limit: 50,
+        ..Filter::default()
+    };
+    change(&mut filter);
+    filter
+}
+
+/// Each filter with the places, in order, of what it leaves of the six.
+fn cases(made: &[Upload]) -> Vec<(Filter, Vec<usize>)> {
+    let model = |name: &str| Some(vec![FieldPattern::Model(name.to_owned())]);
+    let either = Some(vec![
+        FieldPattern::Model("Order".into()),
+        FieldPattern::Exact(field("ProductImage.image")),
+    ]);
+    let page = |f: &mut Filter| (f.before, f.limit) = (Some(made[4].id), 2);
+    let pending_pictures = |f: &mut Filter| {
+        (f.status, f.field) = (Some(Status::Pending), Some(field("Product.image")))
+    };
+    let (reach, own) = (either.clone(), Some("user:1".to_owned()));
+    vec![
+        (filter(|_| ()), vec![5, 4, 3, 2, 1, 0]),
+        (filter(|f| f.limit = 2), vec![5, 4]),
+        (filter(page), vec![3, 2]),
+        (filter(|f| f.status = Some(Status::Confirmed)), vec![1]),
+        (filter(pending_pictures), vec![0]),
+        (filter(|f| f.owner = Some("user:2".into())), vec![4, 1]),
+        (
+            filter(|f| f.created_before = Some(made[2].created_at)),
+            vec![1, 0],
+        ),
+        (filter(|f| f.reach = model("Product")), vec![5, 1, 0]),
+        (filter(|f| f.reach = model("Product_x")), vec![3]),
+        (filter(|f| f.reach = either), vec![4, 2]),
+        (filter(|f| (f.reach, f.owner) = (reach, own)), vec![2]),
+        (filter(|f| f.reach = Some(Vec::new())), vec![]),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_newest_first_and_every_member_of_the_filter_narrows_it() {
     for rig in Rig::each() {
         let db = rig.open();
         let made = six(&db).await;
-        let all = Filter {
-            limit: 50,
-            ..Filter::default()
-        };
-        let model = |name: &str| Some(vec![FieldPattern::Model(name.to_owned())]);
-        let either = Some(vec![
-            FieldPattern::Model("Order".into()),
-            FieldPattern::Exact(field("ProductImage.image")),
-        ]);
-        let cases: Vec<(Filter, Vec<usize>)> = vec![
-            (all.clone(), vec![5, 4, 3, 2, 1, 0]),
-            (
-                Filter {
-                    limit: 2,
-                    ..all.clone()
-                },
-                vec![5, 4],
-            ),
-            (
-                Filter {
-                    before: Some(made[4].id),
-                    limit: 2,
-                    ..all.clone()
-                },
-                vec![3, 2],
-            ),
-            (
-                Filter {
-                    status: Some(Status::Confirmed),
-                    ..all.clone()
-                },
-                vec![1],
-            ),
-            (
-                Filter {
-                    status: Some(Status::Pending),
-                    field: Some(field("Product.image")),
-                    ..all.clone()
-                },
-                vec![0],
-            ),
-            (
-                Filter {
-                    owner: Some("user:2".into()),
-                    ..all.clone()
-                },
-                vec![4, 1],
-            ),
-            (
-                Filter {
-                    created_before: Some(made[2].created_at),
-                    ..all.clone()
-                },
-                vec![1, 0],
-            ),
-            (
-                Filter {
-                    reach: model("Product"),
-                    ..all.clone()
-                },
-                vec![5, 1, 0],
-            ),
-            (
-                Filter {
-                    reach: model("Product_x"),
-                    ..all.clone()
-                },
-                vec![3],
-            ),
-            (
-                Filter {
-                    reach: either.clone(),
-                    ..all.clone()
-                },
-                vec![4, 2],
-            ),
-            (
-                Filter {
-                    reach: either,
-                    owner: Some("user:1".into()),
-                    ..all.clone()
-                },
-                vec![2],
-            ),
-            (
-                Filter {
-                    reach: Some(Vec::new()),
-                    ..all.clone()
-                },
-                vec![],
-            ),
-        ];
-        for (filter, expected) in cases {
-            let found: Vec<UploadId> = db
-                .list(filter.clone())
-                .await
-                .unwrap()
-                .iter()
-                .map(|upload| upload.id)
-                .collect();
+        for (filter, expected) in cases(&made) {
+            let found = db.list(filter.clone()).await.unwrap();
+            let found: Vec<UploadId> = found.iter().map(|upload| upload.id).collect();
             let expected: Vec<UploadId> = expected.into_iter().map(|n| made[n].id).collect();
             assert_eq!(found, expected, "{filter:?}");
         }
-        let own = db.list_owned("user:2", all.clone()).await.unwrap();
+        let own = db.list_owned("user:2", filter(|_| ())).await.unwrap();
         assert!(own.len() == 2 && own.iter().all(|upload| upload.owner == "user:2"));
-        let others = Filter {
-            owner: Some("user:1".into()),
-            ..all
-        };
+        let others = filter(|f| f.owner = Some("user:1".into()));
         assert_eq!(db.list_owned("user:2", others).await, Ok(Vec::new()));
     }
 }
