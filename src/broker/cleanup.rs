@@ -4,6 +4,7 @@
 
 use crate::db::AttemptState;
 use crate::domain::ids::UploadId;
+use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{Status, Upload};
 use crate::store::StoreTrouble;
 
@@ -40,11 +41,21 @@ impl Broker {
         };
         let mut clean = true;
         for attempt in attempts {
-            if attempt.state == AttemptState::Abandoned {
-                clean &= noted(id, self.0.store.remove_final(&attempt.key).await);
+            if attempt.state == AttemptState::Abandoned && attempt.object_removed_at.is_none() {
+                clean &= self.remove_copy(id, attempt.key).await;
             }
         }
         clean
+    }
+
+    async fn remove_copy(&self, id: UploadId, key: FinalKey) -> bool {
+        if !noted(id, self.0.store.remove_final(&key).await) {
+            return false;
+        }
+        if let Err(trouble) = self.0.db.attempt_removed(id, key, now()).await {
+            tracing::warn!(upload = %id, ?trouble, "a copy is removed, but that is not recorded");
+        }
+        true
     }
 }
 
