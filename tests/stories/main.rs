@@ -9,6 +9,7 @@ mod callers_jwt;
 mod callers_malformed;
 mod callers_published;
 mod callers_setup;
+mod deploy;
 mod dev_bucket;
 mod main_job;
 mod postgres_proxy_selftest;
