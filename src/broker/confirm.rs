@@ -22,16 +22,12 @@ impl Broker {
             return settled(upload);
         }
         let by = access::confirms_as(caller, &upload);
-        settled(self.confirm_pending(upload, by).await?)
+        settled(self.confirm_pending(id, by).await?)
     }
 
     /// Joins or starts the seal of a pending upload; gives back the upload as it is afterwards.
-    async fn confirm_pending(
-        &self,
-        upload: Upload,
-        by: ConfirmedBy,
-    ) -> Result<Upload, BrokerError> {
-        let (id, broker, permits) = (upload.id, self.clone(), self.0.flights.permits());
+    async fn confirm_pending(&self, id: UploadId, by: ConfirmedBy) -> Result<Upload, BrokerError> {
+        let (broker, permits) = (self.clone(), self.0.flights.permits());
         let work = move || async move {
             let begun = Instant::now();
             let Ok(Ok(_turn)) = tokio::time::timeout(TURN_WAIT, permits.acquire_owned()).await
@@ -40,6 +36,11 @@ impl Broker {
                     retry_after_secs: 2,
                 });
             };
+            // Earlier work may have landed since the caller's look at the row: doing it again would be a copy for nothing.
+            let upload = broker.find(id).await?;
+            if upload.status != Status::Pending {
+                return Ok(upload);
+            }
             let answer = broker.seal(upload, by).await;
             broker.0.metrics.confirm_took(begun.elapsed());
             answer

@@ -154,7 +154,14 @@ impl Api {
 
     /// Follows the presigned request of a `create` or `presign` answer, exactly as it says.
     pub async fn put(&self, created: &Answer, bytes: &[u8]) -> Answer {
-        send(presigned(&self.client, &created.json["presigned"]).body(bytes.to_vec())).await
+        let request = presigned(&self.client, &created.json["presigned"]);
+        // Browsers and curl say so for an empty body too; hyper does not.
+        send(
+            request
+                .header("content-length", bytes.len())
+                .body(bytes.to_vec()),
+        )
+        .await
     }
 
     /// Create and PUT; the answer is that of create.

@@ -15,8 +15,10 @@ pub mod hold;
 pub mod key_server;
 pub mod postgres;
 pub mod postgres_proxy;
+pub mod rows;
 pub mod s3_proxy;
 pub mod s3_script;
+pub mod tamper;
 pub mod tokens;
 pub mod world;
 

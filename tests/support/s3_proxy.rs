@@ -129,13 +129,14 @@ async fn carry(
         }
         Act::HoldBefore(hold) => hold.pass().await,
         Act::Late(time) => tokio::time::sleep(*time).await,
-        Act::Count | Act::HoldAnswer(_) | Act::LoseAnswer => {}
+        Act::Count | Act::HoldAnswer(_) | Act::LoseAnswer | Act::Alter(_) => {}
     }
-    let answer = forward(upstream, request).await?;
+    let mut answer = forward(upstream, request).await?;
     script.answered(index, answer.status());
     match act {
         Act::LoseAnswer => return Err(io::ErrorKind::ConnectionAborted.into()),
         Act::HoldAnswer(hold) => hold.pass().await,
+        Act::Alter(change) => change(answer.headers_mut()),
         _ => {}
     }
     Ok(answer)

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::hold::Hold;
 
@@ -119,6 +119,8 @@ pub enum Act {
     HoldAnswer(Hold),
     /// The store does it, and the client's connection ends instead of an answer.
     LoseAnswer,
+    /// The store has done it; its answer's headers are changed on the way back.
+    Alter(fn(&mut HeaderMap)),
     /// The store sees it so much later, also when the client has long given up.
     Late(Duration),
 }
