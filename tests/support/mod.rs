@@ -8,6 +8,7 @@ pub mod broker_process;
 pub mod brokers;
 pub mod bucket;
 pub mod callers;
+pub mod command;
 pub mod database;
 pub mod fault_proxy;
 pub mod forgeries;
@@ -15,8 +16,10 @@ pub mod hold;
 pub mod key_server;
 pub mod postgres;
 pub mod postgres_proxy;
+pub mod raw_http;
 pub mod s3_proxy;
 pub mod s3_script;
+pub mod statuses;
 pub mod tokens;
 pub mod world;
 
