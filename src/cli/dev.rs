@@ -153,7 +153,7 @@ fn announcement(args: &DevArgs, secrets: &DevSecrets, url: &str, bucket_url: &st
 
 fn words(data_dir: &Path, url: &str, bucket_url: &str, token: &str) -> String {
     let (picture, size) = (dev_data::sample_path(data_dir), dev_data::sample_size());
-    let picture = picture.display();
+    let picture = shell_quoted(&picture.display().to_string());
     let declared = json!({"field": "Product.image", "filename": "cat.png", "content_type": "image/png", "size": size});
     format!(
         r#"Bytepass is ready, for development.
@@ -172,13 +172,22 @@ Bring a picture in, from another shell in this folder:
   UPLOAD=$(curl -sS {url}/v1/uploads -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{declared}'); echo "$UPLOAD"
 
   # 2. put the bytes straight into the bucket
-  curl -sS -T {picture} -H 'Content-Type: image/png' "$(echo "$UPLOAD" | sed 's/.*"url":"\([^"]*\)".*/\1/')"
+  curl -sS -T {picture} -H 'Content-Type: image/png' -w 'the bucket answered %{{http_code}}\n' "$(echo "$UPLOAD" | sed 's/.*"url":"\([^"]*\)".*/\1/')"
 
   # 3. confirm: the broker checks the object, seals it and records its key
-  curl -sS -X POST -H "Authorization: Bearer $TOKEN" "$(echo "$UPLOAD" | sed 's/.*"confirm_url":"\([^"]*\)".*/\1/')"
+  curl -sS -X POST -H "Authorization: Bearer $TOKEN" -w '\n' "$(echo "$UPLOAD" | sed 's/.*"confirm_url":"\([^"]*\)".*/\1/')"
 
 Stop with Ctrl-C.
 "#,
         data = data_dir.display(),
     )
+}
+
+/// A path as one word of a shell.
+fn shell_quoted(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if path.chars().all(plain) {
+        return path.to_owned();
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
 }

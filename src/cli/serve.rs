@@ -10,9 +10,13 @@ use super::{ConfigArgs, Failure};
 
 pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let config = load(&args)?;
-    config
-        .require_for_serve()
-        .map_err(|errors| Failure::Usage(errors.to_string()))?;
+    config.require_for_serve().map_err(|errors| {
+        let hint = match &args.config {
+            Some(_) => "",
+            None => "\nsay where the configuration is with --config FILE; to try without one: bytepass dev",
+        };
+        Failure::Usage(format!("{errors}{hint}"))
+    })?;
     start_logging(&config)?;
     runtime()?.block_on(async {
         let stop = stop_signal()?;

@@ -43,7 +43,8 @@ impl Location {
 
     /// Takes what could be a secret out of a message of the driver, and its line breaks.
     pub(super) fn redact(&self, message: &str) -> String {
-        let mut line = message.trim().replace("\r\n", "\n").replace('\n', "; ");
+        let lines: Vec<&str> = message.trim().lines().map(str::trim).collect();
+        let mut line = lines.join("; ");
         if let Location::Postgres(url) = self {
             for secret in secrets_of(url.expose_secret()) {
                 line = line.replace(&secret, "***");

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod callers_forged;
 mod callers_jwks;
 mod callers_jwt;
@@ -11,16 +12,24 @@ mod callers_published;
 mod callers_setup;
 mod campaign;
 mod checksum_proof;
+mod commands;
 mod deploy;
 mod dev_bucket;
+mod file_names;
+mod http_bombs;
+mod http_origins;
 mod lifecycle;
+mod lists;
 mod main_job;
 mod postgres_proxy_selftest;
+mod problems;
 mod races;
 mod s3_proxy_selftest;
+mod secrets;
 mod store_lies;
 mod support_selftest;
 mod tamper_declared;
 mod tamper_headers;
 mod tamper_overwrite;
 mod tamper_signature;
+mod views;

@@ -1,7 +1,7 @@
 //! The real binary as a child process: started, frozen, killed and started again as an operator, or fate, would.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -39,9 +39,14 @@ pub struct BrokerProcess {
 impl BrokerProcess {
     /// `bytepass dev` in a folder of its own.
     pub fn dev() -> BrokerProcess {
+        BrokerProcess::dev_with(&[])
+    }
+
+    /// The same with these environment variables.
+    pub fn dev_with(env: &[(&str, &str)]) -> BrokerProcess {
         let folder = tempfile::tempdir().expect("a folder");
         let data_dir = folder.path().join("data");
-        BrokerProcess::spawn(Start::Dev { data_dir }, folder, Vec::new())
+        BrokerProcess::spawn(Start::Dev { data_dir }, folder, owned(env))
     }
 
     /// `bytepass serve` with the configuration that `toml` writes for the address it shall listen on.
@@ -50,11 +55,7 @@ impl BrokerProcess {
         let listen = free_address();
         let file = folder.path().join("bytepass.toml");
         std::fs::write(&file, toml(listen)).expect("a file");
-        let env = env
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        BrokerProcess::spawn(Start::Serve { file, listen }, folder, env)
+        BrokerProcess::spawn(Start::Serve { file, listen }, folder, owned(env))
     }
 
     fn spawn(start: Start, folder: TempDir, env: Vec<(String, String)>) -> BrokerProcess {
@@ -62,7 +63,7 @@ impl BrokerProcess {
             .spawn()
             .expect("the binary starts");
         let ready = match &start {
-            Start::Dev { .. } => first_line(&mut child),
+            Start::Dev { .. } => first_line(&mut child, folder.path()),
             Start::Serve { listen, .. } => answers(&mut child, *listen).then_some(Value::Null),
         };
         let Some(ready) = ready else {
@@ -113,6 +114,11 @@ impl BrokerProcess {
     /// Asks it to stop and waits until it has.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits until it has stopped.
+    pub fn wait(&mut self) -> ExitStatus {
         let end = Instant::now() + Duration::from_secs(LIMIT_SECS);
         loop {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
@@ -136,6 +142,16 @@ impl BrokerProcess {
     /// All that the process, and its predecessors in this folder, wrote to standard error.
     pub fn log(&self) -> String {
         log_of(self.folder.path())
+    }
+
+    /// All that it wrote to standard output, but for the line that [`BrokerProcess::ready`] is made of.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("stdout.log")).unwrap_or_default()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The folder that holds data, configuration and log.
@@ -168,31 +184,29 @@ fn command(start: &Start, folder: &Path, env: &[(String, String)]) -> Command {
             command
                 .args(["serve", "--config"])
                 .arg(file)
-                .stdout(Stdio::null());
+                .stdout(appending(&folder.join("stdout.log")));
         }
     }
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("stderr.log"))
-        .expect("a log file");
     command
         .envs(env.iter().map(|(name, value)| (name, value)))
         .current_dir(folder)
         .stdin(Stdio::null())
-        .stderr(log);
+        .stderr(appending(&folder.join("stderr.log")));
     command
 }
 
 /// The JSON line on standard output; `None` if none comes in time.
-fn first_line(child: &mut Child) -> Option<Value> {
+fn first_line(child: &mut Child, folder: &Path) -> Option<Value> {
     let output = child.stdout.take().expect("it is piped");
+    let mut rest = appending(&folder.join("stdout.log"));
     let (send, receive) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut lines = BufReader::new(output).lines();
         let _ = send.send(lines.next());
         // Read on, so that the broker never meets a closed pipe.
-        lines.for_each(drop);
+        for line in lines.map_while(Result::ok) {
+            let _ = writeln!(rest, "{line}");
+        }
     });
     let line = receive.recv_timeout(Duration::from_secs(LIMIT_SECS)).ok()?;
     serde_json::from_str(&line?.ok()?).ok()
@@ -208,6 +222,17 @@ fn answers(child: &mut Child, address: SocketAddr) -> bool {
         std::thread::sleep(Duration::from_millis(20));
     }
     false
+}
+
+fn appending(path: &Path) -> File {
+    let file = File::options().create(true).append(true).open(path);
+    file.expect("a log file")
+}
+
+fn owned(env: &[(&str, &str)]) -> Vec<(String, String)> {
+    env.iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn log_of(folder: &Path) -> String {

@@ -1,8 +1,29 @@
 //! The database of one test, of the kind that this run of the suite is about.
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 use super::postgres::TestDatabase;
+
+/// A connection of the test's own, past the broker.
+pub enum AnyConnection {
+    /// To the file.
+    Sqlite(SqliteConnection),
+    /// To the server.
+    Postgres(PgConnection),
+}
+
+impl AnyConnection {
+    /// Runs statements; fails the test if one fails.
+    pub fn execute(&mut self, sql: &str) {
+        match self {
+            AnyConnection::Sqlite(connection) => connection.batch_execute(sql),
+            AnyConnection::Postgres(connection) => connection.batch_execute(sql),
+        }
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
 
 /// An empty database that is gone after the test.
 pub enum AnyDatabase {
@@ -29,5 +50,37 @@ impl AnyDatabase {
             }
             AnyDatabase::Postgres(database) => database.url().to_owned(),
         }
+    }
+
+    /// A connection of the test's own; SQLite's waits for the broker's writer.
+    pub fn connect(&self) -> AnyConnection {
+        match self {
+            AnyDatabase::Sqlite(folder) => {
+                let path = folder.path().join("test.db").display().to_string();
+                let connection = SqliteConnection::establish(&path).expect("the file opens");
+                let mut connection = AnyConnection::Sqlite(connection);
+                connection.execute("PRAGMA busy_timeout = 10000");
+                connection
+            }
+            AnyDatabase::Postgres(database) => {
+                let connection = PgConnection::establish(database.url());
+                AnyConnection::Postgres(connection.expect("the server answers"))
+            }
+        }
+    }
+
+    /// Runs statements past the broker.
+    pub fn execute(&self, sql: &str) {
+        self.connect().execute(sql);
+    }
+
+    /// Makes every write of the broker wait, until the connection is dropped.
+    pub fn block_writes(&self) -> AnyConnection {
+        let mut connection = self.connect();
+        connection.execute(match self {
+            AnyDatabase::Sqlite(_) => "BEGIN IMMEDIATE",
+            AnyDatabase::Postgres(_) => "BEGIN; LOCK TABLE uploads IN EXCLUSIVE MODE",
+        });
+        connection
     }
 }

@@ -1,0 +1,75 @@
+//! An upload in each status there is, as a caller would bring it there; the statuses that no call leads to yet are
+//! written into the database.
+
+use bytepass::domain::upload::Status;
+
+use super::api::Api;
+use super::world::World;
+
+/// Bytes of the uploads that these helpers make.
+pub const BYTES: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
+
+/// One upload of `user` in each status, in the order of the contract.
+pub async fn in_every_status(world: &World, user: &Api) -> Vec<(Status, String)> {
+    let mut all = Vec::new();
+    for status in Status::ALL {
+        all.push((status, in_status(world, user, status).await));
+    }
+    all
+}
+
+/// An upload of `user` for `Product.image` in this status; gives its id.
+pub async fn in_status(world: &World, user: &Api, status: Status) -> String {
+    let pending = async || {
+        let created = user.create("Product.image", BYTES, "image/jpeg").await;
+        created.expect(201).id().to_owned()
+    };
+    let confirmed = async || {
+        let confirmed = user.upload("Product.image", BYTES, "image/jpeg").await;
+        confirmed.id().to_owned()
+    };
+    let id = match status {
+        Status::Pending | Status::Expired => pending().await,
+        Status::Confirmed | Status::Attached | Status::Detached => confirmed().await,
+        Status::Canceled => {
+            let id = pending().await;
+            user.delete(&path(&id)).await.expect(204);
+            id
+        }
+        Status::Deleted => {
+            let id = confirmed().await;
+            user.delete(&path(&id)).await.expect(204);
+            id
+        }
+        Status::Rejected => {
+            let id = pending().await;
+            let key = format!("staging/{id}");
+            world.bucket.put(&key, b"other bytes", "image/jpeg").await;
+            user.confirm(&id)
+                .await
+                .expect_problem(422, "object-mismatch");
+            id
+        }
+    };
+    if matches!(
+        status,
+        Status::Expired | Status::Attached | Status::Detached
+    ) {
+        set_status(world, &id, status);
+    }
+    let read = user.read(&id).await.expect(200);
+    assert_eq!(read.json["status"], status.as_str());
+    id
+}
+
+/// Writes a status past the broker.
+pub fn set_status(world: &World, id: &str, status: Status) {
+    world.database.execute(&format!(
+        "UPDATE uploads SET status = '{status}', version = version + 1 WHERE id = '{id}'"
+    ));
+}
+
+/// The upload's path.
+pub fn path(id: &str) -> String {
+    format!("/v1/uploads/{id}")
+}
