@@ -15,6 +15,7 @@ pub mod hold;
 pub mod key_server;
 pub mod postgres;
 pub mod postgres_proxy;
+pub mod records;
 pub mod s3_proxy;
 pub mod s3_script;
 pub mod tokens;
