@@ -239,9 +239,11 @@ fn log_of(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("stderr.log")).unwrap_or_default()
 }
 
-/// An address of the loopback interface that nobody listens on now.
+/// An address of the loopback interface that nobody listens on now. Its port lies below the range of outgoing connections,
+/// so that none of those takes it while a test has its owner killed.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
+    (0..200)
+        .map(|_| SocketAddr::from(([127, 0, 0, 1], rand::random_range(20_000..31_000))))
+        .find(|address| TcpListener::bind(address).is_ok())
+        .expect("a free port between 20000 and 31000")
 }

@@ -86,6 +86,14 @@ impl PostgresProxy {
             .push(rule);
     }
 
+    /// Forgets all rules; true if each of them has acted.
+    pub fn clear(&self) -> bool {
+        let mut rules = self.script.rules.lock().expect("no panic while held");
+        let acted = rules.iter().all(|rule| rule.seen >= rule.nth);
+        rules.clear();
+        acted
+    }
+
     /// Every statement that clients sent to be run, in order of arrival.
     pub fn statements(&self) -> Vec<String> {
         self.script

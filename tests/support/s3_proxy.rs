@@ -16,6 +16,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::bucket::TestBucket;
 use super::fault_proxy::{FaultProxy, Pace, Relay};
 use super::s3_script::{Act, Rule, Script, Seen, Which};
 
@@ -39,6 +40,16 @@ impl S3Proxy {
             network: FaultProxy::start(upstream, relay),
             script,
         }
+    }
+
+    /// Starts in front of the bucket of a world.
+    pub fn before(bucket: &TestBucket) -> S3Proxy {
+        let upstream = bucket.server.endpoint.trim_start_matches("http://");
+        S3Proxy::start(
+            upstream
+                .parse()
+                .expect("the test servers are at an address"),
+        )
     }
 
     /// The endpoint to give to clients.
@@ -127,6 +138,7 @@ async fn carry(
             script.answered(index, answer.status());
             return Ok(answer);
         }
+        Act::CutBefore => return Err(io::ErrorKind::ConnectionAborted.into()),
         Act::HoldBefore(hold) => hold.pass().await,
         Act::Late(time) => tokio::time::sleep(*time).await,
         Act::Count | Act::HoldAnswer(_) | Act::LoseAnswer | Act::Alter(_) => {}

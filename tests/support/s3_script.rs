@@ -117,6 +117,8 @@ pub enum Act {
     HoldBefore(Hold),
     /// The store has done it; its answer waits in the gate.
     HoldAnswer(Hold),
+    /// The client's connection ends and the store never sees the request.
+    CutBefore,
     /// The store does it, and the client's connection ends instead of an answer.
     LoseAnswer,
     /// The store has done it; its answer's headers are changed on the way back.

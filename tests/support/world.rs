@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::api::Api;
+use super::broker_process::BrokerProcess;
 use super::bucket::{S3Server, TestBucket};
 use super::database::AnyDatabase;
 use super::tokens::Token;
@@ -72,6 +73,19 @@ impl World {
     /// A broker whose configuration differs in these keys, `{"storage": {"checksum_proof": "none"}}`.
     pub async fn broker_with(&self, change: Value) -> Broker {
         Broker::start(self.config(change)).await
+    }
+
+    /// Such a broker as a process of its own, with these variables in its environment.
+    pub fn process(&self, change: Value, env: &[(&str, &str)]) -> BrokerProcess {
+        let mut settings = self.settings(change);
+        BrokerProcess::serve(
+            |listen| {
+                let here = json!({"server": {"listen": listen.to_string()}});
+                merge(&mut settings, here);
+                toml::to_string(&settings).expect("TOML")
+            },
+            env,
+        )
     }
 
     /// The configuration of such a broker.

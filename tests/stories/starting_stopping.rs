@@ -1,0 +1,178 @@
+//! Brokers start at once on an empty database, stop while they work, and go on where another one stopped.
+
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Answer, Api};
+use crate::support::broker_process::BrokerProcess;
+use crate::support::database::AnyDatabase;
+use crate::support::fault_proxy::Mode;
+use crate::support::hold::Hold;
+use crate::support::postgres_proxy::PostgresProxy;
+use crate::support::records::{confirm_within, is_confirmed_once};
+use crate::support::s3_proxy::S3Proxy;
+use crate::support::s3_script::{Act, Which};
+use crate::support::world::{World, sign_user, user_token};
+
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
+
+fn user_of(broker: &BrokerProcess) -> Api {
+    Api::new(&broker.url, &sign_user(&user_token("1")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_start_at_once_on_an_empty_database_all_come_up_and_share_it() {
+    let world = World::new().await;
+    let starts = (0..4).map(|_| world.broker());
+    let brokers = futures::future::join_all(starts).await;
+    for (nth, broker) in brokers.iter().enumerate() {
+        broker.anonymous().get("/readyz").await.expect(200);
+        let staged = broker
+            .user()
+            .stage("Product.image", JPEG, "image/jpeg")
+            .await;
+        let other = &brokers[(nth + 1) % brokers.len()];
+        let confirmed = other.user().confirm(staged.id()).await.expect(200);
+        is_confirmed_once(&world, &confirmed, JPEG).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_at_once_on_an_empty_database_all_come_up() {
+    let world = World::new().await;
+    let brokers: Vec<BrokerProcess> = std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| world.process(json!({}), &[])))
+            .collect();
+        starts
+            .into_iter()
+            .map(|start| start.join().expect("it starts"))
+            .collect()
+    });
+    for broker in &brokers {
+        let confirmed = user_of(broker)
+            .upload("Product.image", JPEG, "image/jpeg")
+            .await;
+        is_confirmed_once(&world, &confirmed, JPEG).await;
+    }
+}
+
+fn behind(world: &World, proxy: &S3Proxy, shutdown_timeout_secs: u32, copy_base_ms: u32) -> Value {
+    json!({
+        "server": {"shutdown_timeout_secs": shutdown_timeout_secs},
+        "storage": {
+            "endpoint": proxy.endpoint(), "public_endpoint": world.bucket.server.endpoint,
+            "copy_base_ms": copy_base_ms,
+        },
+    })
+}
+
+/// Waits until nobody listens there: the broker has begun to stop.
+async fn closed(url: &str) {
+    let address: SocketAddr = url
+        .trim_start_matches("http://")
+        .parse()
+        .expect("an address");
+    let end = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(address).is_ok() {
+        assert!(Instant::now() < end, "it still takes connections");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn ended(mut broker: BrokerProcess) -> (BrokerProcess, std::process::ExitStatus, Duration) {
+    let wait = move || {
+        let began = Instant::now();
+        let status = broker.wait();
+        (broker, status, began.elapsed())
+    };
+    tokio::task::spawn_blocking(wait).await.expect("it ends")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r11_a_confirm_in_flight_is_answered_although_the_broker_was_told_to_stop() {
+    let world = World::new().await;
+    let proxy = S3Proxy::before(&world.bucket);
+    let broker = world.process(behind(&world, &proxy, 20, 20_000), &[]);
+    let other = world.process(behind(&world, &proxy, 20, 20_000), &[]);
+    let user = user_of(&broker);
+    let staged = user.stage("Product.image", JPEG, "image/jpeg").await;
+    let hold = Hold::new();
+    proxy.rule(Which::copy().times(1), Act::HoldAnswer(hold.clone()));
+    let (waiting, id) = (user.clone(), staged.id().to_owned());
+    let confirm = tokio::spawn(async move { waiting.confirm(&id).await });
+    hold.arrived().await;
+    broker.signal("TERM");
+    closed(&broker.url).await;
+    // Another one serves whoever comes now.
+    user_of(&other)
+        .upload("Product.image", JPEG, "image/jpeg")
+        .await;
+    assert!(!confirm.is_finished());
+    hold.release();
+    let confirmed: Answer = confirm.await.expect("no panic").expect(200);
+    is_confirmed_once(&world, &confirmed, JPEG).await;
+    let (_broker, status, _) = ended(broker).await;
+    assert_eq!(status.code(), Some(0));
+    let again = user_of(&other).confirm(staged.id()).await.expect(200);
+    assert_eq!(again.json["key"], confirmed.json["key"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r11_a_stop_takes_no_longer_than_its_time_limit_and_another_broker_goes_on() {
+    let world = World::new().await;
+    let proxy = S3Proxy::before(&world.bucket);
+    let broker = world.process(behind(&world, &proxy, 1, 60_000), &[]);
+    let user = user_of(&broker);
+    let staged = user.stage("Product.image", JPEG, "image/jpeg").await;
+    let hold = Hold::new();
+    proxy.rule(Which::copy().times(1), Act::HoldAnswer(hold.clone()));
+    let path = format!("/v1/uploads/{}/confirm", staged.id());
+    let request = user.request(reqwest::Method::POST, &path);
+    let confirm = tokio::spawn(async move { request.send().await.is_ok() });
+    hold.arrived().await;
+    broker.signal("TERM");
+    let (broker, status, took) = ended(broker).await;
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert_eq!((status.code(), status.signal()), (Some(0), None));
+    assert!(!confirm.await.expect("no panic"), "it was cut off");
+    hold.release();
+    let broker = broker.restart();
+    let confirmed = confirm_within(&user_of(&broker), staged.id(), Duration::from_secs(15)).await;
+    is_confirmed_once(&world, &confirmed, JPEG).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r11_a_stop_ends_although_the_database_answers_nobody() {
+    let world = World::new().await;
+    let AnyDatabase::Postgres(database) = &world.database else {
+        println!("skipped: there is no Postgres in this cell");
+        return;
+    };
+    let proxy = PostgresProxy::start(database.server());
+    let url = database.url_through(proxy.network.address());
+    let change = json!({
+        "server": {"shutdown_timeout_secs": 1},
+        "database": {"url": url, "read_wait_ms": 500, "write_wait_ms": 500},
+    });
+    let broker = world.process(change, &[]);
+    let user = user_of(&broker);
+    let created = user
+        .create("Product.image", JPEG, "image/jpeg")
+        .await
+        .expect(201);
+    proxy.network.set(Mode::BlackHole);
+    user.read(created.id())
+        .await
+        .expect_problem(503, "database-unavailable");
+    user.create("Product.image", JPEG, "image/jpeg")
+        .await
+        .expect_problem(503, "database-unavailable");
+    broker.signal("TERM");
+    let (_broker, status, took) = ended(broker).await;
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert_eq!(status.code(), Some(0));
+}
