@@ -138,15 +138,12 @@ async fn a_copy_that_lands_after_our_time_limit_is_never_recorded() {
 async fn b8_sixty_four_confirms_in_one_broker_do_the_work_once() {
     let world = World::new().await;
     let (broker, proxy) = behind_proxy(&world, json!({})).await;
+    let user = broker.user();
     let copies = proxy.rule(Which::copy(), Act::Count);
     for _ in 0..5 {
         let before = proxy.hits(copies);
-        let created = broker
-            .user()
-            .stage("Product.image", RIGHT, "image/jpeg")
-            .await;
-        let callers: Vec<Api> = (0..64).map(|_| broker.user()).collect();
-        let answers = join_all(callers.iter().map(|it| it.confirm(created.id()))).await;
+        let created = user.stage("Product.image", RIGHT, "image/jpeg").await;
+        let answers = join_all((0..64).map(|_| user.confirm(created.id()))).await;
         let first = answers[0].clone().expect(200);
         for answer in answers {
             assert_eq!(answer.expect(200).json, first.json);
@@ -189,13 +186,13 @@ async fn b8_confirms_that_wait_for_the_copy_join_it_whoever_asks() {
 #[tokio::test]
 async fn b8_confirms_by_two_brokers_end_in_one_record_and_one_event() {
     let world = World::new().await;
-    let (one, two) = (world.broker().await, world.broker().await);
+    let brokers = [world.broker().await, world.broker().await];
+    let users = brokers.each_ref().map(|broker| broker.user());
     let rows = Rows::of(&world);
     for _ in 0..5 {
-        let created = one.user().stage("Product.image", RIGHT, "image/jpeg").await;
-        let callers = (0..64).map(|n| if n % 2 == 0 { one.user() } else { two.user() });
-        let callers: Vec<Api> = callers.collect();
-        let answers = join_all(callers.iter().map(|it| it.confirm(created.id()))).await;
+        let created = users[0].stage("Product.image", RIGHT, "image/jpeg").await;
+        let confirms = (0..64).map(|n| users[n % 2].confirm(created.id()));
+        let answers = join_all(confirms).await;
         let first = answers[0].clone().expect(200);
         for answer in answers {
             assert_eq!(answer.expect(200).json, first.json);

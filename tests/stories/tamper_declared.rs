@@ -55,7 +55,7 @@ async fn a4_a_put_of_another_size_is_refused_and_leaves_nothing_to_confirm() {
         assert!(refused_by_store(&answer), "{size}: {answer:?}");
     }
     let request = presigned(&http_client(), &created.json["presigned"]);
-    let chunks = RIGHT.chunks(7).map(|part| Ok::<_, std::io::Error>(part));
+    let chunks = RIGHT.chunks(7).map(Ok::<_, std::io::Error>);
     let chunked = Body::wrap_stream(stream::iter(chunks));
     let answer = send(request.body(chunked)).await;
     assert!(refused_by_store(&answer), "without a length: {answer:?}");

@@ -1,12 +1,10 @@
 //! The presigned PUT is good for one thing: these headers, this key, this method, this host. Everything else is refused.
 
 use reqwest::{Method, RequestBuilder};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use url::Url;
 
 use crate::support::api::{Answer, http_client, presigned, send};
-use crate::support::tamper::staging_key;
+use crate::support::tamper::{raw_put, staging_key};
 use crate::support::world::{Broker, World};
 
 const RIGHT: &[u8] = b"\x89PNG the bytes that were meant";
@@ -152,29 +150,6 @@ async fn a8_a_signature_moved_into_the_header_covers_no_copy_source() {
     scene.assert_still_good().await;
 }
 
-/// Sends a head as it stands, with the right body, and gives the status of what comes back.
-async fn raw(url: &Url, head_lines: &[String]) -> u16 {
-    let address = url.socket_addrs(|| None).expect("an address")[0];
-    let mut stream = TcpStream::connect(address).await.expect("the store");
-    let query = url.query().expect("a query");
-    let mut request = format!("PUT {}?{query} HTTP/1.1\r\n", url.path());
-    for line in head_lines {
-        request += &format!("{line}\r\n");
-    }
-    request += "Connection: close\r\n\r\n";
-    let bytes = [request.as_bytes(), RIGHT].concat();
-    stream.write_all(&bytes).await.expect("the store reads");
-    let mut answer = Vec::new();
-    // A store may reset after its answer because it did not read the body.
-    let _ = stream.read_to_end(&mut answer).await;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let status = answer
-        .split(' ')
-        .nth(1)
-        .unwrap_or_else(|| panic!("{answer:?}"));
-    status.parse().expect("a status")
-}
-
 #[tokio::test]
 async fn a8_no_spelling_of_the_header_gets_through() {
     let scene = Scene::new().await;
@@ -204,12 +179,12 @@ async fn a8_no_spelling_of_the_header_gets_through() {
     ];
     for spelling in spellings {
         let lines = [&base[..], spelling].concat();
-        let status = raw(&url, &lines).await;
+        let status = raw_put(&url, &lines, RIGHT).await;
         assert!(is_refusal(status), "{spelling:?}: {status}");
         scene.assert_untouched(&spelling[0]).await;
     }
     assert_eq!(
-        raw(&url, &base).await,
+        raw_put(&url, &base, RIGHT).await,
         200,
         "without it the request is sound"
     );

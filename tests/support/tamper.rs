@@ -12,6 +12,9 @@ use crc_fast::CrcAlgorithm;
 use md5::Md5;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use url::Url;
 
 use super::api::{Answer, Api};
 use super::bucket::TestBucket;
@@ -109,6 +112,29 @@ pub async fn plant(bucket: &TestBucket, id: &str, bytes: &[u8], algorithm: Optio
         .send()
         .await;
     sent.expect("the bucket takes it");
+}
+
+/// Sends a PUT whose head lines stand as they are, and gives the status of what comes back.
+pub async fn raw_put(url: &Url, head_lines: &[String], body: &[u8]) -> u16 {
+    let address = url.socket_addrs(|| None).expect("an address")[0];
+    let mut stream = TcpStream::connect(address).await.expect("the store");
+    let query = url.query().expect("a query");
+    let mut request = format!("PUT {}?{query} HTTP/1.1\r\n", url.path());
+    for line in head_lines {
+        request += &format!("{line}\r\n");
+    }
+    request += "Connection: close\r\n\r\n";
+    let bytes = [request.as_bytes(), body].concat();
+    stream.write_all(&bytes).await.expect("the store reads");
+    let mut answer = Vec::new();
+    // A store may reset after its answer because it did not read the body.
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .unwrap_or_else(|| panic!("{answer:?}"));
+    status.parse().expect("a status")
 }
 
 /// Waits until it is so; fails the test after 30 s.
