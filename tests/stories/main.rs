@@ -17,6 +17,7 @@ mod http_bombs;
 mod http_origins;
 mod lists;
 mod main_job;
+mod pages;
 mod postgres_proxy_selftest;
 mod problems;
 mod s3_proxy_selftest;
