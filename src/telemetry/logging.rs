@@ -80,9 +80,14 @@ where
     ))
 }
 
+/// Where actix says, as errors, that a client's bytes are no HTTP: nothing an operator could mend, and any stranger
+/// could fill the log with it.
+const CLIENTS_FAULTS: &str = "actix_http::h1";
+
 /// Other crates speak at `warn` or above, whatever the filter says: at `trace`, aws-sigv4 prints signing keys
 /// (RUSTSEC-2023-0125), and hyper and the SDK print whole requests, tokens and presigned URLs included.
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {
-    let ours = metadata.target() == "bytepass" || metadata.target().starts_with("bytepass::");
-    ours || *metadata.level() <= Level::WARN
+    let target = metadata.target();
+    let ours = target == "bytepass" || target.starts_with("bytepass::");
+    ours || (*metadata.level() <= Level::WARN && !target.starts_with(CLIENTS_FAULTS))
 }

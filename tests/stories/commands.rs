@@ -3,6 +3,7 @@
 mod configured;
 mod dev;
 mod stopping;
+mod token;
 
 use serde_json::Value;
 

@@ -1,11 +1,12 @@
-//! B12, B13, B14: pages of other origins, hosts that lie about ours, and our own pages.
+//! B12, B13: pages of other origins, and hosts that lie about ours.
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::api::{Answer, send};
+use crate::support::api::{Answer, Api, send};
+use crate::support::broker_process::free_address;
 use crate::support::statuses::BYTES;
-use crate::support::world::{Broker, World};
+use crate::support::world::{Broker, World, sign_user, user_token};
 
 const SHOP: &str = "https://shop.example";
 
@@ -209,9 +210,10 @@ async fn b13_no_header_of_a_request_reaches_a_link_an_address_or_a_redirect() {
 #[tokio::test]
 async fn b13_a_configured_public_url_is_in_every_link_whatever_the_request_came_by() {
     let world = World::new().await;
-    let change = json!({"server": {"public_url": "https://uploads.example/base"}});
-    let broker = world.broker_with(change).await;
-    let user = broker.user();
+    let (listen, base) = (free_address().to_string(), "https://uploads.example/base");
+    let change = json!({"server": {"listen": listen, "public_url": base}});
+    let _broker = world.broker_with(change).await;
+    let user = Api::new(&format!("http://{listen}"), &sign_user(&user_token("1")));
     let created = user
         .create("Product.image", BYTES, "image/jpeg")
         .await
@@ -219,9 +221,7 @@ async fn b13_a_configured_public_url_is_in_every_link_whatever_the_request_came_
     user.create("Product.image", BYTES, "image/jpeg")
         .await
         .expect(201);
-    let base = "https://uploads.example/base";
     let upload = format!("{base}/v1/uploads/{}", created.id());
-    // The broker's own URL is the public one, so the test asks by the address it listens on.
     assert_eq!(created.header("location"), upload);
     assert_eq!(created.json["confirm_url"], format!("{upload}/confirm"));
     let listed = user.get("/v1/uploads?limit=1").await.expect(200);
@@ -234,94 +234,4 @@ async fn b13_a_configured_public_url_is_in_every_link_whatever_the_request_came_
     assert_eq!(problem.json["type"], format!("{base}/problems#not-found"));
     let document = user.get("/openapi.json").await.expect(200);
     assert_eq!(document.json["servers"][0]["url"], base);
-}
-
-#[tokio::test]
-async fn b14_our_pages_carry_a_strict_policy_and_everything_they_load_is_ours() {
-    let world = World::new().await;
-    let broker = world.broker().await;
-    let nobody = broker.anonymous();
-    for page in ["/docs", "/problems"] {
-        let answer = nobody.get(page).await.expect(200);
-        let policy = answer.header("content-security-policy").to_owned();
-        for needed in [
-            "default-src 'none'",
-            "style-src 'self'",
-            "frame-ancestors 'none'",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ] {
-            assert!(policy.contains(needed), "{page}: {policy}");
-        }
-        assert!(
-            !policy.contains("unsafe") && !policy.contains('*'),
-            "{page}: {policy}"
-        );
-        assert_eq!(answer.header("x-content-type-options"), "nosniff");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer");
-        let text = answer.text.to_lowercase();
-        for inline in [
-            "<script",
-            "<style",
-            " style=",
-            " onclick=",
-            " onload=",
-            " onerror=",
-            "javascript:",
-            "<iframe",
-            "<form",
-            "<base",
-        ] {
-            assert!(!text.contains(inline), "{page} holds {inline}");
-        }
-        let mut loaded = 0;
-        for part in answer
-            .text
-            .split(['"', '>', '<'])
-            .collect::<Vec<_>>()
-            .windows(2)
-        {
-            let address = part[1];
-            if part[0].ends_with("src=")
-                || (part[0].ends_with("href=") && !address.starts_with('#'))
-            {
-                assert!(!address.contains("//"), "{page} leads to {address}");
-                let path = format!("/{}", address.trim_start_matches('/'));
-                let found = nobody.get(path.split('#').next().unwrap_or_default()).await;
-                assert_eq!(found.status, 200, "{page} leads to {address}");
-                loaded += 1;
-            }
-        }
-        assert!(loaded >= 4, "{page}: {loaded}");
-    }
-}
-
-#[tokio::test]
-async fn every_answer_carries_the_headers_that_keep_it_from_being_misused() {
-    let world = World::new().await;
-    let broker = world.broker().await;
-    let user = broker.user();
-    let created = user
-        .create("Product.image", BYTES, "image/jpeg")
-        .await
-        .expect(201);
-    for answer in [
-        user.read(created.id()).await,
-        user.get("/nowhere").await,
-        broker.anonymous().get("/v1/uploads").await,
-        user.post("/v1/uploads", &Value::Null).await,
-        created.clone(),
-        user.delete("/livez").await,
-    ] {
-        assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
-        assert_eq!(answer.header("x-content-type-options"), "nosniff");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer");
-        assert!(
-            answer
-                .header("content-security-policy")
-                .starts_with("default-src 'none'")
-        );
-        assert_eq!(answer.header("server"), "");
-        assert_eq!(answer.header("x-request-id").len(), 36);
-    }
 }

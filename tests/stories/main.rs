@@ -29,6 +29,7 @@ mod kills;
 mod lifecycle;
 mod lists;
 mod main_job;
+mod pages;
 mod postgres_proxy_selftest;
 mod problems;
 mod races;

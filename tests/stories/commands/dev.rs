@@ -1,4 +1,4 @@
-//! `bytepass dev` and `bytepass token`: what a newcomer meets first.
+//! `bytepass dev`: what a newcomer meets first.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -6,16 +6,17 @@ use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::folder;
 use crate::support::api::Api;
 use crate::support::broker_process::{BrokerProcess, free_address};
-use crate::support::command::{Outcome, bytepass, run};
+use crate::support::command::{bytepass, run};
 
-const PNG: &[u8] = b"\x89PNG a picture";
+pub const PNG: &[u8] = b"\x89PNG a picture";
 
-fn claims(token: &str) -> Value {
+/// The claims of a token, unchecked.
+pub fn claims(token: &str) -> Value {
     let part = token.split('.').nth(1).expect("claims");
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64")).expect("JSON")
 }
@@ -194,89 +195,6 @@ fn the_secrets_of_dev_are_its_owners_to_read() {
         (mode("data"), mode("data/dev-secrets.json")),
         (0o700, 0o600)
     );
-}
-
-fn token(broker: &BrokerProcess, arguments: &[&str]) -> Outcome {
-    let all = [&["token", "--data-dir", "data"], arguments].concat();
-    bytepass(broker.folder(), &all, &[])
-}
-
-#[tokio::test]
-async fn token_makes_callers_that_the_running_broker_believes() {
-    let broker = BrokerProcess::dev();
-    let caller = |arguments: &[&str]| {
-        let outcome = token(&broker, arguments).expect(0);
-        assert_eq!(
-            (outcome.stdout.lines().count(), outcome.stderr.as_str()),
-            (1, "")
-        );
-        Api::new(&broker.url, outcome.stdout.trim())
-    };
-    let created = caller(&[])
-        .create("Product.image", PNG, "image/png")
-        .await
-        .expect(201);
-    assert_eq!(created.json["owner"], "user:1");
-    let created = caller(&["--sub", "ada"])
-        .create("Product.image", PNG, "image/png")
-        .await
-        .expect(201);
-    assert_eq!(created.json["owner"], "user:ada");
-    let both = caller(&["--scope", "uploads:write uploads:confirm", "--sub", "shop"]);
-    let created = both
-        .create("Product.image", PNG, "image/png")
-        .await
-        .expect(201);
-    assert_eq!(created.json["owner"], "service:shop");
-    let ops = caller(&["--scope", "ops", "--field", "Order.*"]);
-    let stats = ops.get("/v1/stats").await.expect(200);
-    assert_eq!(stats.json["data"], json!([]), "narrowed");
-    let narrow = caller(&["--field", "Order.*", "--field", "ProductImage.image"]);
-    narrow
-        .create("Product.image", PNG, "image/png")
-        .await
-        .expect_problem(403, "field-not-allowed");
-    narrow
-        .create("ProductImage.image", PNG, "image/png")
-        .await
-        .expect(201);
-    let short = token(&broker, &["--lifetime-secs", "60"]).expect(0).stdout;
-    let claims = claims(short.trim());
-    assert_eq!(
-        claims["exp"]
-            .as_i64()
-            .zip(claims["iat"].as_i64())
-            .map(|(exp, iat)| exp - iat),
-        Some(60)
-    );
-}
-
-#[test]
-fn token_refuses_what_it_can_not_sign() {
-    let broker = BrokerProcess::dev();
-    for (arguments, named) in [
-        (&["--scope", "uploads:writ"][..], "uploads:writ"),
-        (&["--scope", "ops admin"], "admin"),
-        (&["--field", "Product"], "Product"),
-        (&["--field", "*"], "*"),
-        (&["--sub", ""], "--sub"),
-    ] {
-        let line = token(&broker, arguments).expect_line(2);
-        assert!(line.contains(named), "{line}");
-    }
-    let line = token(&broker, &["--scope", "nonsense"]).expect_line(2);
-    for scope in [
-        "uploads:write",
-        "uploads:confirm",
-        "attachments:write",
-        "grants:write",
-        "ops",
-    ] {
-        assert!(line.contains(scope), "{line}");
-    }
-    let empty = folder();
-    let line = bytepass(empty.path(), &["token"], &[]).expect_line(1);
-    assert!(line.contains("bytepass dev"), "{line}");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Case, post};
 
-fn good() -> Value {
+/// A declaration that is admitted.
+pub fn good() -> Value {
     json!({"field": "Product.image", "filename": "cat.jpg", "content_type": "image/jpeg", "size": 5})
 }
 
@@ -18,7 +19,6 @@ pub fn cases(token: &str) -> Vec<Case> {
         .map(|(what, body)| (what, post(token, "", &body)))
         .collect();
     all.extend(encoded(token));
-    all.extend(cut(token));
     all
 }
 
@@ -286,18 +286,4 @@ fn encoded(token: &str) -> Vec<Case> {
         all.push((format!("charset {charset}"), typed.into_bytes()));
     }
     all
-}
-
-/// A good request that ends early, at every twentieth of its length.
-fn cut(token: &str) -> Vec<Case> {
-    let whole = post(token, "", good().to_string().as_bytes());
-    (1..20)
-        .map(|part| {
-            let end = whole.len() * part / 20;
-            (
-                format!("{end} bytes of {}", whole.len()),
-                whole[..end].to_vec(),
-            )
-        })
-        .collect()
 }

@@ -1,12 +1,14 @@
 //! Heads: too long, too many, ambiguous about where the body ends, or no HTTP at all.
 
-use super::Case;
+use super::bodies::good;
+use super::{Case, post};
 
 /// Every head, as a whole request. Those that get past the head are refused for their body or their path.
 pub fn cases(token: &str) -> Vec<Case> {
     let mut all = sizes(token);
     all.extend(framing(token));
     all.extend(shapes());
+    all.extend(cut(token));
     all
 }
 
@@ -201,4 +203,18 @@ fn shapes() -> Vec<Case> {
     .into_iter()
     .map(|(what, text)| case(what, text))
     .collect()
+}
+
+/// A good request that ends early, at every twentieth of its length.
+fn cut(token: &str) -> Vec<Case> {
+    let whole = post(token, "", good().to_string().as_bytes());
+    (1..20)
+        .map(|part| {
+            let end = whole.len() * part / 20;
+            (
+                format!("{end} bytes of {}", whole.len()),
+                whole[..end].to_vec(),
+            )
+        })
+        .collect()
 }
