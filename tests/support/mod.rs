@@ -18,6 +18,7 @@ pub mod postgres_proxy;
 pub mod records;
 pub mod s3_proxy;
 pub mod s3_script;
+pub mod temporary_keys;
 pub mod tokens;
 pub mod world;
 
