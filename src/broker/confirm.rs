@@ -45,11 +45,8 @@ impl Broker {
             broker.0.metrics.confirm_took(begun.elapsed());
             answer
         };
-        self.0.flights.join(id, work).await.unwrap_or_else(|| {
-            Err(BrokerError::Internal(
-                "the work of a confirm panicked".to_owned(),
-            ))
-        })
+        let answer = self.0.flights.join(id, work).await;
+        answer.unwrap_or_else(|cut| Err(BrokerError::cut("confirm", cut)))
     }
 }
 

@@ -6,6 +6,8 @@ use crate::domain::upload::{Difference, Status};
 use crate::policy::admission::Refusal;
 use crate::store::StoreTrouble;
 
+use super::flights::Cut;
+
 /// After how many seconds a caller should come back when a part we depend on does not answer.
 const RETRY_AFTER_SECS: u32 = 2;
 
@@ -48,6 +50,18 @@ pub enum BrokerError {
     },
     /// A fault of ours; the text is for the log alone.
     Internal(String),
+}
+
+impl BrokerError {
+    /// What a caller learns of work that ended without an answer: like a lost one, it may have done all, a part or nothing.
+    pub(super) fn cut(work: &'static str, cut: Cut) -> BrokerError {
+        match cut {
+            Cut::Panicked => BrokerError::Internal(format!("the work of a {work} panicked")),
+            Cut::Stopped => BrokerError::DatabaseUnavailable {
+                retry_after_secs: RETRY_AFTER_SECS,
+            },
+        }
+    }
 }
 
 impl From<StoreTrouble> for BrokerError {

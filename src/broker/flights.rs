@@ -8,10 +8,30 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 
 use crate::domain::ids::UploadId;
 
-type Answer<T> = Shared<BoxFuture<'static, Option<T>>>;
+/// Why work has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// It panicked.
+    Panicked,
+    /// The broker stops, and its time for that is over.
+    Stopped,
+}
+
+impl From<JoinError> for Cut {
+    fn from(error: JoinError) -> Cut {
+        if error.is_panic() {
+            Cut::Panicked
+        } else {
+            Cut::Stopped
+        }
+    }
+}
+
+type Answer<T> = Shared<BoxFuture<'static, Result<T, Cut>>>;
 type Board<T> = Arc<Mutex<HashMap<UploadId, Answer<T>>>>;
 
 /// The pieces of work under way.
@@ -36,8 +56,8 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         self.permits.clone()
     }
 
-    /// Waits for the upload's work, starting it where none is under way. `None`: the work panicked.
-    pub(super) async fn join<F>(&self, id: UploadId, start: impl FnOnce() -> F) -> Option<T>
+    /// Waits for the upload's work, starting it where none is under way.
+    pub(super) async fn join<F>(&self, id: UploadId, start: impl FnOnce() -> F) -> Result<T, Cut>
     where
         F: Future<Output = T> + Send + 'static,
     {
@@ -61,7 +81,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
             let _landing = landing;
             work.await
         });
-        let answer = task.map(Result::ok).boxed().shared();
+        let answer = task.map(|done| done.map_err(Cut::from)).boxed().shared();
         board.insert(id, answer.clone());
         answer
     }

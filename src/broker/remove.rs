@@ -23,11 +23,8 @@ impl Broker {
             .0
             .runtime
             .spawn(async move { broker.remove_visible(upload).await });
-        work.await.unwrap_or_else(|_| {
-            Err(BrokerError::Internal(
-                "the work of a removal panicked".to_owned(),
-            ))
-        })
+        work.await
+            .unwrap_or_else(|error| Err(BrokerError::cut("removal", error.into())))
     }
 
     async fn remove_visible(&self, mut upload: Upload) -> Result<(), BrokerError> {

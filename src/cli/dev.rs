@@ -59,7 +59,7 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
     let bucket = DevBucket::start(bucket_options(&args, &secrets, &draft))
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     let config = load(&args, &secrets, bucket.addr())?;
-    let served = serve::runtime()?.block_on(async {
+    let served = serve::run_on(serve::runtime()?, async {
         let stop = serve::stop_signal()?;
         let app = App::build(config)
             .await

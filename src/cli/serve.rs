@@ -18,7 +18,7 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
         Failure::Usage(format!("{errors}{hint}"))
     })?;
     start_logging(&config)?;
-    runtime()?.block_on(async {
+    run_on(runtime()?, async {
         let stop = stop_signal()?;
         let app = App::build(config)
             .await
@@ -53,6 +53,16 @@ pub(super) fn start_logging(config: &Config) -> Result<(), Failure> {
     };
     logging::install(&config.telemetry.log, format)
         .map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Runs a command to its end on these threads. Waits for no query that a database never answers: its caller has gone.
+pub(super) fn run_on<T>(
+    runtime: tokio::runtime::Runtime,
+    command: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let done = runtime.block_on(command);
+    runtime.shutdown_background();
+    done
 }
 
 /// The threads of everything but requests.

@@ -20,7 +20,7 @@ const HEALED: Duration = Duration::from_secs(15);
 async fn broker_behind(world: &World, proxy: &S3Proxy) -> Broker {
     let storage = json!({
         "endpoint": proxy.endpoint(), "public_endpoint": world.bucket.server.endpoint,
-        "attempt_timeout_ms": 400, "operation_timeout_ms": 1000, "copy_base_ms": 800,
+        "attempt_timeout_ms": 300, "operation_timeout_ms": 700, "copy_base_ms": 500,
     });
     world.broker_with(json!({ "storage": storage })).await
 }

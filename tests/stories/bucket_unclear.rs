@@ -41,7 +41,7 @@ async fn scene(limits: Value) -> Scene {
 }
 
 fn impatient() -> Value {
-    json!({"attempt_timeout_ms": 400, "operation_timeout_ms": 1000, "copy_base_ms": 800})
+    json!({"attempt_timeout_ms": 300, "operation_timeout_ms": 700, "copy_base_ms": 500})
 }
 
 /// Everything that is not an answer, with the gate that it may wait in.

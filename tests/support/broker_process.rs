@@ -1,7 +1,7 @@
 //! The real binary as a child process: started, frozen, killed and started again as an operator, or fate, would.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -212,11 +212,11 @@ fn first_line(child: &mut Child, folder: &Path) -> Option<Value> {
     serde_json::from_str(&line?.ok()?).ok()
 }
 
-/// Whether the process accepts connections in time.
+/// Whether the process answers a request in time: it listens long before, while it opens its database.
 fn answers(child: &mut Child, address: SocketAddr) -> bool {
     let end = Instant::now() + Duration::from_secs(LIMIT_SECS);
     while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
-        if TcpStream::connect(address).is_ok() {
+        if is_alive(address).unwrap_or(false) {
             return true;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -233,6 +233,15 @@ fn owned(env: &[(&str, &str)]) -> Vec<(String, String)> {
     env.iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
+}
+
+fn is_alive(address: SocketAddr) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: broker\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.1 200"))
 }
 
 fn log_of(folder: &Path) -> String {

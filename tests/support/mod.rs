@@ -23,6 +23,7 @@ pub mod s3_proxy;
 pub mod s3_script;
 pub mod statuses;
 pub mod tamper;
+pub mod temporary_keys;
 pub mod tokens;
 pub mod world;
 
