@@ -104,7 +104,7 @@ impl Drop for SigningIdentity {
 }
 
 /// Loads credentials once, in bounded time, with the sources' own words on failure.
-pub(super) async fn load_first(
+async fn load_first(
     provider: &SharedCredentialsProvider,
     bucket: &str,
 ) -> Result<Credentials, StoreSetupError> {

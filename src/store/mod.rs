@@ -40,6 +40,8 @@ pub struct Store {
     client: aws_sdk_s3::Client,
     target: Target,
     signer: SigningIdentity,
+    /// Signs downloads where the signer may only put: who may not read can't let others read.
+    reader: Option<SigningIdentity>,
     public_base: String,
     metrics: Metrics,
 }
@@ -53,27 +55,32 @@ impl Store {
     ) -> Result<Store, StoreSetupError> {
         let http = client::http_client(&options);
         let calls = client::provider(&options, &options.credentials, &http).await?;
-        let signer = match &options.signer_credentials {
+        let (signer, reader) = match &options.signer_credentials {
             Some(source) => {
-                identity::load_first(&calls, &options.bucket).await?;
-                client::provider(&options, source, &http).await?
+                let signer = client::provider(&options, source, &http).await?;
+                (signer, Some(calls.clone()))
             }
-            None => calls.clone(),
+            None => (calls.clone(), None),
         };
         let client = client::build(&options, calls, http);
-        Store::assemble(options, client, signer, metrics).await
+        Store::assemble(options, client, signer, reader, metrics).await
     }
 
     async fn assemble(
         options: StoreOptions,
         client: aws_sdk_s3::Client,
         signer: SharedCredentialsProvider,
+        reader: Option<SharedCredentialsProvider>,
         metrics: Metrics,
     ) -> Result<Store, StoreSetupError> {
         let target = client::target(&options).await?;
-        let signer =
-            SigningIdentity::start(signer, options.longest_url_lifetime_secs, &options.bucket)
-                .await?;
+        let ahead_secs = options.longest_url_lifetime_secs;
+        let start = |provider| SigningIdentity::start(provider, ahead_secs, &options.bucket);
+        let signer = start(signer).await?;
+        let reader = match reader {
+            Some(provider) => Some(start(provider).await?),
+            None => None,
+        };
         let public_base = match &options.public_base_url {
             Some(base) => base.as_str().trim_end_matches('/').to_owned(),
             None => target.base(),
@@ -83,14 +90,10 @@ impl Store {
             client,
             target,
             signer,
+            reader,
             public_base,
             metrics,
         })
-    }
-
-    /// The bucket's name, as uploads record it.
-    pub fn bucket(&self) -> &str {
-        &self.options.bucket
     }
 
     /// Counts and times a call, whatever comes of it.

@@ -36,8 +36,8 @@ pub struct StoreOptions {
     pub path_style: bool,
     /// Who calls the bucket.
     pub credentials: CredentialSource,
-    /// Who signs for clients: ideally somebody who may only PutObject below the staging prefix and GetObject below the
-    /// location. `None` is the same as `credentials`.
+    /// Who signs uploads: somebody who may only PutObject below the staging prefix; downloads are signed by `credentials`.
+    /// `None` is the same as `credentials`.
     pub signer_credentials: Option<CredentialSource>,
     /// The longest lifetime of a URL of any field, in seconds: credentials are renewed this long before their end.
     pub longest_url_lifetime_secs: u32,

@@ -81,7 +81,7 @@ impl Store {
             headers: &[],
             query: &[("x-id", "GetObject")],
         };
-        let identity = self.signer.current();
+        let identity = self.reader.as_ref().unwrap_or(&self.signer).current();
         let limits = [None, identity.ends_before_margin()];
         let window = window(now, lifetime_secs, limits)
             .map_err(|code| StoreTrouble::of("presign-get", code))?;

@@ -95,7 +95,7 @@ async fn sdk_put(store: &Store, key: &str, size: i64, checksum: Option<&Checksum
     let put = store
         .client
         .put_object()
-        .bucket(store.bucket())
+        .bucket(&store.options.bucket)
         .key(key)
         .content_length(size)
         .content_type("image/jpeg");
@@ -120,7 +120,7 @@ async fn our_put_signature_equals_the_sdk_s_for_every_address_token_and_checksum
         let store = Store::connect(options, Metrics::new()).await.unwrap();
         for checksum in checksums() {
             let mut upload = issued(checksum.clone(), now()).into_upload();
-            upload.bucket = store.bucket().to_owned();
+            upload.bucket = store.options.bucket.clone();
             let key = layout().staging_key(upload.id);
             let issued = crate::policy::evidence::Issued::from_row(upload).unwrap();
             let ours = store.presign_put(&issued, now()).unwrap();
@@ -166,7 +166,7 @@ async fn our_get_signature_equals_the_sdk_s_with_response_overrides_and_odd_keys
             let theirs = store
                 .client
                 .get_object()
-                .bucket(store.bucket())
+                .bucket(&store.options.bucket)
                 .key(key)
                 .response_content_disposition(disposition)
                 .response_content_type("image/jpeg; x=\"a b\"")
