@@ -146,6 +146,8 @@ pub fn sign_backend(token: &Token) -> String {
 pub struct Broker {
     /// Where it answers.
     pub url: String,
+    // One for all callers, because each client of its own reads the system's certificates anew.
+    nobody: Api,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -187,6 +189,7 @@ impl Broker {
             .expect("a start in time");
         let url = outcome.expect("the broker's thread lives")?;
         Ok(Broker {
+            nobody: Api::anonymous(&url),
             url,
             stop: Some(stop),
             thread: Some(thread),
@@ -195,7 +198,7 @@ impl Broker {
 
     /// A caller without a token.
     pub fn anonymous(&self) -> Api {
-        Api::anonymous(&self.url)
+        self.nobody.clone()
     }
 
     /// The user whose uploads belong to `user:1`.
@@ -205,7 +208,7 @@ impl Broker {
 
     /// Another user.
     pub fn user_named(&self, subject: &str) -> Api {
-        Api::new(&self.url, &sign_user(&user_token(subject)))
+        self.nobody.with_token(&sign_user(&user_token(subject)))
     }
 
     /// The shop's backend.
@@ -220,7 +223,8 @@ impl Broker {
 
     /// A backend with these scopes.
     pub fn backend(&self, scopes: &str) -> Api {
-        Api::new(&self.url, &sign_backend(&backend_token(scopes)))
+        self.nobody
+            .with_token(&sign_backend(&backend_token(scopes)))
     }
 }
 

@@ -53,7 +53,7 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
         let detail = error.inner().to_string();
         if error.inner().is_data() {
             let pointer = pointer_of(error.path(), &detail);
-            Problem::invalid_member(&pointer, shortened(&detail))
+            Problem::invalid_member(&pointer, shortened(without_place(&detail)))
         } else {
             not_json(&detail)
         }
@@ -65,6 +65,14 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
 fn not_json(detail: &str) -> Problem {
     let detail = format!("the body is not valid JSON: {}", shortened(detail));
     Problem::new(Code::InvalidRequest, detail)
+}
+
+/// The parser's words without "at line 1 column 85": the pointer says where.
+fn without_place(detail: &str) -> &str {
+    match detail.rfind(" at line ") {
+        Some(end) => &detail[..end],
+        None => detail,
+    }
 }
 
 fn shortened(detail: &str) -> String {

@@ -171,11 +171,7 @@ fn the_commands_that_dev_prints_bring_a_picture_in_when_pasted_into_another_shel
         assert_eq!(status(pending), "pending");
         assert_eq!(put, "the bucket answered 200");
         assert_eq!(status(confirmed), "confirmed");
-        assert_eq!(
-            words.matches("http://127.0.0.1:").count() >= 3,
-            true,
-            "{words}"
-        );
+        assert!(words.matches("http://127.0.0.1:").count() >= 3, "{words}");
     }
 }
 
