@@ -1,0 +1,60 @@
+//! The broker that is measured: the real one, as an operator would run it. Log lines at info into a file, metrics on.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::process::Process;
+use super::tokens::{ISSUER, Tokens};
+use super::{Outcome, failed};
+
+/// The bucket's name and keys; nobody else's secret.
+pub const BUCKET: &str = "bench";
+/// The access key's id.
+pub const ACCESS_KEY_ID: &str = "bench-access-key";
+/// The access key's secret.
+pub const SECRET_ACCESS_KEY: &str = "bench-secret-key";
+/// Where nobody answers: creating uploads asks no bucket.
+pub const NO_BUCKET: &str = "http://127.0.0.1:9";
+/// How many changes share a commit unless the configuration says otherwise.
+pub const BATCH_MAX: usize = 256;
+
+/// What a broker stands on.
+pub struct Ground<'a> {
+    /// A folder of its own.
+    pub folder: &'a Path,
+    /// The database's URL.
+    pub database: &'a str,
+    /// The bucket's endpoint.
+    pub bucket: &'a str,
+    /// The callers.
+    pub tokens: &'a Tokens,
+    /// How many changes may share a commit.
+    pub batch_max: usize,
+}
+
+/// Starts one.
+pub fn start(ground: &Ground<'_>) -> Outcome<Process> {
+    std::fs::create_dir_all(ground.folder).map_err(failed("a folder"))?;
+    let file = ground.folder.join("bytepass.toml");
+    let toml = toml::to_string(&settings(ground)).map_err(failed("the configuration"))?;
+    std::fs::write(&file, toml).map_err(failed("the configuration"))?;
+    Process::bytepass(&file, ground.folder)
+}
+
+fn settings(ground: &Ground<'_>) -> Value {
+    json!({
+        "server": {"listen": SocketAddr::from(([127, 0, 0, 1], 0)).to_string()},
+        "database": {"url": ground.database, "batch_max": ground.batch_max},
+        "storage": {
+            "bucket": BUCKET, "endpoint": ground.bucket, "path_style": true,
+            "access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY,
+        },
+        "telemetry": {"log": "info", "log_format": "json"},
+        "auth": {"issuers": [{
+            "name": "shop", "issuer": ISSUER, "audience": "bytepass", "owner_prefix": "user:",
+            "scopes": ["uploads:write"], "algorithm": "ES256", "public_key": ground.tokens.public_key_pem,
+        }]},
+    })
+}

@@ -1,0 +1,24 @@
+//! What both benchmarks share: servers in processes of their own, a load generator, a table.
+
+// Each benchmark uses a part of it.
+#![allow(dead_code)]
+
+pub mod baselines;
+pub mod broker;
+pub mod client;
+pub mod contest;
+pub mod databases;
+pub mod options;
+pub mod process;
+pub mod signing;
+pub mod staging;
+pub mod table;
+pub mod tokens;
+
+/// What went wrong, for a person. A benchmark with one failed request has measured nothing.
+pub type Outcome<T> = Result<T, String>;
+
+/// Turns an error into an [`Outcome`] that says what was tried.
+pub fn failed<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> String + '_ {
+    move |error| format!("{what}: {error}")
+}

@@ -1,0 +1,197 @@
+//! The signing-only server's work: the broker's own without a caller and without a row.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use bytepass::config::{Config, Sources};
+use bytepass::domain::field::{FieldName, FieldPolicies};
+use bytepass::domain::ids::UploadId;
+use bytepass::domain::object_key::Layout;
+use bytepass::domain::upload::{Status, Upload};
+use bytepass::policy::admission::{ChecksumProof, admit};
+use bytepass::policy::evidence::{Declared, Issued};
+use bytepass::store::{CredentialSource, PresignedRequest, Store, StoreOptions};
+use bytepass::telemetry::metrics::Metrics;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::broker::{ACCESS_KEY_ID, BUCKET, NO_BUCKET, SECRET_ACCESS_KEY};
+use super::{Outcome, failed};
+
+/// What is declared; also where a request has no body.
+pub const DECLARATION: &str = r#"{"field":"Product.image","filename":"Blue shirt, front.jpg","content_type":"image/jpeg","size":482133,"checksum":{"algorithm":"sha256","value":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}}"#;
+
+/// What signing needs.
+pub struct Signer {
+    fields: FieldPolicies,
+    store: Store,
+}
+
+impl Signer {
+    /// The broker's default fields, and a bucket that is never asked.
+    pub async fn new() -> Outcome<Signer> {
+        let config =
+            Config::load(&Sources::default()).map_err(failed("the default configuration"))?;
+        let options = store_options(config.storage.layout())?;
+        let store = Store::connect(options, Metrics::new()).await;
+        Ok(Signer {
+            fields: config.fields().clone(),
+            store: store.map_err(failed("the signer"))?,
+        })
+    }
+}
+
+/// The handler.
+pub async fn sign(body: web::Bytes, signer: web::Data<Signer>) -> HttpResponse {
+    let text: &[u8] = if body.is_empty() {
+        DECLARATION.as_bytes()
+    } else {
+        &body
+    };
+    match signed(text, &signer) {
+        Ok((upload, presigned)) => HttpResponse::Created().json(View::of(&upload, presigned)),
+        Err(error) => HttpResponse::BadRequest().body(error),
+    }
+}
+
+fn store_options(layout: Layout) -> Outcome<StoreOptions> {
+    let endpoint = Url::parse(NO_BUCKET).map_err(failed("the endpoint"))?;
+    Ok(StoreOptions {
+        bucket: BUCKET.to_owned(),
+        region: "us-east-1".to_owned(),
+        endpoint: Some(endpoint),
+        public_endpoint: None,
+        path_style: true,
+        credentials: CredentialSource::Static {
+            access_key_id: ACCESS_KEY_ID.to_owned(),
+            secret: SECRET_ACCESS_KEY.into(),
+            session_token: None,
+        },
+        signer_credentials: None,
+        longest_url_lifetime_secs: 900,
+        public_base_url: None,
+        attempt_timeout_ms: 1_500,
+        operation_timeout_ms: 4_000,
+        copy_base_ms: 5_000,
+        copy_bytes_per_sec: 20_000_000,
+        layout,
+        expected_bucket_owner: None,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    field: String,
+    filename: String,
+    content_type: String,
+    size: u64,
+    checksum: Option<Checksum>,
+}
+
+#[derive(Deserialize)]
+struct Checksum {
+    algorithm: String,
+    value: String,
+}
+
+fn signed(text: &[u8], signer: &Signer) -> Outcome<(Upload, PresignedRequest)> {
+    let body: Body = serde_json::from_slice(text).map_err(failed("the body"))?;
+    let declared = Declared {
+        field: FieldName::parse(&body.field).map_err(failed("the field"))?,
+        filename: body.filename,
+        content_type: body.content_type,
+        size: body.size,
+        checksum: body.checksum.map(|sum| (sum.algorithm, sum.value)),
+    };
+    let admitted = admit(declared, &signer.fields, ChecksumProof::Trusted);
+    let admitted = admitted.map_err(|refusal| format!("{refusal:?}"))?;
+    let now = Utc::now();
+    let upload = Upload {
+        id: UploadId::new(now, &rand::random()),
+        status: Status::Pending,
+        version: 0,
+        field: admitted.policy().name.clone(),
+        owner: "user:1".to_owned(),
+        bucket: BUCKET.to_owned(),
+        filename: admitted.filename().clone(),
+        content_type: admitted.content_type(),
+        size: admitted.size(),
+        checksum: admitted.checksum().cloned(),
+        created_at: now,
+        expires_at: now + TimeDelta::seconds(admitted.policy().upload_lifetime_secs.into()),
+        url_lifetime_secs: admitted.policy().url_lifetime_secs,
+        confirmation: None,
+        differences: Vec::new(),
+        object_removed_at: None,
+    };
+    let issued = Issued::from_row(upload).map_err(|_| "the upload is not pending")?;
+    let presigned = signer.store.presign_put(&issued, now);
+    let presigned = presigned.map_err(|trouble| trouble.code)?;
+    Ok((issued.into_upload(), presigned))
+}
+
+/// The members of the broker's answer.
+#[derive(Serialize)]
+struct View<'a> {
+    id: String,
+    status: &'a str,
+    field: &'a str,
+    owner: &'a str,
+    bucket: &'a str,
+    key: Option<&'a str>,
+    name: Option<&'a str>,
+    filename: &'a str,
+    content_type: &'a str,
+    size: u64,
+    checksum: Option<BTreeMap<&'static str, &'a str>>,
+    created_at: String,
+    expires_at: String,
+    presigned: Presigned,
+    confirm_url: String,
+}
+
+#[derive(Serialize)]
+struct Presigned {
+    method: &'static str,
+    url: String,
+    headers: BTreeMap<String, String>,
+    expires_at: String,
+}
+
+impl View<'_> {
+    fn of(upload: &Upload, presigned: PresignedRequest) -> View<'_> {
+        let id = upload.id.to_string();
+        View {
+            status: upload.status.as_str(),
+            field: upload.field.as_str(),
+            owner: &upload.owner,
+            bucket: &upload.bucket,
+            key: None,
+            name: None,
+            filename: upload.filename.as_str(),
+            content_type: upload.content_type.as_str(),
+            size: upload.size,
+            checksum: upload.checksum.as_ref().map(|sum| {
+                let algorithm = sum.algorithm().as_str();
+                BTreeMap::from([("algorithm", algorithm), ("value", sum.value())])
+            }),
+            created_at: time(upload.created_at),
+            expires_at: time(upload.expires_at),
+            presigned: Presigned {
+                method: presigned.method,
+                url: presigned.url.expose_secret().to_owned(),
+                headers: presigned.headers.into_iter().collect(),
+                expires_at: time(presigned.expires_at),
+            },
+            confirm_url: format!("http://localhost/v1/uploads/{id}/confirm"),
+            id,
+        }
+    }
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
