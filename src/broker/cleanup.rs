@@ -2,6 +2,10 @@
 //!
 //! A failure here is logged and no more: the rows still say what is to go, and the sweeper comes by.
 
+use std::time::Duration;
+
+use tracing::Instrument as _;
+
 use crate::db::AttemptState;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
@@ -10,10 +14,26 @@ use crate::store::StoreTrouble;
 
 use super::{Broker, now};
 
+/// How long a caller waits for the removal of objects that its request gave up; it goes on without the caller.
+const REMOVAL_WAIT: Duration = Duration::from_secs(2);
+
 impl Broker {
+    /// Starts to remove everything that belongs to a rejected or deleted upload, and waits for a moment: the row has the last
+    /// word, and a bucket that hangs must not hold up who asked.
+    pub(super) async fn remove_objects_soon(&self, upload: Upload) {
+        let broker = self.clone();
+        let removal = async move { broker.remove_objects(&upload).await };
+        let task = self.0.runtime.spawn(removal.in_current_span());
+        let _ = tokio::time::timeout(REMOVAL_WAIT, task).await;
+    }
+
     /// Removes everything that belongs to an upload whose committed status is `rejected` or `deleted`.
     pub(super) async fn remove_objects(&self, upload: &Upload) {
         if !matches!(upload.status, Status::Rejected | Status::Deleted) {
+            return;
+        }
+        if let Err(error) = self.check_bucket(upload) {
+            tracing::warn!(upload = %upload.id, ?error, "the objects are not removed");
             return;
         }
         let mut clean = self.remove_abandoned_copies(upload.id).await;
@@ -31,7 +51,7 @@ impl Broker {
     }
 
     /// Removes the copies of an upload's abandoned attempts: no record can ever name their keys. True if all are gone.
-    pub(super) async fn remove_abandoned_copies(&self, id: UploadId) -> bool {
+    async fn remove_abandoned_copies(&self, id: UploadId) -> bool {
         let attempts = match self.0.db.attempts_of(id).await {
             Ok(attempts) => attempts,
             Err(trouble) => {
@@ -48,7 +68,8 @@ impl Broker {
         clean
     }
 
-    async fn remove_copy(&self, id: UploadId, key: FinalKey) -> bool {
+    /// Removes the copy of one abandoned attempt and notes it; true if it is gone.
+    pub(super) async fn remove_copy(&self, id: UploadId, key: FinalKey) -> bool {
         if !noted(id, self.0.store.remove_final(&key).await) {
             return false;
         }

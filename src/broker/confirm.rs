@@ -18,36 +18,51 @@ impl Broker {
         access::check_scopes(caller, Act::Confirm)?;
         let upload = self.find(id).await?;
         access::check_upload(caller, &upload, Act::Confirm)?;
-        if upload.status != Status::Pending {
+        if upload.status != Status::Pending && !owes_removal(&upload) {
             return settled(upload);
         }
         let by = access::confirms_as(caller, &upload);
-        settled(self.confirm_pending(id, by).await?)
+        settled(self.join_confirm(id, by).await?)
     }
 
-    /// Joins or starts the seal of a pending upload; gives back the upload as it is afterwards.
-    async fn confirm_pending(&self, id: UploadId, by: ConfirmedBy) -> Result<Upload, BrokerError> {
-        let (broker, permits) = (self.clone(), self.0.flights.permits());
-        let work = move || async move {
-            let begun = Instant::now();
-            let Ok(Ok(_turn)) = tokio::time::timeout(TURN_WAIT, permits.acquire_owned()).await
-            else {
-                return Err(BrokerError::StoreUnavailable {
-                    retry_after_secs: 2,
-                });
-            };
-            // Earlier work may have landed since the caller's look at the row: doing it again would be a copy for nothing.
-            let upload = broker.find(id).await?;
-            if upload.status != Status::Pending {
+    /// Joins or starts the work of a confirm; gives back the upload as it is afterwards.
+    async fn join_confirm(&self, id: UploadId, by: ConfirmedBy) -> Result<Upload, BrokerError> {
+        loop {
+            let broker = self.clone();
+            let work = move || async move { broker.confirm_in_turn(id, by).await };
+            let (answer, started) = self.0.flights.join(id, work).await;
+            let upload = answer.unwrap_or_else(|cut| Err(BrokerError::cut("confirm", cut)))?;
+            // Work that began before this caller's PUT was done may have missed it: that is no answer to this caller.
+            if started || upload.status != Status::Pending {
                 return Ok(upload);
             }
-            let answer = broker.seal(upload, by).await;
-            broker.0.metrics.confirm_took(begun.elapsed());
-            answer
-        };
-        let answer = self.0.flights.join(id, work).await;
-        answer.unwrap_or_else(|cut| Err(BrokerError::cut("confirm", cut)))
+        }
     }
+
+    /// The work itself, when it is its turn.
+    async fn confirm_in_turn(&self, id: UploadId, by: ConfirmedBy) -> Result<Upload, BrokerError> {
+        let turn = self.0.flights.permits().acquire_owned();
+        let Ok(Ok(_turn)) = tokio::time::timeout(TURN_WAIT, turn).await else {
+            return Err(BrokerError::bucket("too many confirms at once"));
+        };
+        // Earlier work may have landed since the caller's look at the row: doing it again would be a copy for nothing.
+        let upload = self.find(id).await?;
+        if upload.status == Status::Pending {
+            let begun = Instant::now();
+            let answer = self.seal(upload, by).await;
+            self.0.metrics.confirm_took(begun.elapsed());
+            return answer;
+        }
+        if owes_removal(&upload) {
+            self.remove_objects_soon(upload.clone()).await;
+        }
+        Ok(upload)
+    }
+}
+
+/// Whether a crash or a lost answer came between a rejection and the removal of its objects.
+fn owes_removal(upload: &Upload) -> bool {
+    upload.status == Status::Rejected && upload.object_removed_at.is_none()
 }
 
 /// What a confirm answers for an upload that is no longer pending.

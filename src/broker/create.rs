@@ -106,7 +106,13 @@ impl Broker {
     }
 
     fn present(&self, issued: Issued) -> Result<Presented, BrokerError> {
-        let presigned = self.0.store.presign_put(&issued, now())?;
+        // Asked in the deadline's last second, nothing is left to sign for.
+        let presigned = match self.0.store.presign_put(&issued, now()) {
+            Err(trouble) if trouble.code == "deadline-passed" => {
+                return Err(BrokerError::UploadExpired);
+            }
+            signed => signed?,
+        };
         Ok(Presented {
             upload: issued.into_upload(),
             presigned,

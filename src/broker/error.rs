@@ -42,11 +42,15 @@ pub enum BrokerError {
     StoreUnavailable {
         /// When to come back, in seconds.
         retry_after_secs: u32,
+        /// What the bucket said, for the log alone.
+        cause: String,
     },
     /// The database gave no clear answer.
     DatabaseUnavailable {
         /// When to come back, in seconds.
         retry_after_secs: u32,
+        /// What the database said, for the log alone.
+        cause: &'static str,
     },
     /// A fault of ours; the text is for the log alone.
     Internal(String),
@@ -59,29 +63,38 @@ impl BrokerError {
             Cut::Panicked => BrokerError::Internal(format!("the work of a {work} panicked")),
             Cut::Stopped => BrokerError::DatabaseUnavailable {
                 retry_after_secs: RETRY_AFTER_SECS,
+                cause: "the broker stopped",
             },
+        }
+    }
+}
+
+impl BrokerError {
+    /// The bucket can't be asked, or said nothing clear.
+    pub(super) fn bucket(cause: impl Into<String>) -> BrokerError {
+        BrokerError::StoreUnavailable {
+            retry_after_secs: RETRY_AFTER_SECS,
+            cause: cause.into(),
         }
     }
 }
 
 impl From<StoreTrouble> for BrokerError {
     fn from(trouble: StoreTrouble) -> BrokerError {
-        tracing::warn!(operation = trouble.operation, code = %trouble.code, "the bucket gave no clear answer");
-        BrokerError::StoreUnavailable {
-            retry_after_secs: RETRY_AFTER_SECS,
-        }
+        BrokerError::bucket(format!("{}: {}", trouble.operation, trouble.code))
     }
 }
 
 impl From<DbTrouble> for BrokerError {
     fn from(trouble: DbTrouble) -> BrokerError {
+        let unavailable = |cause| BrokerError::DatabaseUnavailable {
+            retry_after_secs: RETRY_AFTER_SECS,
+            cause,
+        };
         match trouble {
-            DbTrouble::Busy | DbTrouble::Unavailable | DbTrouble::Unknown => {
-                tracing::warn!(?trouble, "the database gave no clear answer");
-                BrokerError::DatabaseUnavailable {
-                    retry_after_secs: RETRY_AFTER_SECS,
-                }
-            }
+            DbTrouble::Busy => unavailable("busy"),
+            DbTrouble::Unavailable => unavailable("not connected"),
+            DbTrouble::Unknown => unavailable("a change without an answer"),
             DbTrouble::Internal(cause) => BrokerError::Internal(cause),
         }
     }

@@ -9,6 +9,7 @@ use futures::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
+use tracing::Instrument as _;
 
 use crate::domain::ids::UploadId;
 
@@ -56,34 +57,40 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         self.permits.clone()
     }
 
-    /// Waits for the upload's work, starting it where none is under way.
-    pub(super) async fn join<F>(&self, id: UploadId, start: impl FnOnce() -> F) -> Result<T, Cut>
+    /// Waits for the upload's work, starting it where none is under way; tells whether it was this call that started it.
+    pub(super) async fn join<F>(
+        &self,
+        id: UploadId,
+        start: impl FnOnce() -> F,
+    ) -> (Result<T, Cut>, bool)
     where
         F: Future<Output = T> + Send + 'static,
     {
-        self.enter(id, start).await
+        let (answer, started) = self.enter(id, start);
+        (answer.await, started)
     }
 
-    fn enter<F>(&self, id: UploadId, start: impl FnOnce() -> F) -> Answer<T>
+    fn enter<F>(&self, id: UploadId, start: impl FnOnce() -> F) -> (Answer<T>, bool)
     where
         F: Future<Output = T> + Send + 'static,
     {
         let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = board.get(&id) {
-            return answer.clone();
+            return (answer.clone(), false);
         }
-        let landing = Landing {
-            board: self.board.clone(),
-            id,
-        };
-        let work = start();
-        let task = self.runtime.spawn(async move {
-            let _landing = landing;
+        let (work, own_board) = (start(), self.board.clone());
+        let flight = async move {
+            // Made here and not outside: a runtime that is closed drops what it is given at once, under our own lock.
+            let _landing = Landing {
+                board: own_board,
+                id,
+            };
             work.await
-        });
+        };
+        let task = self.runtime.spawn(flight.in_current_span());
         let answer = task.map(|done| done.map_err(Cut::from)).boxed().shared();
         board.insert(id, answer.clone());
-        answer
+        (answer, true)
     }
 }
 

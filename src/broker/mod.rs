@@ -18,7 +18,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use tokio::runtime::Handle;
 
-use crate::db::Db;
+use crate::db::{Change, Db, StatusStep, Transition};
 use crate::domain::field::{FieldPolicies, Visibility};
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::Layout;
@@ -33,6 +33,7 @@ pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;
+use self::read::Probe;
 
 /// What the verbs need to know of the configuration.
 #[derive(Debug, Clone)]
@@ -60,6 +61,7 @@ struct Inner {
     metrics: Metrics,
     runtime: Handle,
     flights: Flights<Result<Upload, BrokerError>>,
+    probe: Probe,
 }
 
 impl Broker {
@@ -79,6 +81,7 @@ impl Broker {
             metrics,
             runtime,
             flights,
+            probe: Probe::default(),
         }))
     }
 
@@ -88,10 +91,42 @@ impl Broker {
             upload.status,
             Status::Confirmed | Status::Attached | Status::Detached
         );
+        self.check_bucket(upload).ok()?;
         let policy = self.0.options.fields.get(&upload.field)?;
         let confirmation = upload.confirmation.as_ref().filter(|_| recorded)?;
         (policy.visibility == Visibility::Public)
             .then(|| self.0.store.public_url(&confirmation.key))
+    }
+
+    /// Refuses to act on an upload of another bucket: what this one says of its key would mean nothing.
+    fn check_bucket(&self, upload: &Upload) -> Result<(), BrokerError> {
+        if upload.bucket == self.0.options.bucket {
+            return Ok(());
+        }
+        let bucket = &upload.bucket;
+        Err(BrokerError::bucket(format!(
+            "the upload lies in the bucket {bucket}, which is not the configured one"
+        )))
+    }
+
+    /// Moves a status, and counts it if it moved.
+    async fn move_status(
+        &self,
+        upload: &Upload,
+        step: StatusStep,
+    ) -> Result<Transition, BrokerError> {
+        let (upload, from, at) = (upload.id, upload.status, now());
+        let change = Change { upload, step, at };
+        let outcome = self.0.db.move_status(change).await?;
+        if let Transition::Moved(moved) = &outcome {
+            self.count(moved, from, "");
+        }
+        Ok(outcome)
+    }
+
+    fn count(&self, moved: &Upload, from: Status, by: &str) {
+        let (field, to) = (moved.field.as_str(), moved.status.as_str());
+        self.0.metrics.transition(field, from.as_str(), to, by);
     }
 
     /// The upload with this id, whoever asks; the caller of this decides who may see it.

@@ -1,5 +1,7 @@
 //! Looking without changing: one upload, a list, a download, statistics, readiness.
 
+use std::time::Instant;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 
@@ -80,6 +82,10 @@ pub struct Readiness {
     pub bucket: bool,
 }
 
+/// The last answer of the database and the bucket, and when it came.
+#[derive(Default)]
+pub(super) struct Probe(tokio::sync::Mutex<Option<(Instant, Readiness)>>);
+
 impl Broker {
     /// One upload.
     pub async fn read(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {
@@ -151,6 +157,7 @@ impl Broker {
                 detail,
             });
         };
+        self.check_bucket(&upload)?;
         let policy = self.0.options.fields.get(&upload.field);
         let lifetime_secs =
             policy.map_or(DOWNLOAD_LIFETIME_SECS, |policy| policy.url_lifetime_secs);
@@ -191,12 +198,22 @@ impl Broker {
         })
     }
 
-    /// Asks the database and the bucket whether they are there.
+    /// Whether the database and the bucket are there. Anyone may ask, as often as they like: one probe runs at a time, and who
+    /// comes while it runs shares its answer.
     pub async fn readiness(&self) -> Readiness {
+        let arrived = Instant::now();
+        let mut last = self.0.probe.0.lock().await;
+        if let Some((ended, readiness)) = *last
+            && ended >= arrived
+        {
+            return readiness;
+        }
         let (database, bucket) = tokio::join!(self.0.db.ping(), self.0.store.ping());
-        Readiness {
+        let readiness = Readiness {
             database: database.is_ok(),
             bucket: bucket.is_ok(),
-        }
+        };
+        *last = Some((Instant::now(), readiness));
+        readiness
     }
 }

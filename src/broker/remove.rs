@@ -1,12 +1,12 @@
 //! Cancel a pending upload, or delete a confirmed or detached one.
 
-use crate::db::{Change, StatusStep, Transition};
+use crate::db::{StatusStep, Transition};
 use crate::domain::ids::UploadId;
 use crate::domain::principal::Principal;
 use crate::domain::upload::{Status, Upload};
 
 use super::access::{self, Act};
-use super::{Broker, BrokerError, now};
+use super::{Broker, BrokerError};
 
 /// How often a removal looks again when somebody else moved the upload meanwhile; a status has fewer changes than that.
 const ROUNDS: usize = 4;
@@ -39,27 +39,18 @@ impl Broker {
                         detail,
                     });
                 }
+                Status::Deleted | Status::Rejected if upload.object_removed_at.is_none() => {
+                    // A crash or a lost answer came between the row and its objects.
+                    self.remove_objects_soon(upload).await;
+                    return Ok(());
+                }
                 Status::Deleted | Status::Rejected | Status::Expired | Status::Canceled => {
                     return Ok(());
                 }
             };
-            let from = upload.status;
-            match self
-                .0
-                .db
-                .move_status(Change {
-                    upload: upload.id,
-                    step,
-                    at: now(),
-                })
-                .await?
-            {
+            match self.move_status(&upload, step).await? {
                 Transition::Moved(moved) => {
-                    let to = moved.status.as_str();
-                    self.0
-                        .metrics
-                        .transition(moved.field.as_str(), from.as_str(), to, "");
-                    self.remove_objects(&moved).await;
+                    self.remove_objects_soon(moved).await;
                     return Ok(());
                 }
                 Transition::Stale(current) => upload = current,
@@ -68,6 +59,7 @@ impl Broker {
         }
         Err(BrokerError::DatabaseUnavailable {
             retry_after_secs: 1,
+            cause: "the upload was moved by others each time it was looked at",
         })
     }
 }

@@ -3,7 +3,7 @@
 //! Every step can be the last one that this process takes: what is committed before a step is enough for the sweeper to
 //! find what the step may have left, and a retry begins with a key of its own.
 
-use crate::db::{Change, SealAttempt, StatusStep, Transition};
+use crate::db::{SealAttempt, StatusStep, Transition};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::field::{FieldPolicy, Visibility};
 use crate::domain::object_key::FinalKey;
@@ -32,6 +32,7 @@ impl Broker {
             .get(&upload.field)
             .cloned()
             .ok_or_else(|| gone_field(&upload))?;
+        self.check_bucket(&upload)?;
         let headers = seal_headers(&upload, &policy);
         let Some(key) = self.copy(&upload, &policy, &headers).await? else {
             // Not there yet, unless somebody settled the upload and cleaned up meanwhile.
@@ -115,19 +116,14 @@ impl Broker {
         match self
             .0
             .db
-            .record_confirm(upload.id, key, verified, by, now())
+            .record_confirm(upload.id, key.clone(), verified, by, now())
             .await?
         {
             Transition::Moved(upload) => {
-                self.0.metrics.transition(
-                    upload.field.as_str(),
-                    "pending",
-                    "confirmed",
-                    by.as_str(),
-                );
+                self.count(&upload, Status::Pending, by.as_str());
                 Ok(upload)
             }
-            Transition::Stale(current) => self.lost(current).await,
+            Transition::Stale(current) => self.lost(current, key).await,
             Transition::Missing => Err(BrokerError::UploadNotFound),
         }
     }
@@ -140,38 +136,24 @@ impl Broker {
     ) -> Result<Upload, BrokerError> {
         let step = StatusStep::Reject {
             differences,
-            attempt: key,
+            attempt: key.clone(),
         };
-        match self
-            .0
-            .db
-            .move_status(Change {
-                upload: upload.id,
-                step,
-                at: now(),
-            })
-            .await?
-        {
+        match self.move_status(&upload, step).await? {
             Transition::Moved(upload) => {
-                self.0
-                    .metrics
-                    .transition(upload.field.as_str(), "pending", "rejected", "");
-                self.remove_objects(&upload).await;
+                self.remove_objects_soon(upload.clone()).await;
                 Ok(upload)
             }
-            Transition::Stale(current) => self.lost(current).await,
+            Transition::Stale(current) => self.lost(current, key).await,
             Transition::Missing => Err(BrokerError::UploadNotFound),
         }
     }
 
     /// Somebody else was first, and our attempt is abandoned: only its copy is left to remove.
-    async fn lost(&self, current: Upload) -> Result<Upload, BrokerError> {
-        self.remove_abandoned_copies(current.id).await;
+    async fn lost(&self, current: Upload, key: FinalKey) -> Result<Upload, BrokerError> {
+        self.remove_copy(current.id, key).await;
         if current.status == Status::Pending {
             // The sweeper gave the attempt up while its copy was slow; a new one begins with the caller's next try.
-            return Err(BrokerError::StoreUnavailable {
-                retry_after_secs: 1,
-            });
+            return Err(BrokerError::bucket("the seal attempt was given up"));
         }
         Ok(current)
     }
@@ -186,10 +168,12 @@ impl Broker {
             upload = %upload.id, %algorithm,
             "the store returned no checksum although storage.checksum_proof = \"trusted\": set it to \"none\""
         );
-        self.0.db.abandon_attempt(upload.id, &key).await?;
-        self.remove_abandoned_copies(upload.id).await;
+        if self.0.db.abandon_attempt(upload.id, &key).await? {
+            self.remove_copy(upload.id, key).await;
+        }
         Err(BrokerError::StoreUnavailable {
             retry_after_secs: 60,
+            cause: format!("the store returned no {algorithm}"),
         })
     }
 }

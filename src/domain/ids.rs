@@ -17,6 +17,10 @@ pub struct UploadId(u128);
 pub struct InvalidId;
 
 impl UploadId {
+    /// An id that no upload ever has, because no UUIDv7 is all zeros: what a malformed id stands for, so that it takes the
+    /// same way and gets the same answer as one that doesn't exist.
+    pub const NONE: UploadId = UploadId(0);
+
     /// A new id from the time and ten random bytes.
     pub fn new(now: DateTime<Utc>, random: &[u8; 10]) -> UploadId {
         let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();

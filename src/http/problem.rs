@@ -111,6 +111,12 @@ impl Problem {
         self
     }
 
+    /// The same with what the log may know and the client may not.
+    pub fn with_cause(mut self, cause: impl Into<String>) -> Problem {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
     fn with_errors(mut self, errors: Vec<Difference>) -> Problem {
         self.0.errors = errors;
         self

@@ -40,16 +40,24 @@ impl From<BrokerError> for Problem {
                 Code::UploadExpired,
                 "the upload's deadline has passed; create a new one",
             ),
-            BrokerError::StoreUnavailable { retry_after_secs } => Problem::unavailable(
+            BrokerError::StoreUnavailable {
+                retry_after_secs,
+                cause,
+            } => Problem::unavailable(
                 Code::StoreUnavailable,
                 "the bucket gave no clear answer; nothing changed, try again",
                 retry_after_secs,
-            ),
-            BrokerError::DatabaseUnavailable { retry_after_secs } => Problem::unavailable(
+            )
+            .with_cause(cause),
+            BrokerError::DatabaseUnavailable {
+                retry_after_secs,
+                cause,
+            } => Problem::unavailable(
                 Code::DatabaseUnavailable,
                 "the database gave no clear answer; try again",
                 retry_after_secs,
-            ),
+            )
+            .with_cause(cause),
             BrokerError::Internal(cause) => Problem::internal(cause),
         }
     }

@@ -110,7 +110,10 @@ impl Parameters for ListQuery {
             field: values.get("field", "a field's name, Model.field", |text| {
                 FieldName::parse(text).ok()
             })?,
-            owner: values.get("owner", "an owner", |text| Some(text.to_owned()))?,
+            owner: values.get("owner", "an owner: 1 to 255 bytes", |text| {
+                let fits = (1..=255).contains(&text.len()) && !text.contains(char::is_control);
+                fits.then(|| text.to_owned())
+            })?,
             older_than_secs: values.get(
                 "older_than",
                 "an age of at most a hundred years: a number and s, m, h or d, like 15m",

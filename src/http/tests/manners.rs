@@ -66,7 +66,6 @@ async fn every_error_of_a_body_is_a_problem() {
 #[actix_web::test]
 async fn every_error_of_an_address_is_a_problem() {
     let get = |uri: &str| with_token(Ask::get().uri(uri));
-    let capitals = get(&format!("/v1/uploads/{}", examples::ID.to_uppercase()));
     let brew = Ask::with_uri("/livez").method("BREW".parse().unwrap());
     let not_utf8 = Ask::get().uri("/%ff%fe");
     each_is_the_problem(vec![
@@ -84,18 +83,6 @@ async fn every_error_of_an_address_is_a_problem() {
             "invalid-request",
         ),
         ("an unknown name", get("/v1/uploads?a=b"), "invalid-request"),
-        (
-            "a malformed id",
-            get("/v1/uploads/upl_1"),
-            "upload-not-found",
-        ),
-        ("an id in capitals", capitals, "upload-not-found"),
-        (
-            "slashes",
-            get("/v1/uploads/..%2f..%2fx"),
-            "upload-not-found",
-        ),
-        ("a NUL", get("/v1/uploads/%00"), "upload-not-found"),
     ])
     .await;
 }

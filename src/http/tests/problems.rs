@@ -99,12 +99,14 @@ fn every_answer_of_the_broker_becomes_its_problem() {
         (
             BrokerError::StoreUnavailable {
                 retry_after_secs: 7,
+                cause: "copy-object: timeout".to_owned(),
             },
             "store-unavailable",
         ),
         (
             BrokerError::DatabaseUnavailable {
                 retry_after_secs: 0,
+                cause: "busy",
             },
             "database-unavailable",
         ),
