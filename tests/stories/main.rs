@@ -4,6 +4,7 @@
 mod support;
 
 mod access;
+mod another_bucket;
 mod bucket_gone;
 mod bucket_unclear;
 mod callers_forged;
