@@ -81,8 +81,7 @@ impl Writer {
     }
 
     fn write(&mut self, mut batch: Batch) {
-        let recovery_ends = Instant::now() + RECOVERY;
-        let uncertain = match self.together(&mut batch, recovery_ends) {
+        let uncertain = match self.together(&mut batch, Instant::now() + RECOVERY) {
             Ok(()) => {
                 self.metrics.batch_written(batch.len());
                 return batch.into_iter().for_each(|item| item.answer());
@@ -105,6 +104,8 @@ impl Writer {
                 true
             }
         };
+        // Counted anew, because a commit may have waited long for the answer that is now read back.
+        let recovery_ends = Instant::now() + RECOVERY;
         for item in batch {
             self.alone(item, uncertain, recovery_ends);
         }
@@ -127,10 +128,11 @@ impl Writer {
         ))
     }
 
-    /// One item in its own transaction. `uncertain`: an earlier commit that held it has no answer.
+    /// One item in its own transaction. `uncertain`: an earlier commit that held it has no answer. Without a caller it is let
+    /// go: whether it happened can be told to nobody.
     fn alone(&mut self, mut item: Box<dyn Item>, mut uncertain: bool, recovery_ends: Instant) {
         for _ in 0..3 {
-            if !item.is_awaited() && !uncertain {
+            if !item.is_awaited() {
                 return;
             }
             let Some(conn) = self.connection(recovery_ends) else {
@@ -191,10 +193,13 @@ impl Writer {
             .and_then(|mut conn| is_alive(&mut conn).then_some(conn));
     }
 
-    /// The connection, made anew if it is lost and there is time left for it.
+    /// The connection, made anew if it is lost and there is time left for it: a batch waits for one slow connect at most.
     fn connection(&mut self, recovery_ends: Instant) -> Option<&mut AnyConnection> {
         let mut pause = FIRST_PAUSE;
         while self.conn.is_none() {
+            if Instant::now() >= recovery_ends {
+                return None;
+            }
             match self.connector.connect() {
                 Ok(conn) => self.conn = Some(conn),
                 Err(_) if Instant::now() + pause >= recovery_ends => return None,

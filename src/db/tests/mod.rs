@@ -8,5 +8,6 @@ mod lists;
 mod plans;
 mod proxy;
 mod setup;
+mod stalls;
 mod support;
 mod transitions;
