@@ -97,8 +97,7 @@ impl Db {
         let writer = connector(Role::Writer, options.write_wait_ms);
         // First, so that a wrong URL is one clear error here; it also makes the SQLite file that the readers open.
         let conn = writer.connect()?;
-        let state = Arc::new(WriterState::default());
-        state.connected.store(true, Ordering::Release);
+        let state = Arc::new(WriterState::new());
         let (sender, receiver) = mpsc::channel(options.queue_len.max(1));
         let writer = Writer {
             connector: writer,
@@ -135,10 +134,10 @@ impl Db {
         migrate::pending(&self.migrator)
     }
 
-    /// Whether the writer has a connection and a read is answered in time.
+    /// Whether the writer has a connection that answers, and a read is answered in time.
     pub async fn ping(&self) -> Result<(), DbTrouble> {
         use diesel::connection::SimpleConnection as _;
-        if !self.queue.state.connected.load(Ordering::Acquire) {
+        if !self.queue.is_served() {
             return Err(DbTrouble::Unavailable);
         }
         self.readers

@@ -51,6 +51,7 @@ impl Writer {
             if batch.is_empty() {
                 continue;
             }
+            self.state.begin();
             // A panic drops the batch: its callers learn that nobody knows, and the next batch has a fresh connection.
             if catch_unwind(AssertUnwindSafe(|| self.write(batch))).is_err() {
                 tracing::error!("the database writer panicked; it goes on with a new connection");
@@ -59,6 +60,7 @@ impl Writer {
             if self.conn.is_none() && !self.recover() {
                 return;
             }
+            self.state.end();
         }
     }
 

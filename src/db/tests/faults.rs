@@ -200,7 +200,10 @@ async fn a_connection_whose_rollback_failed_is_not_used_again() {
     for rig in Rig::each() {
         let db = rig.open();
         let refused = db.queue.submit(RollsBack).await;
-        assert!(matches!(refused, Err(DbTrouble::Internal(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(DbTrouble::Internal(_))),
+            "{refused:?}"
+        );
         let again = Instant::now();
         while db.create(new_upload("user:1")).await.is_err() {
             assert!(again.elapsed() < Duration::from_secs(2));
