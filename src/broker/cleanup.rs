@@ -2,13 +2,15 @@
 //!
 //! A failure here is logged and no more: the rows still say what is to go, and the sweeper comes by.
 
-use crate::db::AttemptState;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{Status, Upload};
 use crate::store::StoreTrouble;
 
 use super::{Broker, now};
+
+/// How many copies one request removes at most.
+const COPIES_AT_ONCE: u32 = 100;
 
 impl Broker {
     /// Removes everything that belongs to an upload whose committed status is `rejected` or `deleted`.
@@ -32,18 +34,17 @@ impl Broker {
 
     /// Removes the copies of an upload's abandoned attempts: no record can ever name their keys. True if all are gone.
     pub(super) async fn remove_abandoned_copies(&self, id: UploadId) -> bool {
-        let attempts = match self.0.db.attempts_of(id).await {
-            Ok(attempts) => attempts,
+        let keys = match self.0.db.abandoned_copies(id, COPIES_AT_ONCE).await {
+            Ok(keys) => keys,
             Err(trouble) => {
                 tracing::warn!(upload = %id, ?trouble, "the upload's seal attempts can't be read");
                 return false;
             }
         };
-        let mut clean = true;
-        for attempt in attempts {
-            if attempt.state == AttemptState::Abandoned && attempt.object_removed_at.is_none() {
-                clean &= self.remove_copy(id, attempt.key).await;
-            }
+        // With so many there may be more.
+        let mut clean = keys.len() < COPIES_AT_ONCE as usize;
+        for key in keys {
+            clean &= self.remove_copy(id, key).await;
         }
         clean
     }

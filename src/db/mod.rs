@@ -31,7 +31,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-pub use attempts::{Attempt, AttemptState, SealAttempt};
+pub use attempts::SealAttempt;
 pub use list::Filter;
 pub use stats::{Total, Totals};
 pub use transition::{Change, StatusStep, Transition};
