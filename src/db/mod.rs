@@ -25,7 +25,6 @@ mod writer;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -146,12 +145,9 @@ impl Db {
     }
 
     /// How many transactions the writer has committed: far fewer than changes, under load.
-    pub fn commits(&self) -> u64 {
+    #[cfg(test)]
+    fn commits(&self) -> u64 {
+        use std::sync::atomic::Ordering;
         self.queue.state.commits.load(Ordering::Relaxed)
-    }
-
-    /// How many changes wait for the writer.
-    pub fn queued(&self) -> usize {
-        self.queue.sender.max_capacity() - self.queue.sender.capacity()
     }
 }

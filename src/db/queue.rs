@@ -128,6 +128,7 @@ pub(super) struct WriterState {
     /// When the current batch began, in milliseconds; [`IDLE`] while there is none.
     busy_since: AtomicU64,
     /// How many transactions were committed.
+    #[cfg(test)]
     pub(super) commits: AtomicU64,
     /// Makes one commit's answer look lost.
     #[cfg(test)]
@@ -143,6 +144,7 @@ impl WriterState {
             connected: AtomicBool::new(true),
             born: Instant::now(),
             busy_since: AtomicU64::new(IDLE),
+            #[cfg(test)]
             commits: AtomicU64::new(0),
             #[cfg(test)]
             lose_answer: AtomicBool::new(false),
