@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
-use crate::db::AttemptState;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{Status, Upload};
@@ -16,6 +15,8 @@ use super::{Broker, now};
 
 /// How long a caller waits for the removal of objects that its request gave up; it goes on without the caller.
 const REMOVAL_WAIT: Duration = Duration::from_secs(2);
+/// How many copies one request removes at most.
+const COPIES_AT_ONCE: u32 = 100;
 
 impl Broker {
     /// Starts to remove everything that belongs to a rejected or deleted upload, and waits for a moment: the row has the last
@@ -28,7 +29,7 @@ impl Broker {
     }
 
     /// Removes everything that belongs to an upload whose committed status is `rejected` or `deleted`.
-    pub(super) async fn remove_objects(&self, upload: &Upload) {
+    async fn remove_objects(&self, upload: &Upload) {
         if !matches!(upload.status, Status::Rejected | Status::Deleted) {
             return;
         }
@@ -36,15 +37,15 @@ impl Broker {
             tracing::warn!(upload = %upload.id, ?error, "the objects are not removed");
             return;
         }
-        let mut clean = self.remove_abandoned_copies(upload.id).await;
+        // What people can see goes first.
+        let mut clean = true;
+        if let Some(confirmation) = &upload.confirmation {
+            let removed = self.0.store.remove_final(&confirmation.key).await;
+            clean &= noted(upload.id, removed);
+        }
         let staged = self.0.options.layout.staging_key(upload.id);
         clean &= noted(upload.id, self.0.store.remove_staging(&staged).await);
-        if let Some(confirmation) = &upload.confirmation {
-            clean &= noted(
-                upload.id,
-                self.0.store.remove_final(&confirmation.key).await,
-            );
-        }
+        clean &= self.remove_abandoned_copies(upload.id).await;
         if clean && let Err(trouble) = self.0.db.object_removed(upload.id, now()).await {
             tracing::warn!(upload = %upload.id, ?trouble, "the objects are removed, but that is not recorded");
         }
@@ -52,18 +53,17 @@ impl Broker {
 
     /// Removes the copies of an upload's abandoned attempts: no record can ever name their keys. True if all are gone.
     async fn remove_abandoned_copies(&self, id: UploadId) -> bool {
-        let attempts = match self.0.db.attempts_of(id).await {
-            Ok(attempts) => attempts,
+        let keys = match self.0.db.abandoned_copies(id, COPIES_AT_ONCE).await {
+            Ok(keys) => keys,
             Err(trouble) => {
                 tracing::warn!(upload = %id, ?trouble, "the upload's seal attempts can't be read");
                 return false;
             }
         };
-        let mut clean = true;
-        for attempt in attempts {
-            if attempt.state == AttemptState::Abandoned && attempt.object_removed_at.is_none() {
-                clean &= self.remove_copy(id, attempt.key).await;
-            }
+        // With so many there may be more.
+        let mut clean = keys.len() < COPIES_AT_ONCE as usize;
+        for key in keys {
+            clean &= self.remove_copy(id, key).await;
         }
         clean
     }

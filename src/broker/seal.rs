@@ -76,7 +76,8 @@ impl Broker {
             match self.0.store.seal(&staged, &key, headers, upload.size).await {
                 CopyAnswer::Copied => return Ok(Some(key)),
                 CopyAnswer::SourceMissing => {
-                    self.0.db.abandon_attempt(upload.id, &key).await?;
+                    // Nothing was written, and polling before the PUT must not leave a row each time.
+                    self.0.db.forget_attempt(upload.id, &key).await?;
                     return Ok(None);
                 }
                 // The attempt stays open: its copy may still land, and the sweeper must know the key.

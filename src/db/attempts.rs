@@ -25,7 +25,7 @@ pub struct SealAttempt {
 
 /// Where an attempt stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttemptState {
+pub(super) enum AttemptState {
     /// Its copy may be under way; only now can it be recorded.
     Open,
     /// Its key is the upload's.
@@ -35,34 +35,14 @@ pub enum AttemptState {
 }
 
 impl AttemptState {
-    /// Every state.
-    pub const ALL: [AttemptState; 3] = [
-        AttemptState::Open,
-        AttemptState::Recorded,
-        AttemptState::Abandoned,
-    ];
-
     /// The name in the database.
-    pub fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             AttemptState::Open => "open",
             AttemptState::Recorded => "recorded",
             AttemptState::Abandoned => "abandoned",
         }
     }
-}
-
-/// An attempt as the database has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// The key that its copy writes.
-    pub key: FinalKey,
-    /// Where it stands.
-    pub state: AttemptState,
-    /// When it was committed.
-    pub started_at: DateTime<Utc>,
-    /// When its object was seen to be removed.
-    pub object_removed_at: Option<DateTime<Utc>>,
 }
 
 impl Db {
@@ -96,37 +76,33 @@ impl Db {
         self.queue.submit(AttemptRemoved { upload, key, at }).await
     }
 
-    /// Every attempt of an upload, oldest first.
-    pub async fn attempts_of(&self, upload: UploadId) -> Result<Vec<Attempt>, DbTrouble> {
+    /// Forgets an open attempt whose copy surely wrote nothing and never will: its key needs nobody's care. One that was
+    /// settled meanwhile stays. Fine when it is gone already.
+    pub async fn forget_attempt(&self, upload: UploadId, key: &FinalKey) -> Result<(), DbTrouble> {
+        let key = key.clone();
+        self.queue.submit(ForgetAttempt { upload, key }).await
+    }
+
+    /// The keys of an upload's abandoned attempts whose objects were not seen to be removed, oldest first, at most `limit`.
+    pub async fn abandoned_copies(
+        &self,
+        upload: UploadId,
+        limit: u32,
+    ) -> Result<Vec<FinalKey>, DbTrouble> {
         let query = move |conn: &mut AnyConnection| {
-            let rows: Vec<AttemptRow> = seal_attempts::table
+            let rows: Vec<(String, String)> = seal_attempts::table
                 .filter(seal_attempts::upload_id.eq(upload.to_string()))
+                .filter(seal_attempts::state.eq(AttemptState::Abandoned.as_str()))
+                .filter(seal_attempts::object_removed_at.is_null())
                 .order((seal_attempts::started_at, seal_attempts::object_key))
-                .select(AttemptRow::as_select())
+                .limit(i64::from(limit))
+                .select((seal_attempts::object_key, seal_attempts::name))
                 .load(conn)?;
-            let attempts: Result<Vec<Attempt>, DbTrouble> = rows.into_iter().map(of_row).collect();
-            Ok(attempts?)
+            let recorded = |(key, name)| FinalKey::recorded(key, name);
+            Ok(rows.into_iter().map(recorded).collect())
         };
         self.readers.read(query).await
     }
-}
-
-fn of_row(row: AttemptRow) -> Result<Attempt, DbTrouble> {
-    let state = AttemptState::ALL
-        .into_iter()
-        .find(|state| state.as_str() == row.state);
-    let unreadable = || {
-        DbTrouble::Internal(format!(
-            "seal_attempts.state of {} can't be read",
-            row.object_key
-        ))
-    };
-    Ok(Attempt {
-        state: state.ok_or_else(unreadable)?,
-        key: FinalKey::recorded(row.object_key, row.name),
-        started_at: row.started_at.and_utc(),
-        object_removed_at: row.object_removed_at.map(|at| at.and_utc()),
-    })
 }
 
 /// Moves this upload's attempt from `open`; false when it wasn't.
@@ -233,6 +209,28 @@ impl Write for AbandonAttempt {
         let abandoned = AttemptState::Abandoned.as_str();
         Ok(find(conn, &self.key)?
             .is_some_and(|row| row.upload_id == upload_id && row.state == abandoned))
+    }
+}
+
+struct ForgetAttempt {
+    upload: UploadId,
+    key: FinalKey,
+}
+
+impl Write for ForgetAttempt {
+    type Answer = ();
+
+    fn upload(&self) -> UploadId {
+        self.upload
+    }
+
+    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+        diesel::delete(seal_attempts::table)
+            .filter(seal_attempts::object_key.eq(self.key.as_str()))
+            .filter(seal_attempts::upload_id.eq(self.upload.to_string()))
+            .filter(seal_attempts::state.eq(AttemptState::Open.as_str()))
+            .execute(conn)?;
+        Ok(())
     }
 }
 

@@ -154,9 +154,10 @@ impl ManageConnection for Connector {
     }
 }
 
-/// Whether the connection still answers.
+/// Whether the connection still answers and can begin a transaction: one that was left in another, or in an error, never can.
 pub(super) fn is_alive(conn: &mut AnyConnection) -> bool {
-    conn.batch_execute("SELECT 1").is_ok()
+    let depth = AnyConnection::transaction_manager_status_mut(conn).transaction_depth();
+    matches!(depth, Ok(None)) && conn.batch_execute("SELECT 1").is_ok()
 }
 
 /// How a transaction came to nothing, or perhaps to something.
@@ -182,8 +183,10 @@ pub(super) fn transaction<T>(
             Err(error) => Err(Undone::CommitUnanswered(error)),
         },
         Err(failure) => {
-            // A rollback that fails means a lost connection, which rolls back by itself; `is_alive` finds out next.
-            let _ = AnyConnection::rollback_transaction(conn);
+            // Without its connection the transaction rolls back by itself; `is_alive` says next that this one is to go.
+            if AnyConnection::rollback_transaction(conn).is_err() {
+                AnyConnection::transaction_manager_status_mut(conn).set_in_error();
+            }
             Err(Undone::RolledBack(failure))
         }
     }

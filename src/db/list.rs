@@ -20,7 +20,7 @@ pub struct Filter {
     pub status: Option<Status>,
     /// For this field.
     pub field: Option<FieldName>,
-    /// Of this owner. A caller that may read only its own uploads goes by [`Db::list_owned`], which can't forget it.
+    /// Of this owner. The broker sets it to a caller that may read only its own uploads.
     pub owner: Option<String>,
     /// Created before this time.
     pub created_before: Option<DateTime<Utc>>,
@@ -33,7 +33,7 @@ pub struct Filter {
 }
 
 impl Db {
-    /// Anyone's uploads, newest first: for callers that may read everyone's.
+    /// The uploads that the filter leaves, newest first.
     pub async fn list(&self, filter: Filter) -> Result<Vec<Upload>, DbTrouble> {
         if filter.reach.as_ref().is_some_and(Vec::is_empty) {
             return Ok(Vec::new());
@@ -45,15 +45,6 @@ impl Db {
             Ok(uploads?)
         };
         self.readers.read(query).await
-    }
-
-    /// This owner's uploads; a filter that asks for another's finds none.
-    pub async fn list_owned(&self, owner: &str, filter: Filter) -> Result<Vec<Upload>, DbTrouble> {
-        if filter.owner.as_deref().is_some_and(|asked| asked != owner) {
-            return Ok(Vec::new());
-        }
-        let owner = Some(owner.to_owned());
-        self.list(Filter { owner, ..filter }).await
     }
 }
 

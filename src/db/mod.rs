@@ -25,13 +25,12 @@ mod writer;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-pub use attempts::{Attempt, AttemptState, SealAttempt};
+pub use attempts::SealAttempt;
 pub use list::Filter;
 pub use stats::{Total, Totals};
 pub use transition::{Change, StatusStep, Transition};
@@ -97,8 +96,7 @@ impl Db {
         let writer = connector(Role::Writer, options.write_wait_ms);
         // First, so that a wrong URL is one clear error here; it also makes the SQLite file that the readers open.
         let conn = writer.connect()?;
-        let state = Arc::new(WriterState::default());
-        state.connected.store(true, Ordering::Release);
+        let state = Arc::new(WriterState::new());
         let (sender, receiver) = mpsc::channel(options.queue_len.max(1));
         let writer = Writer {
             connector: writer,
@@ -135,10 +133,10 @@ impl Db {
         migrate::pending(&self.migrator)
     }
 
-    /// Whether the writer has a connection and a read is answered in time.
+    /// Whether the writer has a connection that answers, and a read is answered in time.
     pub async fn ping(&self) -> Result<(), DbTrouble> {
         use diesel::connection::SimpleConnection as _;
-        if !self.queue.state.connected.load(Ordering::Acquire) {
+        if !self.queue.is_served() {
             return Err(DbTrouble::Unavailable);
         }
         self.readers
@@ -147,12 +145,9 @@ impl Db {
     }
 
     /// How many transactions the writer has committed: far fewer than changes, under load.
-    pub fn commits(&self) -> u64 {
+    #[cfg(test)]
+    fn commits(&self) -> u64 {
+        use std::sync::atomic::Ordering;
         self.queue.state.commits.load(Ordering::Relaxed)
-    }
-
-    /// How many changes wait for the writer.
-    pub fn queued(&self) -> usize {
-        self.queue.sender.max_capacity() - self.queue.sender.capacity()
     }
 }

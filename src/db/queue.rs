@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -120,15 +120,58 @@ impl<C: Write> Item for Queued<C> {
 }
 
 /// What writer and callers know of each other.
-#[derive(Default)]
 pub(super) struct WriterState {
     /// False while there is no connection: callers fail at once.
     pub(super) connected: AtomicBool,
+    /// What `busy_since` counts from.
+    born: Instant,
+    /// When the current batch began, in milliseconds; [`IDLE`] while there is none.
+    busy_since: AtomicU64,
     /// How many transactions were committed.
+    #[cfg(test)]
     pub(super) commits: AtomicU64,
     /// Makes one commit's answer look lost.
     #[cfg(test)]
     pub(super) lose_answer: AtomicBool,
+}
+
+const IDLE: u64 = u64::MAX;
+
+impl WriterState {
+    /// That of a writer with a connection and nothing to do.
+    pub(super) fn new() -> WriterState {
+        WriterState {
+            connected: AtomicBool::new(true),
+            born: Instant::now(),
+            busy_since: AtomicU64::new(IDLE),
+            #[cfg(test)]
+            commits: AtomicU64::new(0),
+            #[cfg(test)]
+            lose_answer: AtomicBool::new(false),
+        }
+    }
+
+    /// A batch begins.
+    pub(super) fn begin(&self) {
+        self.busy_since.store(self.now_ms(), Ordering::Release);
+    }
+
+    /// It has ended, and there is a connection for the next one.
+    pub(super) fn end(&self) {
+        self.busy_since.store(IDLE, Ordering::Release);
+    }
+
+    /// How long the current batch has been going on.
+    fn busy_ms(&self) -> u64 {
+        match self.busy_since.load(Ordering::Acquire) {
+            IDLE => 0,
+            since => self.now_ms().saturating_sub(since),
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(IDLE - 1)
+    }
 }
 
 /// The callers' end.
@@ -140,9 +183,16 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    /// Whether the writer has a connection that answers. A batch that has lasted longer than any caller waits hangs on a
+    /// database that is silent: who comes now would wait in vain.
+    pub(super) fn is_served(&self) -> bool {
+        self.state.connected.load(Ordering::Acquire)
+            && u128::from(self.state.busy_ms()) <= self.wait.as_millis()
+    }
+
     /// Hands a change to the writer and waits for its commit.
     pub(super) async fn submit<C: Write>(&self, change: C) -> Result<C::Answer, DbTrouble> {
-        if !self.state.connected.load(Ordering::Acquire) {
+        if !self.is_served() {
             return Err(DbTrouble::Unavailable);
         }
         let (reply, answer) = oneshot::channel();
@@ -165,7 +215,7 @@ impl Queue {
             // The writer panicked with the item in its hands.
             Ok(Err(_)) => Err(DbTrouble::Unknown),
             Err(_) if !ticket.change(WITHDRAWN) => Err(DbTrouble::Unknown),
-            Err(_) if self.state.connected.load(Ordering::Acquire) => Err(DbTrouble::Busy),
+            Err(_) if self.is_served() => Err(DbTrouble::Busy),
             Err(_) => Err(DbTrouble::Unavailable),
         }
     }

@@ -69,28 +69,9 @@ impl Db {
             .map_err(|upload| DbTrouble::Internal(format!("{} is no longer pending", upload.id)))
     }
 
-    /// Any upload: for callers that may read everyone's.
+    /// Any upload, whoever owns it: the broker decides whether its caller may see it.
     pub async fn find_upload(&self, id: UploadId) -> Result<Option<Upload>, DbTrouble> {
         self.readers.read(move |conn| find(conn, id)).await
-    }
-
-    /// The upload with this id if it is this owner's; another's is as absent as none.
-    pub async fn find_owned_upload(
-        &self,
-        id: UploadId,
-        owner: &str,
-    ) -> Result<Option<Upload>, DbTrouble> {
-        let owner = owner.to_owned();
-        let query = move |conn: &mut AnyConnection| {
-            let row = uploads::table
-                .filter(uploads::id.eq(id.to_string()))
-                .filter(uploads::owner.eq(&owner))
-                .select(UploadRow::as_select())
-                .first(conn)
-                .optional()?;
-            Ok(row.map(UploadRow::into_upload).transpose()?)
-        };
-        self.readers.read(query).await
     }
 
     /// Notes when the upload's recorded object was seen to be removed. The first time stays.

@@ -51,6 +51,7 @@ impl Writer {
             if batch.is_empty() {
                 continue;
             }
+            self.state.begin();
             // A panic drops the batch: its callers learn that nobody knows, and the next batch has a fresh connection.
             if catch_unwind(AssertUnwindSafe(|| self.write(batch))).is_err() {
                 tracing::error!("the database writer panicked; it goes on with a new connection");
@@ -59,6 +60,7 @@ impl Writer {
             if self.conn.is_none() && !self.recover() {
                 return;
             }
+            self.state.end();
         }
     }
 
@@ -81,8 +83,7 @@ impl Writer {
     }
 
     fn write(&mut self, mut batch: Batch) {
-        let recovery_ends = Instant::now() + RECOVERY;
-        let uncertain = match self.together(&mut batch, recovery_ends) {
+        let uncertain = match self.together(&mut batch, Instant::now() + RECOVERY) {
             Ok(()) => {
                 self.metrics.batch_written(batch.len());
                 return batch.into_iter().for_each(|item| item.answer());
@@ -105,6 +106,8 @@ impl Writer {
                 true
             }
         };
+        // Counted anew, because a commit may have waited long for the answer that is now read back.
+        let recovery_ends = Instant::now() + RECOVERY;
         for item in batch {
             self.alone(item, uncertain, recovery_ends);
         }
@@ -127,10 +130,11 @@ impl Writer {
         ))
     }
 
-    /// One item in its own transaction. `uncertain`: an earlier commit that held it has no answer.
+    /// One item in its own transaction. `uncertain`: an earlier commit that held it has no answer. Without a caller it is let
+    /// go: whether it happened can be told to nobody.
     fn alone(&mut self, mut item: Box<dyn Item>, mut uncertain: bool, recovery_ends: Instant) {
         for _ in 0..3 {
-            if !item.is_awaited() && !uncertain {
+            if !item.is_awaited() {
                 return;
             }
             let Some(conn) = self.connection(recovery_ends) else {
@@ -159,7 +163,7 @@ impl Writer {
         });
     }
 
-    /// Counts a commit, and drops a connection that failed in a way that may outlast the transaction.
+    /// Drops a connection that failed in a way that may outlast the transaction.
     fn seen<T>(&mut self, result: Result<T, Undone>) -> Result<T, Undone> {
         #[cfg(test)]
         let result =
@@ -173,6 +177,7 @@ impl Writer {
             );
         match &result {
             Ok(_) => {
+                #[cfg(test)]
                 self.state.commits.fetch_add(1, Ordering::Relaxed);
             }
             Err(Undone::CommitUnanswered(_)) => self.conn = None,
@@ -191,10 +196,13 @@ impl Writer {
             .and_then(|mut conn| is_alive(&mut conn).then_some(conn));
     }
 
-    /// The connection, made anew if it is lost and there is time left for it.
+    /// The connection, made anew if it is lost and there is time left for it: a batch waits for one slow connect at most.
     fn connection(&mut self, recovery_ends: Instant) -> Option<&mut AnyConnection> {
         let mut pause = FIRST_PAUSE;
         while self.conn.is_none() {
+            if Instant::now() >= recovery_ends {
+                return None;
+            }
             match self.connector.connect() {
                 Ok(conn) => self.conn = Some(conn),
                 Err(_) if Instant::now() + pause >= recovery_ends => return None,

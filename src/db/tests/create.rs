@@ -28,16 +28,6 @@ async fn what_is_created_is_found_again_equal_to_the_microsecond() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b1_another_owners_upload_is_as_absent_as_none() {
-    for rig in Rig::each() {
-        let db = rig.open();
-        let id = create(&db).await.upload().id;
-        assert!(db.find_owned_upload(id, "user:1").await.unwrap().is_some());
-        assert_eq!(db.find_owned_upload(id, "user:10").await.unwrap(), None);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_creates_at_once_share_their_commits() {
     for rig in Rig::each() {
         let db = rig.open();

@@ -179,6 +179,38 @@ impl Write for Panics {
     }
 }
 
+/// Ends the writer's transaction behind its back: on SQLite the rollback that follows fails.
+struct RollsBack;
+
+impl Write for RollsBack {
+    type Answer = ();
+
+    fn upload(&self) -> UploadId {
+        UploadId::new(now(), &[0; 10])
+    }
+
+    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+        conn.batch_execute("ROLLBACK")?;
+        Err(DbTrouble::Internal("on purpose".to_owned()).into())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_rollback_failed_is_not_used_again() {
+    for rig in Rig::each() {
+        let db = rig.open();
+        let refused = db.queue.submit(RollsBack).await;
+        assert!(
+            matches!(refused, Err(DbTrouble::Internal(_))),
+            "{refused:?}"
+        );
+        let again = Instant::now();
+        while db.create(new_upload("user:1")).await.is_err() {
+            assert!(again.elapsed() < Duration::from_secs(2));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r15_a_panic_in_the_writer_leaves_nobody_hanging_and_it_goes_on() {
     for rig in Rig::each() {

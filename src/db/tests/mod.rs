@@ -1,5 +1,6 @@
 //! The room's promises, each on SQLite and, where `BYTEPASS_TEST_DATABASE` names a Postgres server's admin URL, on Postgres.
 
+mod attempts;
 mod confirm;
 mod create;
 mod faults;
@@ -8,5 +9,6 @@ mod lists;
 mod plans;
 mod proxy;
 mod setup;
+mod stalls;
 mod support;
 mod transitions;

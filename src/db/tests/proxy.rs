@@ -12,6 +12,8 @@ struct Mood {
     lose_commit: AtomicBool,
     swallow: AtomicBool,
     down: AtomicBool,
+    deaf: AtomicBool,
+    silent: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -34,6 +36,10 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 if shared.down.load(Ordering::SeqCst) {
+                    continue;
+                }
+                if shared.deaf.load(Ordering::SeqCst) {
+                    shared.open.lock().unwrap().push(client.unwrap());
                     continue;
                 }
                 let (client, server) = (client.unwrap(), TcpStream::connect(&upstream).unwrap());
@@ -60,6 +66,16 @@ impl Proxy {
         !self.mood.lose_commit.load(Ordering::SeqCst)
     }
 
+    /// New connections are accepted and never answered; the others go on.
+    pub fn set_deaf(&self, deaf: bool) {
+        self.mood.deaf.store(deaf, Ordering::SeqCst);
+    }
+
+    /// Every connection stays open, and nothing that is sent on it arrives.
+    pub fn set_silent(&self, silent: bool) {
+        self.mood.silent.store(silent, Ordering::SeqCst);
+    }
+
     pub fn set_down(&self, down: bool) {
         self.mood.down.store(down, Ordering::SeqCst);
         for stream in self.mood.open.lock().unwrap().drain(..) {
@@ -72,6 +88,9 @@ fn pump(mut from: TcpStream, mut to: TcpStream, is_client: bool, mood: &Mood) {
     let mut buffer = [0; 65_536];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         let bytes = &buffer[..read];
+        if mood.silent.load(Ordering::SeqCst) {
+            continue;
+        }
         if is_client
             && bytes.windows(6).any(|part| part == b"COMMIT")
             && mood.lose_commit.swap(false, Ordering::SeqCst)

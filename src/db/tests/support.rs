@@ -8,6 +8,8 @@ use secrecy::SecretString;
 
 use crate::db::connection::{AnyConnection, Connector, Role};
 use crate::db::location::Location;
+use crate::db::row::AttemptRow;
+use crate::db::schema::seal_attempts;
 use crate::db::{Db, DbOptions, NewUpload, SealAttempt, Transition};
 use crate::domain::field::{Cardinality, FieldName, FieldPolicies, FieldPolicy, Visibility};
 use crate::domain::ids::UploadId;
@@ -100,6 +102,16 @@ impl Rig {
     pub fn count(&self, sql: &str) -> i64 {
         diesel::select(diesel::dsl::sql::<BigInt>(&format!("({sql})")))
             .get_result(&mut self.connect())
+            .unwrap()
+    }
+
+    /// Every attempt of an upload, oldest first.
+    pub fn attempts(&self, upload: UploadId) -> Vec<AttemptRow> {
+        seal_attempts::table
+            .filter(seal_attempts::upload_id.eq(upload.to_string()))
+            .order((seal_attempts::started_at, seal_attempts::object_key))
+            .select(AttemptRow::as_select())
+            .load(&mut self.connect())
             .unwrap()
     }
 

@@ -1,0 +1,120 @@
+//! A database that accepts everything and answers nothing: nobody waits for it longer than once.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use secrecy::SecretString;
+
+use super::proxy::Proxy;
+use super::support::{Rig, new_upload, now};
+use crate::db::connection::AnyConnection;
+use crate::db::queue::Write;
+use crate::db::trouble::Failure;
+use crate::db::{Db, DbOptions, DbTrouble};
+use crate::domain::ids::UploadId;
+use crate::telemetry::metrics::Metrics;
+
+/// Keeps the writer for so long, and then changes nothing.
+struct Slow(Duration);
+
+impl Write for Slow {
+    type Answer = ();
+
+    fn upload(&self) -> UploadId {
+        UploadId::new(now(), &[0; 10])
+    }
+
+    fn write(&self, _: &mut AnyConnection) -> Result<(), Failure> {
+        std::thread::sleep(self.0);
+        Err(DbTrouble::Internal("on purpose".to_owned()).into())
+    }
+}
+
+fn through(proxy: &Proxy, write_wait_ms: u64) -> Db {
+    let options = DbOptions {
+        write_wait_ms,
+        ..DbOptions::new(SecretString::from(proxy.url.as_str()))
+    };
+    Db::open(options, Metrics::new()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r3_a_batch_whose_commit_has_no_answer_waits_for_one_connect_and_not_for_one_an_item() {
+    let Some(rig) = Rig::postgres() else { return };
+    let proxy = Proxy::before(&rig);
+    let db = through(&proxy, 30_000);
+    // The writer is busy meanwhile, so that the creates share a batch.
+    let busy = tokio::spawn({
+        let db = db.clone();
+        async move { db.queue.submit(Slow(Duration::from_millis(300))).await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    proxy.lose_next_commit();
+    proxy.set_deaf(true);
+    let began = Instant::now();
+    let answers = join_all((0..20).map(|_| db.create(new_upload("user:1")))).await;
+    let took = began.elapsed();
+    let all = |trouble: DbTrouble| {
+        answers
+            .iter()
+            .all(|answer| answer.as_ref().err() == Some(&trouble))
+    };
+    assert!(all(DbTrouble::Unknown), "{answers:?}");
+    assert!(took < Duration::from_secs(12), "{took:?}");
+    assert!(proxy.lost_one() && busy.await.unwrap().is_err());
+    assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 20);
+}
+
+/// Everyone who comes now is told at once, and nothing of it is queued.
+async fn fails_at_once(db: &Db) {
+    let began = Instant::now();
+    let create = db.create(new_upload("user:1")).await;
+    assert_eq!(create.err(), Some(DbTrouble::Unavailable));
+    assert_eq!(db.ping().await, Err(DbTrouble::Unavailable));
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(300), "{took:?}");
+}
+
+async fn serves_again(db: &Db) {
+    let back = Instant::now();
+    while db.ping().await.is_err() || db.create(new_upload("user:1")).await.is_err() {
+        assert!(back.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r1_while_a_batch_hangs_nobody_else_waits_for_it() {
+    for rig in Rig::each() {
+        let options = DbOptions {
+            write_wait_ms: 500,
+            ..rig.options()
+        };
+        let db = Db::open(options, Metrics::new()).unwrap();
+        db.ping().await.unwrap();
+        let hanging = db.queue.submit(Slow(Duration::from_secs(2))).await;
+        assert_eq!(hanging, Err(DbTrouble::Unknown));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        fails_at_once(&db).await;
+        serves_again(&db).await;
+        assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r1_a_connection_that_swallows_everything_costs_one_wait_and_not_one_a_caller() {
+    let Some(rig) = Rig::postgres() else { return };
+    let proxy = Proxy::before(&rig);
+    let db = through(&proxy, 1_000);
+    db.ping().await.unwrap();
+    proxy.set_silent(true);
+    let first = db.create(new_upload("user:1")).await;
+    assert_eq!(first.err(), Some(DbTrouble::Unknown));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    fails_at_once(&db).await;
+    fails_at_once(&db).await;
+    proxy.set_silent(false);
+    proxy.set_down(true);
+    proxy.set_down(false);
+    serves_again(&db).await;
+}
