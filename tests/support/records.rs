@@ -65,20 +65,19 @@ macro_rules! load {
 impl Records {
     /// Connects.
     pub fn of(database: &AnyDatabase) -> Records {
-        let url = database.url();
-        match database {
-            AnyDatabase::Sqlite(_) => {
-                let path = url.trim_start_matches("sqlite://");
-                let mut connection = SqliteConnection::establish(path).expect("the file opens");
-                connection
-                    .batch_execute("PRAGMA busy_timeout = 10000")
-                    .expect("a setting");
-                Records::Sqlite(connection)
-            }
-            AnyDatabase::Postgres(_) => {
-                Records::Postgres(PgConnection::establish(&url).expect("the server answers"))
-            }
-        }
+        Records::at(&database.url())
+    }
+
+    /// Connects to the database with this URL.
+    pub fn at(url: &str) -> Records {
+        let Some(path) = url.strip_prefix("sqlite://") else {
+            return Records::Postgres(PgConnection::establish(url).expect("the server answers"));
+        };
+        let mut connection = SqliteConnection::establish(path).expect("the file opens");
+        connection
+            .batch_execute("PRAGMA busy_timeout = 20000")
+            .expect("a setting");
+        Records::Sqlite(connection)
     }
 
     /// Runs statements.

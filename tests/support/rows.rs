@@ -5,6 +5,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
+use super::records::Records;
 use super::world::World;
 
 /// A way into one test's database, with plain SQL that both databases understand.
@@ -13,12 +14,7 @@ pub struct Rows {
 }
 
 /// An open transaction that keeps everyone from writing until it is dropped.
-pub struct Locked(Connected);
-
-enum Connected {
-    Sqlite(SqliteConnection),
-    Postgres(PgConnection),
-}
+pub struct Locked(Records);
 
 #[derive(QueryableByName)]
 struct Line {
@@ -38,8 +34,8 @@ impl Rows {
     pub fn lines(&self, sql: &str) -> Vec<String> {
         let query = diesel::sql_query(sql);
         let found = match &mut self.connect() {
-            Connected::Sqlite(conn) => query.load::<Line>(conn),
-            Connected::Postgres(conn) => query.load::<Line>(conn),
+            Records::Sqlite(conn) => query.load::<Line>(conn),
+            Records::Postgres(conn) => query.load::<Line>(conn),
         };
         let found = found.unwrap_or_else(|error| panic!("{sql}: {error}"));
         found.into_iter().map(|row| row.line).collect()
@@ -49,8 +45,8 @@ impl Rows {
     pub fn change_one(&self, sql: &str) {
         let query = diesel::sql_query(sql);
         let changed = match &mut self.connect() {
-            Connected::Sqlite(conn) => query.execute(conn),
-            Connected::Postgres(conn) => query.execute(conn),
+            Records::Sqlite(conn) => query.execute(conn),
+            Records::Postgres(conn) => query.execute(conn),
         };
         assert_eq!(changed, Ok(1), "{sql}");
     }
@@ -92,28 +88,15 @@ impl Rows {
     /// Keeps every writer of the uploads waiting.
     pub fn lock(&self) -> Locked {
         let mut connected = self.connect();
-        match &mut connected {
-            Connected::Sqlite(conn) => conn.batch_execute("BEGIN EXCLUSIVE"),
-            Connected::Postgres(conn) => {
-                conn.batch_execute("BEGIN; LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE")
-            }
-        }
-        .expect("the lock is free soon");
+        connected.execute(match &connected {
+            Records::Sqlite(_) => "BEGIN EXCLUSIVE",
+            Records::Postgres(_) => "BEGIN; LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE",
+        });
         Locked(connected)
     }
 
-    fn connect(&self) -> Connected {
-        match self.url.strip_prefix("sqlite://") {
-            Some(path) => {
-                let mut conn = SqliteConnection::establish(path).expect("the file is there");
-                conn.batch_execute("PRAGMA busy_timeout = 20000")
-                    .expect("a pragma");
-                Connected::Sqlite(conn)
-            }
-            None => Connected::Postgres(
-                PgConnection::establish(&self.url).expect("the test server answers"),
-            ),
-        }
+    fn connect(&self) -> Records {
+        Records::at(&self.url)
     }
 }
 
@@ -121,8 +104,8 @@ impl Drop for Locked {
     fn drop(&mut self) {
         // If it fails the connection is gone, and the lock with it.
         let _ = match &mut self.0 {
-            Connected::Sqlite(conn) => conn.batch_execute("ROLLBACK"),
-            Connected::Postgres(conn) => conn.batch_execute("ROLLBACK"),
+            Records::Sqlite(conn) => conn.batch_execute("ROLLBACK"),
+            Records::Postgres(conn) => conn.batch_execute("ROLLBACK"),
         };
     }
 }
