@@ -74,7 +74,7 @@ fn sqlite_path(path: &str) -> Result<(), String> {
 fn postgres_host(text: &str) -> Result<(), String> {
     let unencoded =
         "must have '@', '/', '?', '#' and '%' percent-encoded in the user name and the password";
-    if text.contains('#') {
+    if text.contains('#') || text.contains(char::is_whitespace) || !percent_encoding_holds(text) {
         return Err(unencoded.to_owned());
     }
     let Some(authority) = Authority::of(text) else {
@@ -90,4 +90,10 @@ fn postgres_host(text: &str) -> Result<(), String> {
         return Err(format!("{FORMS}, with a host"));
     }
     Ok(())
+}
+
+fn percent_encoding_holds(text: &str) -> bool {
+    let is_hex = |pair: &[u8]| pair.iter().all(u8::is_ascii_hexdigit);
+    let mut after = text.split('%').skip(1);
+    after.all(|after| after.as_bytes().get(..2).is_some_and(is_hex))
 }

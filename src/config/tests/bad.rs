@@ -48,6 +48,10 @@ fn a_bad_value_is_named_with_its_key_its_line_and_what_is_allowed() {
             r#"database.url = "postgres://u:********@db/shop" (bytepass.toml:2): must have '@', '/', '?', '#' and '%' percent-encoded in the user name and the password"#,
         ),
         (
+            "[database]\nurl = \"postgres://u:100%@db/shop\"",
+            r#"database.url = "postgres://u:********@db/shop" (bytepass.toml:2): must have '@', '/', '?', '#' and '%' percent-encoded in the user name and the password"#,
+        ),
+        (
             "[database]\nurl = \"sqlite://data?.sqlite\"",
             r#"database.url = "sqlite://data?.sqlite" (bytepass.toml:2): must name a file whose path holds no '?' and no '#', and has no options"#,
         ),
