@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use crate::auth::Authenticator;
 use crate::broker::Broker;
 use crate::config::Config;
-use crate::db::Db;
+use crate::db::{Db, DbSetupError};
 use crate::http;
 use crate::outbound::Outbound;
 use crate::store::Store;
@@ -33,6 +33,9 @@ pub enum StartError {
         /// The system's word.
         cause: std::io::Error,
     },
+    /// The database's URL is none that is served.
+    #[error("the database can't be used: {0}")]
+    DatabaseUrl(String),
     /// The database can't be used.
     #[error("the database can't be used: {0}")]
     Database(String),
@@ -47,9 +50,28 @@ pub enum StartError {
     /// An issuer can't be used as configured.
     #[error("the callers' keys can't be used: {0}")]
     Auth(String),
+    /// The client that fetches callers' keys can't be made.
+    #[error("the callers' keys can't be fetched: {0}")]
+    Outbound(String),
     /// The server's threads can't be made.
     #[error("the server can't start: {0}")]
     Server(std::io::Error),
+}
+
+impl StartError {
+    /// Whether the configuration has to be changed, so that another start as it is can't go better.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, StartError::DatabaseUrl(_) | StartError::Auth(_))
+    }
+}
+
+impl From<DbSetupError> for StartError {
+    fn from(error: DbSetupError) -> StartError {
+        match error {
+            DbSetupError::Url(_) => StartError::DatabaseUrl(error.to_string()),
+            _ => StartError::Database(error.to_string()),
+        }
+    }
 }
 
 /// A broker that listens.
@@ -74,9 +96,7 @@ impl App {
         let store = Store::connect(options::store(&config), metrics.clone())
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
-        let outbound = Outbound::new().map_err(|error| StartError::Auth(error.to_string()))?;
-        let authenticator = Authenticator::new(options::issuers(&config.auth), outbound)
-            .map_err(|error| StartError::Auth(error.to_string()))?;
+        let authenticator = authenticator(&config)?;
 
         let runtime = Handle::current();
         let broker = Broker::new(
@@ -103,6 +123,11 @@ impl App {
             handle,
             metrics,
         })
+    }
+
+    /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        authenticator(config).map(drop)
     }
 
     /// The port that it listens on.
@@ -136,17 +161,23 @@ impl App {
     }
 }
 
+/// Prepares the issuers' keys; key sets are fetched later.
+fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
+    let outbound = Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))?;
+    Authenticator::new(options::issuers(&config.auth), outbound)
+        .map_err(|error| StartError::Auth(error.to_string()))
+}
+
 /// Brings the schema up to date where the configuration says so, and refuses an older one otherwise.
 async fn open_database(config: &Config, metrics: &Metrics) -> Result<Db, StartError> {
     let (options, metrics) = (options::database(&config.database), metrics.clone());
     let migrate = config.database.migrate_at_start;
     let opened = tokio::task::spawn_blocking(move || {
-        let failed = |error: crate::db::DbSetupError| StartError::Database(error.to_string());
-        let db = Db::open(options, metrics).map_err(failed)?;
+        let db = Db::open(options, metrics)?;
         if migrate {
-            db.migrate().map_err(failed)?;
+            db.migrate()?;
         }
-        match db.pending_migrations().map_err(failed)? {
+        match db.pending_migrations()? {
             0 => Ok(db),
             pending => Err(StartError::MigrationsPending(pending)),
         }
@@ -159,4 +190,17 @@ async fn open_database(config: &Config, metrics: &Metrics) -> Result<Db, StartEr
 /// Binds at once, so that a taken port is an error before anything else begins.
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).map_err(|cause| StartError::Listen { address, cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_is_none_is_the_configurations_fault_and_a_database_that_is_down_is_not() {
+        let of = |error| StartError::from(error).is_configuration();
+        assert!(of(DbSetupError::Url("unknown scheme".into())));
+        assert!(!of(DbSetupError::Connect("refused".into())));
+        assert!(!of(DbSetupError::Migrate("locked".into())));
+    }
 }

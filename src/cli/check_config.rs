@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::app::App;
 use crate::config::Explained;
 
 use super::outcome::{self, Failure};
@@ -10,6 +11,7 @@ use super::{ConfigArgs, serve};
 pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let config = serve::load(&args)?;
     outcome::print(&table(config.explain()))?;
+    App::check(&config).map_err(serve::not_started)?;
     // Said after the table: the file is valid, but a broker can't serve with it yet.
     config
         .require_for_serve()

@@ -1,4 +1,4 @@
-//! `bytepass dev`: a broker with its own database file and bucket in one process, and what a newcomer types next.
+//! `bytepass dev`: a broker with its own database file and bucket in one process.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,16 @@ use clap::Args;
 use serde_json::json;
 
 use crate::app::App;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Sources, reachable};
 use crate::dev_bucket::{DevBucket, DevBucketOptions};
 use crate::domain::field::Visibility;
 use crate::domain::principal::Scope;
 
 use super::dev_data::{self, DevSecrets};
+use super::dev_words::{self, Ready};
 use super::outcome::{self, Failure};
 use super::serve;
-use super::token::{self, AUDIENCE, BACKENDS, LIFETIME_SECS, USERS};
+use super::token::{AUDIENCE, BACKENDS, USERS};
 
 const BUCKET: &str = "bytepass-dev";
 const REGION: &str = "us-east-1";
@@ -52,6 +53,7 @@ impl Default for DevArgs {
 }
 
 pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
+    check_data_dir(&args.data_dir)?;
     let secrets = dev_data::open(&args.data_dir)?;
     // Read once for the public prefixes, before the bucket's own address is known.
     let draft = load(&args, &secrets, args.bucket_listen)?;
@@ -61,10 +63,16 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
     let config = load(&args, &secrets, bucket.addr())?;
     let served = serve::run_on(serve::runtime()?, async {
         let stop = serve::stop_signal()?;
-        let app = App::build(config)
-            .await
-            .map_err(|error| Failure::Runtime(error.to_string()))?;
-        outcome::print(&announcement(&args, &secrets, app.url(), &bucket.url()))?;
+        let ready = Ready {
+            declared: dev_words::sample_of(config.fields()),
+            data_dir: args.data_dir.clone(),
+            bucket_url: bucket_url(bucket.addr()),
+        };
+        let app = App::build(config).await.map_err(serve::not_started)?;
+        outcome::print(&match args.json {
+            true => ready.line(&secrets, app.url()),
+            false => ready.words(&secrets, app.url()),
+        })?;
         serve::serve(app, stop).await
     });
     bucket.stop();
@@ -77,6 +85,22 @@ fn load(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> Result<Conf
         .with_defaults("dev", defaults(args, secrets, bucket))
         .with_flag("--listen", "server.listen", Some(args.listen.to_string()));
     Config::load(&sources).map_err(|errors| Failure::Usage(errors.to_string()))
+}
+
+/// Refuses a folder whose name has no place in a sqlite URL, before anything is made in it.
+fn check_data_dir(data_dir: &Path) -> Result<(), Failure> {
+    let fits = |name: &str| !name.contains(['?', '#', '\0']) && !name.contains(":memory:");
+    if data_dir.to_str().is_some_and(fits) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "--data-dir {data_dir:?}: the database's URL has no way to say it; take a folder whose path is UTF-8 without '?', '#' and \":memory:\""
+    )))
+}
+
+/// How clients on this machine reach the bucket.
+fn bucket_url(bound: SocketAddr) -> String {
+    format!("http://{}", reachable(bound))
 }
 
 fn defaults(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> String {
@@ -94,7 +118,7 @@ fn defaults(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> String 
         "storage": {
             "bucket": BUCKET,
             "region": REGION,
-            "endpoint": format!("http://{bucket}"),
+            "endpoint": bucket_url(bucket),
             "path_style": true,
             "access_key_id": secrets.access_key_id,
             "secret_access_key": dev_data::reveal(&secrets.secret_access_key),
@@ -116,78 +140,12 @@ fn bucket_options(args: &DevArgs, secrets: &DevSecrets, config: &Config) -> DevB
     DevBucketOptions {
         listen: args.bucket_listen,
         data_dir: args.data_dir.join("bucket"),
-        region: REGION.to_owned(),
+        region: config.storage.region.clone(),
         access_key_id: secrets.access_key_id.clone(),
         secret_access_key: secrets.secret_access_key.clone(),
-        buckets: vec![BUCKET.to_owned()],
+        buckets: vec![config.storage.bucket.clone()],
         public_prefixes: public
             .map(|policy| format!("{location}{}", policy.upload_to))
             .collect(),
     }
-}
-
-fn announcement(args: &DevArgs, secrets: &DevSecrets, url: &str, bucket_url: &str) -> String {
-    let mint =
-        |subject, scopes: &[Scope]| token::mint(secrets, subject, scopes, None, LIFETIME_SECS);
-    let user = mint("1", &[Scope::UploadsWrite]);
-    if !args.json {
-        return words(&args.data_dir, url, bucket_url, &user);
-    }
-    let service = [
-        Scope::UploadsConfirm,
-        Scope::AttachmentsWrite,
-        Scope::GrantsWrite,
-    ];
-    let line = json!({
-        "url": url,
-        "bucket_url": bucket_url,
-        "tokens": {
-            "user": user,
-            "other_user": mint("2", &[Scope::UploadsWrite]),
-            "service": mint("shop", &service),
-            "ops": mint("ops", &[Scope::Ops]),
-        },
-    });
-    format!("{line}\n")
-}
-
-fn words(data_dir: &Path, url: &str, bucket_url: &str, token: &str) -> String {
-    let (picture, size) = (dev_data::sample_path(data_dir), dev_data::sample_size());
-    let picture = shell_quoted(&picture.display().to_string());
-    let declared = json!({"field": "Product.image", "filename": "cat.png", "content_type": "image/png", "size": size});
-    format!(
-        r#"Bytepass is ready, for development.
-
-  broker  {url}         (docs: {url}/docs)
-  bucket  {bucket_url}
-  data    {data}
-
-A user's token, good for 12 hours:
-
-  TOKEN={token}
-
-Bring a picture in, from another shell in this folder:
-
-  # 1. ask for a presigned PUT
-  UPLOAD=$(curl -sS {url}/v1/uploads -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{declared}'); echo "$UPLOAD"
-
-  # 2. put the bytes straight into the bucket
-  curl -sS -T {picture} -H 'Content-Type: image/png' -w 'the bucket answered %{{http_code}}\n' "$(echo "$UPLOAD" | sed 's/.*"url":"\([^"]*\)".*/\1/')"
-
-  # 3. confirm: the broker checks the object, seals it and records its key
-  curl -sS -X POST -H "Authorization: Bearer $TOKEN" -w '\n' "$(echo "$UPLOAD" | sed 's/.*"confirm_url":"\([^"]*\)".*/\1/')"
-
-Stop with Ctrl-C.
-"#,
-        data = data_dir.display(),
-    )
-}
-
-/// A path as one word of a shell.
-fn shell_quoted(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if path.chars().all(plain) {
-        return path.to_owned();
-    }
-    format!("'{}'", path.replace('\'', r"'\''"))
 }

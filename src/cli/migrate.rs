@@ -1,7 +1,7 @@
 //! `bytepass migrate`: brings the schema up to date; safe to run while brokers run, and on several machines at once.
 
 use crate::app;
-use crate::db::Db;
+use crate::db::{Db, DbSetupError};
 use crate::telemetry::metrics::Metrics;
 
 use super::outcome::{self, Failure};
@@ -10,9 +10,7 @@ use super::{ConfigArgs, serve};
 pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let config = serve::load(&args)?;
     serve::start_logging(&config)?;
-    let failed = |error: crate::db::DbSetupError| {
-        Failure::Runtime(format!("the database can't be used: {error}"))
-    };
+    let failed = |error: DbSetupError| serve::not_started(error.into());
     // The database's reads need a runtime to live in, although a migration makes none.
     let runtime = serve::runtime()?;
     let _inside = runtime.enter();

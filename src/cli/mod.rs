@@ -4,6 +4,7 @@
 mod check_config;
 mod dev;
 mod dev_data;
+mod dev_words;
 mod health;
 mod migrate;
 mod openapi;

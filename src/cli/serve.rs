@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::app::App;
+use crate::app::{App, StartError};
 use crate::config::{Config, LogFormat as ConfiguredFormat, Sources};
 use crate::telemetry::logging::{self, LogFormat};
 
@@ -20,9 +20,7 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     start_logging(&config)?;
     run_on(runtime()?, async {
         let stop = stop_signal()?;
-        let app = App::build(config)
-            .await
-            .map_err(|error| Failure::Runtime(error.to_string()))?;
+        let app = App::build(config).await.map_err(not_started)?;
         tracing::info!(url = app.url(), port = app.port(), "listening");
         serve(app, stop).await
     })
@@ -36,6 +34,16 @@ pub(super) fn load(args: &ConfigArgs) -> Result<Config, Failure> {
         args.listen.clone(),
     );
     Config::load(&sources).map_err(|errors| Failure::Usage(errors.to_string()))
+}
+
+/// A mistake in the configuration is told apart from a fault of the world, which may pass.
+pub(super) fn not_started(error: StartError) -> Failure {
+    let line = error.to_string();
+    if error.is_configuration() {
+        Failure::Usage(line)
+    } else {
+        Failure::Runtime(line)
+    }
 }
 
 /// Serves until a signal comes.

@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 
 use super::section::Section;
+use super::urls::Authority;
 use super::value::Show;
 
 /// `[database]`.
@@ -46,14 +47,53 @@ impl Database {
 }
 
 fn database_url(text: &str) -> Result<SecretString, String> {
-    let allowed =
-        "must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…";
     match text.split_once("://") {
-        // Each connection to :memory: would be a database of its own.
-        Some(("sqlite", path)) if !path.is_empty() && !path.starts_with(":memory:") => {
-            Ok(text.into())
-        }
-        Some(("postgres" | "postgresql", rest)) if !rest.is_empty() => Ok(text.into()),
-        _ => Err(allowed.to_owned()),
+        Some(("sqlite", path)) => sqlite_path(path)?,
+        Some(("postgres" | "postgresql", _)) => postgres_host(text)?,
+        _ => return Err(FORMS.to_owned()),
     }
+    Ok(text.into())
+}
+
+const FORMS: &str =
+    "must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…";
+
+fn sqlite_path(path: &str) -> Result<(), String> {
+    // Each connection to :memory: would be a database of its own.
+    if path.is_empty() || path.ends_with('/') || path.contains(":memory:") {
+        return Err(FORMS.to_owned());
+    }
+    if path.contains(['?', '#', '\0']) {
+        return Err(
+            "must name a file whose path holds no '?' and no '#', and has no options".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+fn postgres_host(text: &str) -> Result<(), String> {
+    let unencoded =
+        "must have '@', '/', '?', '#' and '%' percent-encoded in the user name and the password";
+    if text.contains('#') || text.contains(char::is_whitespace) || !percent_encoding_holds(text) {
+        return Err(unencoded.to_owned());
+    }
+    let Some(authority) = Authority::of(text) else {
+        return Err(format!("{FORMS}, with a host, and a port that is a number"));
+    };
+    if !authority.is_encoded {
+        return Err(unencoded.to_owned());
+    }
+    let query = text.split_once('?').map_or("", |(_, query)| query);
+    // The folder of a socket has no place before the path.
+    let elsewhere = |pair: &str| pair.starts_with("host=") || pair.starts_with("hostaddr=");
+    if !authority.has_host && !query.split('&').any(elsewhere) {
+        return Err(format!("{FORMS}, with a host"));
+    }
+    Ok(())
+}
+
+fn percent_encoding_holds(text: &str) -> bool {
+    let is_hex = |pair: &[u8]| pair.iter().all(u8::is_ascii_hexdigit);
+    let mut after = text.split('%').skip(1);
+    after.all(|after| after.as_bytes().get(..2).is_some_and(is_hex))
 }

@@ -161,7 +161,10 @@ fn public_key(section: &mut Section) -> Option<PublicKey> {
 
 fn named_file(node: &Node) -> Result<String, String> {
     let path = node.value.as_text().ok_or("must be a path in quotes")?;
-    read_file(&resolve(path, &node.source))
+    let path = resolve(path, &node.source);
+    // Whoever wrote a relative path may have counted it from another folder.
+    let tried = std::path::absolute(&path).unwrap_or(path);
+    read_file(&tried).map_err(|problem| format!("{} {problem}", tried.display()))
 }
 
 /// Only that it is a public key in PEM: what it holds is parsed by the room that checks signatures with it.

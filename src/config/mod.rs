@@ -25,7 +25,7 @@ pub use auth::{Auth, Issuer, IssuerKeys, KeyAlgorithm, PublicKey};
 pub use database::Database;
 pub use error::{ConfigError, ConfigErrors};
 pub use section::Explained;
-pub use server::{Cors, Limits, Server};
+pub use server::{Cors, Limits, Server, reachable};
 pub use sources::{Override, Sources};
 pub use storage::{AccessKey, Storage};
 pub use telemetry::{LogFormat, Telemetry};

@@ -111,13 +111,20 @@ impl<'r> Section<'r> {
 
     /// Whether the key is there at all.
     pub fn has(&mut self, key: &'static str) -> bool {
-        self.known.push(key);
+        self.know(key);
         self.entries.iter().any(|(name, _)| name == key)
+    }
+
+    /// Remembers each name once, since many keys are asked for before they are read.
+    fn know(&mut self, key: &'static str) {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
     }
 
     /// Takes a value out, without a type and without a line of `check-config`.
     pub fn take(&mut self, key: &'static str) -> Option<Node> {
-        self.known.push(key);
+        self.know(key);
         let at = self.entries.iter().position(|(name, _)| name == key)?;
         Some(self.entries.remove(at).1)
     }

@@ -1,6 +1,6 @@
 //! `[server]`, `[cors]` and `[limits]`: where the broker listens, who may call it from a browser, and how much it takes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::Url;
 
@@ -80,7 +80,7 @@ impl Server {
     pub fn base_url(&self, bound: SocketAddr) -> String {
         match &self.public_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => format!("http://{bound}"),
+            None => format!("http://{}", reachable(bound)),
         }
     }
 
@@ -91,6 +91,16 @@ impl Server {
             IpAddr::V6(address) => address.is_loopback(),
         }
     }
+}
+
+/// The address to reach a listener by from its own machine: "all addresses" is none that a client can name.
+pub fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        address => address,
+    };
+    SocketAddr::new(ip, bound.port())
 }
 
 impl Cors {

@@ -45,6 +45,43 @@ pub(super) fn parse_url(text: &str, http: Http, path: Path) -> Result<Url, Strin
     Ok(url)
 }
 
+/// What stands between `://` and the path, for URLs of databases, which may name several hosts or none.
+pub(super) struct Authority {
+    /// Whether there is a host.
+    pub has_host: bool,
+    /// Whether the user and the password are percent-encoded, so that it is certain where they end.
+    pub is_encoded: bool,
+}
+
+impl Authority {
+    /// `None` where parsers could disagree on it: no scheme, no host before a port, a port that is no number, a fragment.
+    pub fn of(text: &str) -> Option<Authority> {
+        let (scheme, rest) = text.split_once("://")?;
+        // Nothing before a fragment can be told from a password with a '#' in it.
+        if rest.contains('#') {
+            return None;
+        }
+        let end = |text: &str| text.find(['/', '?']).unwrap_or(text.len());
+        let userinfo_end = rest.rfind('@').map_or(0, |at| at + 1);
+        let hosts = &rest[userinfo_end..];
+        let hosts = &hosts[..end(hosts)];
+        // Postgres takes several hosts with a comma between them.
+        let good =
+            |host: &str| Url::parse(&format!("{scheme}://{host}")).is_ok_and(|url| url.has_host());
+        if !hosts
+            .split(',')
+            .all(|host| good(host) || hosts.is_empty() && scheme.starts_with("postgres"))
+        {
+            return None;
+        }
+        let userinfo = &rest[..userinfo_end];
+        Some(Authority {
+            has_host: !hosts.is_empty(),
+            is_encoded: userinfo.matches('@').count() <= 1 && end(userinfo) == userinfo.len(),
+        })
+    }
+}
+
 /// Whether the URL's host is the machine itself.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::rc::Rc;
 
+use super::urls::Authority;
+
 /// Where a value was written.
 #[derive(Clone)]
 pub(super) enum Source {
@@ -164,6 +166,10 @@ fn mask_password(text: &str) -> String {
         // `host=… password=…`, or a scheme forgotten: nothing says which part is the secret.
         return MASK.to_owned();
     };
+    // With the host forgotten, the password stands where the port would; a file's name has neither.
+    if scheme != "sqlite" && Authority::of(text).is_none() {
+        return MASK.to_owned();
+    }
     // A password with an unescaped `/` or `@` ends at the last `@`: rather too much is hidden than too little.
     let rest = match rest.rsplit_once('@') {
         None => rest.to_owned(),

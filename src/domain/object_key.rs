@@ -9,6 +9,8 @@ pub const MAX_KEY_BYTES: usize = 120;
 pub const MAX_NAME_BYTES: usize = 100;
 /// The bytes that a final key's random part, its dot and the longest extension take.
 pub const RANDOM_PART_BYTES: usize = 32 + 1 + 4;
+/// The most bytes of a prefix: what a name leaves beside the random part.
+pub const MAX_PREFIX_BYTES: usize = MAX_NAME_BYTES - RANDOM_PART_BYTES;
 
 /// The two prefixes of the bucket that Bytepass manages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +86,7 @@ pub enum InvalidPrefix {
     #[error("must not hold an empty part, a leading '/' or a part that begins with '.'")]
     Segment,
     /// No room for a key.
-    #[error("is too long")]
+    #[error("is too long: it may have {MAX_PREFIX_BYTES} bytes")]
     TooLong,
 }
 
@@ -103,7 +105,7 @@ pub fn check_prefix(prefix: &str) -> Result<(), InvalidPrefix> {
     {
         return Err(InvalidPrefix::Segment);
     }
-    if prefix.len() + RANDOM_PART_BYTES > MAX_NAME_BYTES {
+    if prefix.len() > MAX_PREFIX_BYTES {
         return Err(InvalidPrefix::TooLong);
     }
     Ok(())

@@ -8,7 +8,8 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::domain::upload::{Difference, Status};
 
@@ -132,27 +133,32 @@ impl Problem {
         self.0.cause.as_deref()
     }
 
-    /// The document, for the request with this id.
+    /// The document as it is sent, for the request with this id.
+    pub fn text(&self, public_url: &str, instance: &str) -> String {
+        serde_json::to_string(&self.members(public_url, instance)).expect(INFALLIBLE)
+    }
+
+    /// The same as a value, for the API's description.
     pub fn document(&self, public_url: &str, instance: &str) -> Value {
+        serde_json::to_value(self.members(public_url, instance)).expect(INFALLIBLE)
+    }
+
+    fn members<'a>(&'a self, public_url: &str, instance: &'a str) -> Document<'a> {
         let row = self.0.code.row();
-        let mut document = Map::new();
-        document.insert(
-            "type".into(),
-            json!(format!("{public_url}/problems#{}", row.name)),
-        );
-        document.insert("title".into(), json!(row.title));
-        document.insert("status".into(), json!(row.status));
-        document.insert("code".into(), json!(row.name));
-        document.insert("detail".into(), json!(self.0.detail));
-        document.insert("instance".into(), json!(instance));
-        for (name, value) in &self.0.members {
-            document.insert((*name).into(), value.clone());
+        let error = |found: &'a Difference| Pointed {
+            pointer: &found.pointer,
+            detail: &found.detail,
+        };
+        Document {
+            r#type: format!("{public_url}/problems#{}", row.name),
+            title: row.title,
+            status: row.status,
+            code: row.name,
+            detail: &self.0.detail,
+            instance,
+            errors: self.0.errors.iter().map(error).collect(),
+            members: Members(&self.0.members),
         }
-        if !self.0.errors.is_empty() {
-            let error = |e: &Difference| json!({"pointer": e.pointer, "detail": e.detail});
-            document.insert("errors".into(), self.0.errors.iter().map(error).collect());
-        }
-        Value::Object(document)
     }
 
     /// `Retry-After` and `WWW-Authenticate`, where the code has them.
@@ -175,6 +181,37 @@ impl Problem {
                 add(WWW_AUTHENTICATE, text);
             }
         }
+    }
+}
+
+const INFALLIBLE: &str = "texts, numbers and values can always be written";
+
+/// The members in the contract's order, which a map of values would lose.
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    instance: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Pointed<'a>>,
+    #[serde(flatten)]
+    members: Members<'a>,
+}
+
+#[derive(Serialize)]
+struct Pointed<'a> {
+    pointer: &'a str,
+    detail: &'a str,
+}
+
+struct Members<'a>(&'a [(&'static str, Value)]);
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod configured;
 mod dev;
+mod dev_configured;
 mod stopping;
 mod token;
 

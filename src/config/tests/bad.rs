@@ -36,6 +36,26 @@ fn a_bad_value_is_named_with_its_key_its_line_and_what_is_allowed() {
             r#"database.url = "sqlite://:memory:" (bytepass.toml:2): must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…"#,
         ),
         (
+            "[database]\nurl = \"postgres://u:sekret3\"",
+            r#"database.url = "********" (bytepass.toml:2): must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…, with a host, and a port that is a number"#,
+        ),
+        (
+            "[database]\nurl = \"postgres:///shop\"",
+            r#"database.url = "postgres:///shop" (bytepass.toml:2): must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…, with a host"#,
+        ),
+        (
+            "[database]\nurl = \"postgres://u:a/b@db/shop\"",
+            r#"database.url = "postgres://u:********@db/shop" (bytepass.toml:2): must have '@', '/', '?', '#' and '%' percent-encoded in the user name and the password"#,
+        ),
+        (
+            "[database]\nurl = \"postgres://u:100%@db/shop\"",
+            r#"database.url = "postgres://u:********@db/shop" (bytepass.toml:2): must have '@', '/', '?', '#' and '%' percent-encoded in the user name and the password"#,
+        ),
+        (
+            "[database]\nurl = \"sqlite://data?.sqlite\"",
+            r#"database.url = "sqlite://data?.sqlite" (bytepass.toml:2): must name a file whose path holds no '?' and no '#', and has no options"#,
+        ),
+        (
             "[database]\nmigrate_at_start = 1",
             "database.migrate_at_start = 1 (bytepass.toml:2): must be true or false",
         ),
@@ -179,4 +199,40 @@ fn a_file_that_is_no_toml_is_named_with_its_line() {
     assert!(errors.starts_with("bytepass.toml:2: "), "{errors}");
     let twice = load("[server]\nworkers = 3\nworkers = 4").unwrap_err();
     assert_eq!(twice, "bytepass.toml:3: duplicate key");
+}
+
+#[test]
+fn a_database_may_have_several_hosts_an_address_or_the_folder_of_a_socket() {
+    for url in [
+        "postgres://u:p@db/shop",
+        "postgresql://u:p%40@db:5433/shop?sslmode=require",
+        "postgres://u:p@a:5432,b:5433/shop",
+        "postgres://u:p@[::1]:5432/shop",
+        "postgres:///shop?host=/var/run/postgresql",
+        "postgres://u@%2Fvar%2Frun/shop",
+        "sqlite://./a.sqlite",
+        "sqlite:///a:b/c.sqlite",
+        "sqlite://a:b.sqlite",
+    ] {
+        load(&format!("[database]\nurl = \"{url}\"")).unwrap();
+    }
+}
+
+#[test]
+fn an_unknown_key_is_answered_with_each_known_key_once() {
+    let issuer = format!(
+        "{}secret = \"{}\"\nxyzzyq = 1",
+        super::ISSUER,
+        "s".repeat(32)
+    );
+    for text in [issuer, super::field("xyzzyq = 1")] {
+        let errors = load(&text).unwrap_err();
+        let (_, known) = errors.split_once("] has ").unwrap();
+        let mut names: Vec<&str> = known.split(", ").collect();
+        let count = names.len();
+        assert!(count > 5, "{errors}");
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{errors}");
+    }
 }

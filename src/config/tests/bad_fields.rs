@@ -81,7 +81,14 @@ fn an_unknown_content_type_is_answered_with_the_known_ones() {
 #[test]
 fn b2_keys_that_would_be_too_long_or_lie_in_staging_are_refused() {
     let long = "a".repeat(62);
+    let longer = "a".repeat(63);
     refused(&[
+        (
+            &field(&format!("upload_to = \"{longer}/\"")),
+            &format!(
+                r#"fields."Product.image".upload_to = "{longer}/" (bytepass.toml:4): is too long: it may have 63 bytes; such as "products/""#
+            ),
+        ),
         (
             &format!(
                 "{}\n[storage]\nlocation = \"{}/\"",

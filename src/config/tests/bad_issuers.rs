@@ -1,7 +1,7 @@
 use secrecy::ExposeSecret as _;
 
 use super::{ISSUER, load, load_beside, refused, with_env};
-use crate::config::{IssuerKeys, KeyAlgorithm, Sources};
+use crate::config::{Config, IssuerKeys, KeyAlgorithm, Sources};
 
 const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -154,4 +154,23 @@ fn a_secret_comes_from_the_file_a_variable_or_a_file_beside_it() {
     }
     let missing = load(&issuer("secret_file = \"none.secret\"")).unwrap_err();
     assert!(missing.contains("can't be read: No such file"), "{missing}");
+}
+
+#[test]
+fn a_key_file_that_is_not_there_is_named_with_its_whole_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bytepass.toml");
+    std::fs::write(
+        &path,
+        issuer("algorithm = \"ES256\"\npublic_key_file = \"nope.pem\""),
+    )
+    .unwrap();
+    let sources = Sources {
+        file: Some(path),
+        ..Sources::default()
+    };
+    let errors = Config::load(&sources).map(drop).unwrap_err().to_string();
+    let tried = folder.path().join("nope.pem");
+    let expected = format!("{} can't be read: No such file", tried.display());
+    assert!(errors.contains(&expected), "{errors}");
 }

@@ -48,6 +48,12 @@ fn c1_no_secret_shows_in_an_error() {
         format!("[database]\nurl = \"postgres//shop:{CANARY}@db\""),
         format!("[database]\nurl = \"http://shop:a/b@{CANARY}@db\""),
         format!("[database]\nurl = \"host=db password={CANARY}\""),
+        // The host was forgotten, so that the password stands where a port would.
+        format!("[database]\nurl = \"postgres://u:{CANARY}\""),
+        format!("[database]\nurl = \"postgresql://u:{CANARY}/shop?sslmode=require\""),
+        format!("[database]\nurl = \"postgres://u:12#{CANARY}@db/shop\""),
+        format!("[storage]\nendpoint = \"https://u:{CANARY}\""),
+        format!("{ISSUER}jwks_url = \"https://u:{CANARY}/keys\""),
         format!("[database]\nurl = [\"postgres://{CANARY}\"]"),
         format!("[storage]\nendpoint = \"https://{CANARY}@s3.example\""),
         format!("[storage]\nendpoint = \"https://a:{CANARY}@s3.example\""),

@@ -7,7 +7,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures::future::LocalBoxFuture;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::{Path, Segment};
 
@@ -40,13 +40,12 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
         let detail = "the body is not UTF-8";
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
-    // A derived reader would also take an array with the members in their order.
-    if text
-        .trim_ascii_start()
-        .first()
-        .is_some_and(|&first| first == b'[')
-    {
-        return Err(not_json("it must be an object, not an array"));
+    // A derived reader would also take an array with the members in their order, and names its Rust type to the rest.
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(match serde_json::from_slice::<IgnoredAny>(text) {
+            Ok(_) => Problem::invalid_member("", "the body must be a JSON object"),
+            Err(error) => not_json(&error.to_string()),
+        });
     }
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use actix_cors::CorsError;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -12,8 +13,9 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 use tracing::Instrument as _;
 
+use super::cors::{HEADERS as HEADERS_OF_PAGES, METHODS};
 use crate::domain::ids::UploadId;
-use crate::http::problem::{PROBLEM_JSON, Problem};
+use crate::http::problem::{Code, PROBLEM_JSON, Problem};
 use crate::http::server::Shared;
 
 /// What every answer carries unless its handler has set its own.
@@ -83,14 +85,27 @@ fn problem_of(response: &HttpResponse<BoxBody>) -> Option<Problem> {
     if let Some(problem) = error.as_error::<Problem>() {
         return Some(problem.clone());
     }
-    if let Some(cors) = error.as_error::<actix_cors::CorsError>() {
-        let detail = format!("{cors}; the configuration lists the origins that may call");
-        return Some(Problem::new(
-            crate::http::codes::Code::InvalidRequest,
-            detail,
-        ));
+    if let Some(cors) = error.as_error::<CorsError>() {
+        return Some(Problem::new(Code::InvalidRequest, refused_preflight(cors)));
     }
     Some(Problem::of_status(status))
+}
+
+/// What a page's author can change; only the origins are the operator's to choose.
+fn refused_preflight(error: &CorsError) -> String {
+    match error {
+        CorsError::OriginNotAllowed => {
+            "the origin is not allowed; cors.allowed_origins of the configuration lists those that are".to_owned()
+        }
+        CorsError::MethodNotAllowed | CorsError::BadRequestMethod => {
+            format!("the method of Access-Control-Request-Method is not allowed; allowed are {}", METHODS.join(", "))
+        }
+        CorsError::HeadersNotAllowed | CorsError::BadRequestHeaders => {
+            let allowed = HEADERS_OF_PAGES.join(", ");
+            format!("a header of Access-Control-Request-Headers is not allowed; allowed are {allowed}")
+        }
+        other => format!("the preflight is not complete: {other}"),
+    }
 }
 
 /// The same answer with the problem's body; headers that others have set (CORS, Allow) stay.
@@ -110,8 +125,7 @@ fn written(
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-    let document = problem.document(public_url, instance).to_string();
-    response.set_body(BoxBody::new(document))
+    response.set_body(BoxBody::new(problem.text(public_url, instance)))
 }
 
 fn finish_headers(headers: &mut HeaderMap, id: &str) {

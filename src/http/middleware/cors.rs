@@ -1,11 +1,13 @@
 //! Which pages of other origins may call the API: an exact list, no credentials, never a reflected origin.
 
 use actix_cors::Cors;
-use actix_web::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 
 /// What browsers may send, for every client in the trade.
-const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "OPTIONS"];
-const HEADERS: [&str; 5] = [
+pub(super) const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "OPTIONS"];
+pub(super) const HEADERS: [&str; 8] = [
+    "authorization",
+    "content-type",
+    "accept",
     "idempotency-key",
     "x-requested-with",
     "x-csrf-token",
@@ -27,7 +29,6 @@ const PREFLIGHT_MAX_AGE_SECS: usize = 7200;
 pub fn cors(allowed_origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(METHODS)
-        .allowed_headers([AUTHORIZATION, CONTENT_TYPE, ACCEPT])
         .allowed_headers(HEADERS)
         .expose_headers(EXPOSED)
         .max_age(PREFLIGHT_MAX_AGE_SECS);

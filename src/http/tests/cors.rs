@@ -176,3 +176,33 @@ async fn without_configured_origins_no_page_is_let_in() {
         );
     }
 }
+
+#[actix_web::test]
+async fn a_refused_preflight_says_which_part_of_it_is_not_allowed() {
+    let shop = "https://shop.example";
+    for (request, part, configurable) in [
+        (preflight("https://evil.example"), "origin", true),
+        (
+            preflight(shop).insert_header(("access-control-request-method", "PATCH")),
+            "method",
+            false,
+        ),
+        (
+            preflight(shop).insert_header(("access-control-request-headers", "x-other")),
+            "header",
+            false,
+        ),
+    ] {
+        let answer = send(request).await;
+        assert_eq!(answer.status, 400, "{part}");
+        let document: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let detail = document["detail"].as_str().unwrap();
+        let words = ["origin", "method", "header"];
+        let named: Vec<_> = words
+            .into_iter()
+            .filter(|word| detail.split("not allowed").next().unwrap().contains(word))
+            .collect();
+        assert_eq!(named, [part], "{detail}");
+        assert_eq!(detail.contains("configuration"), configurable, "{detail}");
+    }
+}

@@ -170,3 +170,34 @@ fn every_answer_of_authentication_becomes_its_problem() {
         }
     }
 }
+
+#[test]
+fn the_members_of_a_document_come_in_the_contracts_order() {
+    let problem =
+        Problem::of_differences(Code::WrongStatus, differences()).with_status_now(Status::Deleted);
+    let text = problem.text("https://b", "urn:request:1");
+    let names = [
+        "type",
+        "title",
+        "status",
+        "code",
+        "detail",
+        "instance",
+        "errors",
+        "status_now",
+    ];
+    let places: Vec<_> = names
+        .iter()
+        .map(|name| {
+            text.find(&format!("\"{name}\":"))
+                .unwrap_or_else(|| panic!("{name}: {text}"))
+        })
+        .collect();
+    assert!(places.is_sorted(), "{text}");
+    assert!(
+        text.contains(r#"{"pointer":"/content_type","detail":"must"#),
+        "{text}"
+    );
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value, problem.document("https://b", "urn:request:1"));
+}

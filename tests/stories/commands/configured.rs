@@ -248,3 +248,32 @@ async fn serve_with_a_file_does_the_whole_job_and_logs_where_it_listens() {
         .count();
     assert_eq!(answered, 2, "{log}");
 }
+
+#[tokio::test]
+async fn what_a_start_finds_wrong_with_the_configuration_is_a_mistake_in_it() {
+    let world = World::new().await;
+    let issuer = json!({
+        "name": "shop", "issuer": "shop", "audience": "bytepass", "owner_prefix": "user:", "scopes": ["ops"],
+        "algorithm": "ES256", "public_key": "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n",
+    });
+    let folder = written(&world.settings(json!({"auth": {"issuers": [issuer]}})));
+    for command in ["serve", "check-config"] {
+        let outcome = bytepass(folder.path(), &[command, "--config", "b.toml"], &[]).expect(2);
+        let last = outcome.stderr.lines().last().unwrap_or_default();
+        assert!(
+            last.starts_with("bytepass: ") && last.contains("`shop`"),
+            "{outcome:?}"
+        );
+    }
+    for url in ["postgres://u:canary-password", "postgres://u:canary%@db/b"] {
+        let folder = written(&world.settings(json!({"database": {"url": url}})));
+        for command in ["serve", "migrate", "check-config"] {
+            let line =
+                bytepass(folder.path(), &[command, "--config", "b.toml"], &[]).expect_line(2);
+            assert!(
+                line.contains("database.url") && !line.contains("canary"),
+                "{line}"
+            );
+        }
+    }
+}

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::folder;
 use crate::support::api::Api;
 use crate::support::broker_process::{BrokerProcess, free_address};
-use crate::support::command::{bytepass, run};
+use crate::support::command::{Outcome, bytepass, run};
 
 pub const PNG: &[u8] = b"\x89PNG a picture";
 
@@ -108,17 +108,10 @@ async fn a_restart_on_the_same_folder_keeps_uploads_objects_and_tokens() {
 }
 
 /// A plain `bytepass dev` in this folder; its words until it is ready.
-fn plain_dev(folder: &Path, data_dir: &str) -> (Child, String) {
+pub fn plain_dev(folder: &Path, listen: &str, more: &[&str]) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_bytepass"))
-        .args([
-            "dev",
-            "--listen",
-            "127.0.0.1:0",
-            "--bucket-listen",
-            "127.0.0.1:0",
-            "--data-dir",
-            data_dir,
-        ])
+        .args(["dev", "--listen", listen, "--bucket-listen", listen])
+        .args(more)
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -130,7 +123,7 @@ fn plain_dev(folder: &Path, data_dir: &str) -> (Child, String) {
     while let Some(Ok(line)) = lines.next() {
         words += &line;
         words.push('\n');
-        if line.contains("Ctrl-C") {
+        if line.contains("Ctrl-C") || line.starts_with('{') {
             break;
         }
     }
@@ -143,36 +136,48 @@ fn plain_dev(folder: &Path, data_dir: &str) -> (Child, String) {
 fn the_commands_that_dev_prints_bring_a_picture_in_when_pasted_into_another_shell() {
     let folder = folder();
     for data_dir in ["bytepass-data", "it's a folder/data $HOME"] {
-        let (mut child, words) = plain_dev(folder.path(), data_dir);
-        // All that is indented and no heading or comment is meant to be pasted.
-        let pasted: Vec<&str> = words
-            .lines()
-            .filter(|line| {
-                ["TOKEN=", "UPLOAD=", "curl "]
-                    .iter()
-                    .any(|start| line.trim_start().starts_with(start))
-            })
-            .collect();
-        assert_eq!(words.matches("curl ").count(), 3, "{words}");
-        let script = pasted.join("\n");
-        let outcome = run(Command::new("bash")
-            .args(["-c", &script])
-            .current_dir(folder.path()));
+        let more = ["--data-dir", data_dir];
+        let (mut child, words) = plain_dev(folder.path(), "127.0.0.1:0", &more);
+        let outcome = pasted(folder.path(), &words);
         let _ = child.kill();
         let _ = child.wait();
-        let outcome = outcome.expect(0);
-        assert_eq!(outcome.stderr, "", "{script}");
-        let lines: Vec<&str> = outcome.stdout.lines().collect();
-        let [pending, put, confirmed] = lines[..] else {
-            panic!("{outcome:?}")
-        };
-        let status =
-            |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["status"].clone();
-        assert_eq!(status(pending), "pending");
-        assert_eq!(put, "the bucket answered 200");
-        assert_eq!(status(confirmed), "confirmed");
+        check_pasted(outcome);
         assert!(words.matches("http://127.0.0.1:").count() >= 3, "{words}");
     }
+}
+
+/// Runs all that is indented and no heading or comment, as it is meant to be pasted.
+pub fn pasted(folder: &Path, words: &str) -> Outcome {
+    let pasted: Vec<&str> = words
+        .lines()
+        .filter(|line| {
+            ["TOKEN=", "UPLOAD=", "curl "]
+                .iter()
+                .any(|start| line.trim_start().starts_with(start))
+        })
+        .collect();
+    assert_eq!(words.matches("curl ").count(), 3, "{words}");
+    let script = pasted.join("\n");
+    run(Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(folder))
+}
+
+/// Holds that the pasted commands brought the picture in; gives the confirmed upload.
+#[track_caller]
+pub fn check_pasted(outcome: Outcome) -> Value {
+    let outcome = outcome.expect(0);
+    assert_eq!(outcome.stderr, "");
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    let [pending, put, confirmed] = lines[..] else {
+        panic!("{outcome:?}")
+    };
+    let upload = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
+    assert_eq!(upload(pending)["status"], "pending");
+    assert_eq!(put, "the bucket answered 200");
+    let confirmed = upload(confirmed);
+    assert_eq!(confirmed["status"], "confirmed");
+    confirmed
 }
 
 #[test]

@@ -250,3 +250,23 @@ fn b10_what_is_not_one_json_object_in_utf8_is_refused() {
         assert!(document["detail"].as_str().unwrap().chars().count() < 400);
     }
 }
+
+#[test]
+fn a_body_that_is_no_object_is_told_so_in_words_of_the_trade() {
+    for text in ["\"x\"", "null", " 1", "-1.5", "true", "[]", "[1, {}]"] {
+        assert_eq!(
+            refusal(text)["detail"],
+            "the body must be a JSON object",
+            "{text}"
+        );
+    }
+    for text in ["hello", "\"x", "1 x", "[", "nul"] {
+        let document = refusal(text);
+        let detail = document["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with("the body is not valid JSON: "),
+            "{text}: {detail}"
+        );
+        assert!(!detail.contains("Body"), "{text}: {detail}");
+    }
+}
