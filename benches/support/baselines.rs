@@ -25,6 +25,10 @@ pub const DEV_BUCKET: &str = "dev-bucket";
 pub async fn serve(name: &str, folder: Option<&Path>) -> Outcome<()> {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_line(&mut String::new());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "its parent is gone: nothing is left to tidy up"
+        )]
         std::process::exit(0);
     });
     match (name, folder) {
