@@ -28,34 +28,6 @@ fn a_bad_value_is_named_with_its_key_its_line_and_what_is_allowed() {
             r#"server.public_url = "https://uploads.example/?a=1" (bytepass.toml:2): must be a URL like https://host/path, without user, query and fragment"#,
         ),
         (
-            "[database]\nurl = \"mysql://db/shop\"",
-            r#"database.url = "mysql://db/shop" (bytepass.toml:2): must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…"#,
-        ),
-        (
-            "[database]\nurl = \"sqlite://:memory:\"",
-            r#"database.url = "sqlite://:memory:" (bytepass.toml:2): must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…"#,
-        ),
-        (
-            "[database]\nurl = \"postgres://u:sekret3\"",
-            r#"database.url = "********" (bytepass.toml:2): must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…, with a host, and a port that is a number"#,
-        ),
-        (
-            "[database]\nurl = \"postgres:///shop\"",
-            r#"database.url = "postgres:///shop" (bytepass.toml:2): must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…, with a host"#,
-        ),
-        (
-            "[database]\nurl = \"postgres://u:a/b@db/shop\"",
-            r#"database.url = "postgres://u:********@db/shop" (bytepass.toml:2): must have '@', '/', '?', '#' and '%' percent-encoded in the user name and the password"#,
-        ),
-        (
-            "[database]\nurl = \"postgres://u:100%@db/shop\"",
-            r#"database.url = "postgres://u:********@db/shop" (bytepass.toml:2): must have '@', '/', '?', '#' and '%' percent-encoded in the user name and the password"#,
-        ),
-        (
-            "[database]\nurl = \"sqlite://data?.sqlite\"",
-            r#"database.url = "sqlite://data?.sqlite" (bytepass.toml:2): must name a file whose path holds no '?' and no '#', and has no options"#,
-        ),
-        (
             "[database]\nmigrate_at_start = 1",
             "database.migrate_at_start = 1 (bytepass.toml:2): must be true or false",
         ),
@@ -199,6 +171,40 @@ fn a_file_that_is_no_toml_is_named_with_its_line() {
     assert!(errors.starts_with("bytepass.toml:2: "), "{errors}");
     let twice = load("[server]\nworkers = 3\nworkers = 4").unwrap_err();
     assert_eq!(twice, "bytepass.toml:3: duplicate key");
+}
+
+#[test]
+fn c1_a_database_url_that_is_none_is_refused_without_its_password() {
+    refused(&[
+        (
+            "[database]\nurl = \"mysql://db/shop\"",
+            r#"database.url = "mysql://db/shop" (bytepass.toml:2): must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…"#,
+        ),
+        (
+            "[database]\nurl = \"sqlite://:memory:\"",
+            r#"database.url = "sqlite://:memory:" (bytepass.toml:2): must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…"#,
+        ),
+        (
+            "[database]\nurl = \"postgres://u:sekret3\"",
+            r#"database.url = "********" (bytepass.toml:2): must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…, with a host, and a port that is a number"#,
+        ),
+        (
+            "[database]\nurl = \"postgres:///shop\"",
+            r#"database.url = "postgres:///shop" (bytepass.toml:2): must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…, with a host"#,
+        ),
+        (
+            "[database]\nurl = \"postgres://u:a/b@db/shop\"",
+            r#"database.url = "postgres://u:********@db/shop" (bytepass.toml:2): must have '@', '/', '?', '#' and '%' percent-encoded in the user name and the password"#,
+        ),
+        (
+            "[database]\nurl = \"postgres://u:100%@db/shop\"",
+            r#"database.url = "postgres://u:********@db/shop" (bytepass.toml:2): must have '@', '/', '?', '#' and '%' percent-encoded in the user name and the password"#,
+        ),
+        (
+            "[database]\nurl = \"sqlite://data?.sqlite\"",
+            r#"database.url = "sqlite://data?.sqlite" (bytepass.toml:2): must name a file whose path holds no '?' and no '#', and has no options"#,
+        ),
+    ]);
 }
 
 #[test]
