@@ -91,8 +91,9 @@ fn pump(mut from: TcpStream, mut to: TcpStream, is_client: bool, mood: &Mood) {
         if mood.silent.load(Ordering::SeqCst) {
             continue;
         }
+        // With its end, because a begin says READ COMMITTED.
         if is_client
-            && bytes.windows(6).any(|part| part == b"COMMIT")
+            && bytes.windows(7).any(|part| part == b"COMMIT\0")
             && mood.lose_commit.swap(false, Ordering::SeqCst)
         {
             mood.swallow.store(true, Ordering::SeqCst);
