@@ -8,6 +8,7 @@
 mod attempts;
 mod confirm;
 mod connection;
+mod insert;
 mod list;
 mod location;
 mod migrate;

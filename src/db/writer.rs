@@ -13,13 +13,17 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::connection::{AnyConnection, Connector, Undone, is_alive, transaction};
+use super::insert::insert_new;
 use super::queue::{Item, WriterState};
 use super::trouble::{DbSetupError, DbTrouble, Failure};
-use super::uploads;
 use crate::telemetry::metrics::Metrics;
 
 /// How long a batch may try to get its lost connection back before its items fail.
 const RECOVERY: Duration = Duration::from_secs(1);
+/// A batch that took so long is slow: on such a disk a fuller batch gains more than its first item loses by waiting.
+const SLOW: Duration = Duration::from_millis(1);
+/// The longest wait for a fuller batch.
+const LONGEST_LINGER: Duration = Duration::from_millis(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
@@ -46,7 +50,13 @@ impl Writer {
     }
 
     fn run(mut self) {
+        let mut took = Duration::ZERO;
         while let Some(first) = self.receiver.blocking_recv() {
+            // Only with company: a single caller never waits for others.
+            if took >= SLOW && !self.receiver.is_empty() {
+                std::thread::sleep((took / 4).min(LONGEST_LINGER));
+            }
+            let begun = Instant::now();
             let batch = self.gather(first);
             if batch.is_empty() {
                 continue;
@@ -61,6 +71,7 @@ impl Writer {
                 return;
             }
             self.state.end();
+            took = begun.elapsed();
         }
     }
 
@@ -248,7 +259,7 @@ impl Writer {
 /// The new rows in one statement, then the other changes one after the other.
 fn write_all(conn: &mut AnyConnection, batch: &mut Batch) -> Result<(), Failure> {
     let rows: Vec<_> = batch.iter().filter_map(|item| item.new_row()).collect();
-    let mut new_ids = uploads::insert_new(conn, &rows)?;
+    let mut new_ids = insert_new(conn, &rows)?;
     for item in batch {
         // Taken out of the set, so that a second item with the same id finds the first one's row and compares.
         let inserted = item.new_row().is_some_and(|row| new_ids.remove(&row.id));

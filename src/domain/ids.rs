@@ -40,7 +40,8 @@ impl UploadId {
 
 impl fmt::Display for UploadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "upl_{}", encode(self.0))
+        f.write_str("upl_")?;
+        write_digits(self.0, f)
     }
 }
 
@@ -63,16 +64,17 @@ impl EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "evt_{}", encode(self.0))
+        f.write_str("evt_")?;
+        write_digits(self.0, f)
     }
 }
 
 /// Crockford base32 of 128 bits, most significant digit first.
-fn encode(value: u128) -> String {
-    (0..DIGITS)
-        .rev()
-        .map(|digit| char::from(ALPHABET[((value >> (5 * digit)) & 31) as usize]))
-        .collect()
+fn write_digits(value: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let digits: [u8; DIGITS] = std::array::from_fn(|place| {
+        ALPHABET[((value >> (5 * (DIGITS - 1 - place))) & 31) as usize]
+    });
+    f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
 }
 
 fn decode(digits: &str) -> Option<u128> {

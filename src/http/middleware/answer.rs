@@ -1,6 +1,6 @@
 //! The last hand on every answer: problem documents, security headers, the request's id, one log line, one observation.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use actix_cors::CorsError;
 use actix_web::body::{BoxBody, MessageBody};
@@ -37,7 +37,7 @@ pub async fn answer(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let begun = Instant::now();
-    let id = uuid::Uuid::now_v7();
+    let id = request_id();
     let method = req.method().clone();
     // At the level of errors, so that no log filter parts a warning from its request's id.
     let span = tracing::error_span!("request", request_id = %id);
@@ -71,6 +71,13 @@ pub async fn answer(
             .http_answered(label(&method), &route, status, took);
     }
     Ok(ServiceResponse::new(req, response))
+}
+
+/// A new UUIDv7. Not `Uuid::now_v7`, which asks the kernel for random bytes each time.
+fn request_id() -> uuid::Uuid {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let millis = u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
 }
 
 /// The problem that an answer stands for: our own, the framework's, or CORS'.
