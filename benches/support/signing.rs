@@ -125,6 +125,12 @@ fn signed(text: &[u8], signer: &Signer) -> Outcome<(Upload, PresignedRequest)> {
         url_lifetime_secs: admitted.policy().url_lifetime_secs,
         confirmation: None,
         differences: Vec::new(),
+        object_id: None,
+        attach_at_confirm: false,
+        grant: None,
+        attached_at: None,
+        detached_at: None,
+        remove_after: None,
         object_removed_at: None,
     };
     let issued = Issued::from_row(upload).map_err(|_| "the upload is not pending")?;

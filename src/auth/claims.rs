@@ -59,6 +59,7 @@ impl ClaimRules {
             subject,
             scopes: self.scopes(claims)?,
             fields: fields(claims)?,
+            grant: None,
         };
         Ok(Accepted {
             principal,

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::db::NewUpload;
+use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
@@ -30,6 +31,8 @@ pub struct CreateUpload {
     pub size: u64,
     /// The algorithm's name and the base64 value.
     pub checksum: Option<(String, String)>,
+    /// The record that it is meant for.
+    pub object_id: Option<ObjectId>,
     /// On whose behalf, for callers with `uploads:confirm`.
     pub owner: Option<String>,
 }
@@ -69,6 +72,10 @@ impl Broker {
         let new = NewUpload {
             id: UploadId::new(now, &rand::random()),
             owner,
+            // A client's word is a hint; a backend's is an instruction.
+            attach_at_confirm: ask.object_id.is_some() && caller.has(Scope::AttachmentsWrite),
+            object_id: ask.object_id,
+            grant: None,
             bucket: options.bucket.clone(),
             created_at: now,
             expires_at: now + TimeDelta::seconds(lifetime_secs),

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamp, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamp, Timestamptz};
 use diesel::sqlite::Sqlite;
 
 use super::connection::AnyConnection;
@@ -57,6 +57,9 @@ struct InsertByUnnest<'a> {
     created: Vec<DateTime<Utc>>,
     expire: Vec<DateTime<Utc>>,
     lifetimes: Vec<i32>,
+    objects: Vec<Option<&'a str>>,
+    attached: Vec<bool>,
+    grants: Vec<Option<&'a str>>,
 }
 
 impl<'a> InsertByUnnest<'a> {
@@ -82,6 +85,9 @@ impl<'a> InsertByUnnest<'a> {
             created: rows.iter().map(|row| row.created_at.and_utc()).collect(),
             expire: rows.iter().map(|row| row.expires_at.and_utc()).collect(),
             lifetimes: rows.iter().map(|row| row.url_lifetime_secs).collect(),
+            objects: rows.iter().map(|row| row.object_id.as_deref()).collect(),
+            attached: rows.iter().map(|row| row.attach_at_confirm).collect(),
+            grants: rows.iter().map(|row| row.grant_id.as_deref()).collect(),
         }
     }
 }
@@ -102,7 +108,7 @@ impl QueryFragment<Pg> for InsertByUnnest<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO uploads (version, id, field, owner, bucket, filename, content_type, size, checksum_algorithm, \
-             checksum_value, created_at, expires_at, url_lifetime_secs, status) SELECT 0, new.*, ",
+             checksum_value, created_at, expires_at, url_lifetime_secs, object_id, attach_at_confirm, grant_id, status) SELECT 0, new.*, ",
         );
         out.push_bind_param::<Text, _>(self.status)?;
         out.push_sql(" FROM unnest(");
@@ -129,6 +135,12 @@ impl QueryFragment<Pg> for InsertByUnnest<'_> {
         }
         out.push_sql(", ");
         out.push_bind_param::<Array<Integer>, _>(&self.lifetimes)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.objects)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Bool>, _>(&self.attached)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.grants)?;
         out.push_sql(") AS new ON CONFLICT (id) DO NOTHING RETURNING id");
         Ok(())
     }
@@ -149,7 +161,7 @@ impl QueryFragment<Sqlite> for InsertOne<'_> {
         let row = self.0;
         out.push_sql(
             "INSERT INTO uploads (version, id, status, field, owner, bucket, filename, content_type, checksum_algorithm, \
-             checksum_value, size, created_at, expires_at, url_lifetime_secs) VALUES (0, ",
+             checksum_value, size, created_at, expires_at, url_lifetime_secs, object_id, attach_at_confirm, grant_id) VALUES (0, ",
         );
         let texts = [
             &row.id,
@@ -175,6 +187,12 @@ impl QueryFragment<Sqlite> for InsertOne<'_> {
         }
         out.push_sql(", ");
         out.push_bind_param::<Integer, _>(&row.url_lifetime_secs)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&row.object_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Bool, _>(&row.attach_at_confirm)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&row.grant_id)?;
         out.push_sql(") ON CONFLICT (id) DO NOTHING");
         Ok(())
     }

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::{seal_attempts, uploads};
 use super::trouble::DbTrouble;
+use crate::domain::attachment::ObjectId;
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::field::FieldName;
 use crate::domain::file_name::FileName;
-use crate::domain::ids::UploadId;
+use crate::domain::ids::{GrantId, UploadId};
 use crate::domain::media_type::MediaType;
 use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{Confirmation, ConfirmedBy, Difference, Status, Upload};
@@ -39,6 +40,12 @@ pub(super) struct UploadRow {
     pub(super) etag: Option<String>,
     pub(super) differences: Option<String>,
     pub(super) object_removed_at: Option<NaiveDateTime>,
+    pub(super) object_id: Option<String>,
+    pub(super) attach_at_confirm: bool,
+    pub(super) grant_id: Option<String>,
+    pub(super) attached_at: Option<NaiveDateTime>,
+    pub(super) detached_at: Option<NaiveDateTime>,
+    pub(super) remove_after: Option<NaiveDateTime>,
 }
 
 /// A row of `seal_attempts`.
@@ -117,6 +124,12 @@ impl UploadRow {
             etag: None,
             differences: None,
             object_removed_at: None,
+            object_id: upload.object_id.as_ref().map(|id| id.as_str().to_owned()),
+            attach_at_confirm: upload.attach_at_confirm,
+            grant_id: upload.grant.map(|grant| grant.to_string()),
+            attached_at: None,
+            detached_at: None,
+            remove_after: None,
         })
     }
 
@@ -132,6 +145,9 @@ impl UploadRow {
             etag: None,
             differences: None,
             object_removed_at: None,
+            attached_at: None,
+            detached_at: None,
+            remove_after: None,
             ..row.clone()
         };
         fixed(self) == fixed(other)
@@ -143,6 +159,8 @@ impl UploadRow {
         let confirmation = self.confirmation()?;
         let checksum = self.checksum()?;
         let differences = self.differences()?;
+        let object_id = self.object_id.as_deref().map(ObjectId::parse).transpose();
+        let grant = self.grant_id.as_deref().map(GrantId::parse).transpose();
         Ok(Upload {
             id: UploadId::parse(&self.id).map_err(|_| bad("id"))?,
             status: Status::parse(&self.status).ok_or_else(|| bad("status"))?,
@@ -159,6 +177,12 @@ impl UploadRow {
                 .map_err(|_| bad("url_lifetime_secs"))?,
             confirmation,
             differences,
+            object_id: object_id.map_err(|_| bad("object_id"))?,
+            attach_at_confirm: self.attach_at_confirm,
+            grant: grant.map_err(|_| bad("grant_id"))?,
+            attached_at: self.attached_at.map(|at| at.and_utc()),
+            detached_at: self.detached_at.map(|at| at.and_utc()),
+            remove_after: self.remove_after.map(|at| at.and_utc()),
             object_removed_at: self.object_removed_at.map(|at| at.and_utc()),
             owner: self.owner,
             bucket: self.bucket,

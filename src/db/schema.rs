@@ -26,6 +26,12 @@ diesel::table! {
         etag -> Nullable<Text>,
         differences -> Nullable<Text>,
         object_removed_at -> Nullable<Timestamp>,
+        object_id -> Nullable<Text>,
+        attach_at_confirm -> Bool,
+        grant_id -> Nullable<Text>,
+        attached_at -> Nullable<Timestamp>,
+        detached_at -> Nullable<Timestamp>,
+        remove_after -> Nullable<Timestamp>,
     }
 }
 
@@ -48,7 +54,79 @@ diesel::table! {
         #[sql_name = "type"]
         event_type -> Text,
         occurred_at -> Timestamp,
+        body -> Nullable<Text>,
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(uploads, seal_attempts, events);
+diesel::table! {
+    attachment_slots (field, object_id) {
+        field -> Text,
+        object_id -> Text,
+        upload_id -> Text,
+    }
+}
+
+diesel::table! {
+    grants (id) {
+        id -> Text,
+        field -> Text,
+        owner -> Text,
+        object_id -> Nullable<Text>,
+        max_uploads -> Integer,
+        max_size -> BigInt,
+        used -> Integer,
+        issuer -> Text,
+        subject -> Text,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (issuer, subject, route, key) {
+        issuer -> Text,
+        subject -> Text,
+        route -> Text,
+        key -> Text,
+        body_hash -> Text,
+        result_id -> Text,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    deliveries (endpoint, event_id) {
+        endpoint -> Text,
+        event_id -> Text,
+        upload_id -> Text,
+        seq -> BigInt,
+        state -> Text,
+        attempts -> Integer,
+        next_at -> Timestamp,
+        lease -> Nullable<Text>,
+        leased_until -> Nullable<Timestamp>,
+        last_at -> Nullable<Timestamp>,
+        last_status -> Nullable<Integer>,
+        last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    disabled_endpoints (endpoint) {
+        endpoint -> Text,
+        disabled_at -> Timestamp,
+        reason -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    uploads,
+    seal_attempts,
+    events,
+    attachment_slots,
+    grants,
+    idempotency_keys,
+    deliveries,
+    disabled_endpoints,
+);

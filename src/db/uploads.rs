@@ -10,7 +10,8 @@ use super::queue::Write;
 use super::row::{UploadRow, column_time, whole_micros};
 use super::schema::uploads;
 use super::trouble::{DbTrouble, Failure};
-use crate::domain::ids::UploadId;
+use crate::domain::attachment::ObjectId;
+use crate::domain::ids::{GrantId, UploadId};
 use crate::domain::upload::{Status, Upload};
 use crate::policy::evidence::{Admitted, Issued};
 
@@ -23,6 +24,12 @@ pub struct NewUpload {
     pub owner: String,
     /// The bucket it goes to.
     pub bucket: String,
+    /// The record that it is meant for.
+    pub object_id: Option<ObjectId>,
+    /// Whether a confirm attaches it to that record.
+    pub attach_at_confirm: bool,
+    /// The grant that it is made under.
+    pub grant: Option<GrantId>,
     /// Now.
     pub created_at: DateTime<Utc>,
     /// Its own deadline.
@@ -39,6 +46,9 @@ impl NewUpload {
             version: 0,
             field: self.admitted.policy().name.clone(),
             owner: self.owner,
+            object_id: self.object_id,
+            attach_at_confirm: self.attach_at_confirm,
+            grant: self.grant,
             bucket: self.bucket,
             filename: self.admitted.filename().clone(),
             content_type: self.admitted.content_type(),
@@ -49,6 +59,9 @@ impl NewUpload {
             url_lifetime_secs: self.admitted.policy().url_lifetime_secs,
             confirmation: None,
             differences: Vec::new(),
+            attached_at: None,
+            detached_at: None,
+            remove_after: None,
             object_removed_at: None,
         }
     }

@@ -13,7 +13,7 @@ pub struct UploadId(u128);
 
 /// A text that is no id of ours. It answers exactly like an id that does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an upload id")]
+#[error("not an id of ours")]
 pub struct InvalidId;
 
 impl UploadId {
@@ -59,6 +59,36 @@ impl EventId {
     /// A new id from the time and ten random bytes.
     pub fn new(now: DateTime<Utc>, random: &[u8; 10]) -> EventId {
         EventId(UploadId::new(now, random).0)
+    }
+
+    /// Parses the canonical form only.
+    pub fn parse(text: &str) -> Result<EventId, InvalidId> {
+        let digits = text.strip_prefix("evt_").ok_or(InvalidId)?;
+        decode(digits).map(EventId).ok_or(InvalidId)
+    }
+}
+
+/// A grant's id, `grt_` and 26 characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GrantId(u128);
+
+impl GrantId {
+    /// A new id from the time and ten random bytes.
+    pub fn new(now: DateTime<Utc>, random: &[u8; 10]) -> GrantId {
+        GrantId(UploadId::new(now, random).0)
+    }
+
+    /// Parses the canonical form only.
+    pub fn parse(text: &str) -> Result<GrantId, InvalidId> {
+        let digits = text.strip_prefix("grt_").ok_or(InvalidId)?;
+        decode(digits).map(GrantId).ok_or(InvalidId)
+    }
+}
+
+impl fmt::Display for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("grt_")?;
+        write_digits(self.0, f)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The trade's words. No I/O, no clock, no imports from other rooms: `now` and randomness are arguments.
 
+pub mod attachment;
 pub mod checksum;
 pub mod event;
 pub mod field;

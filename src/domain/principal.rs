@@ -1,6 +1,7 @@
 //! Who is calling, and what they may do: the outcome of authentication, in the trade's words.
 
 use super::field::FieldName;
+use super::ids::GrantId;
 
 /// A right that a token grants. `API.md` says who holds which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,6 +88,8 @@ pub struct Principal {
     pub scopes: Vec<Scope>,
     /// Which fields the token is narrowed to; `None` means all of them.
     pub fields: Option<Vec<FieldPattern>>,
+    /// The grant that this caller has in place of a token of its own: it sees and touches only what was made under it.
+    pub grant: Option<GrantId>,
 }
 
 impl Principal {

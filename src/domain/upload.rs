@@ -4,10 +4,11 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+use super::attachment::ObjectId;
 use super::checksum::Checksum;
 use super::field::FieldName;
 use super::file_name::FileName;
-use super::ids::UploadId;
+use super::ids::{GrantId, UploadId};
 use super::media_type::MediaType;
 use super::object_key::FinalKey;
 
@@ -207,6 +208,12 @@ pub struct Upload {
     pub field: FieldName,
     /// Whose it is.
     pub owner: String,
+    /// The record that it is meant for, or was attached to.
+    pub object_id: Option<ObjectId>,
+    /// Whether a confirm attaches it to that record in the same transaction: who asked for it had the right to.
+    pub attach_at_confirm: bool,
+    /// The grant that it was made under.
+    pub grant: Option<GrantId>,
     /// The bucket it goes to.
     pub bucket: String,
     /// The client's name for the file: metadata.
@@ -227,6 +234,12 @@ pub struct Upload {
     pub confirmation: Option<Confirmation>,
     /// Why it was rejected; empty unless it was.
     pub differences: Vec<Difference>,
+    /// When it was attached to its record.
+    pub attached_at: Option<DateTime<Utc>>,
+    /// When it was detached from it.
+    pub detached_at: Option<DateTime<Utc>>,
+    /// From when on the object of a detached upload is to be removed.
+    pub remove_after: Option<DateTime<Utc>>,
     /// When its objects were last seen to be removed.
     pub object_removed_at: Option<DateTime<Utc>>,
 }

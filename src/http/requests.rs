@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::broker::{CreateUpload, ListUploads};
+use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
@@ -37,6 +38,11 @@ pub struct CreateUploadBody {
     #[serde(default, deserialize_with = "object")]
     #[schema(required = false)]
     checksum: Option<ChecksumBody>,
+    /// The record that the upload is meant for, `42` of `Product/42`. From a caller with `attachments:write` it is an
+    /// instruction: a confirm attaches the upload to it.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 255)]
+    object_id: Option<String>,
     /// On whose behalf; needs the scope `uploads:confirm`.
     #[serde(default)]
     owner: Option<String>,
@@ -64,9 +70,16 @@ impl TryFrom<CreateUploadBody> for CreateUpload {
             content_type: body.content_type,
             size: body.size,
             checksum: body.checksum.map(|sum| (sum.algorithm, sum.value)),
+            object_id: object_id(body.object_id.as_deref())?,
             owner: body.owner,
         })
     }
+}
+
+fn object_id(text: Option<&str>) -> Result<Option<ObjectId>, Problem> {
+    text.map(ObjectId::parse)
+        .transpose()
+        .map_err(|error| Problem::invalid_member("/object_id", error.to_string()))
 }
 
 /// Which uploads to list.

@@ -24,6 +24,8 @@ pub struct UploadView {
     field: String,
     /// Whose it is.
     owner: String,
+    /// The record that it is meant for, or was attached to: `42` of `Product/42`.
+    object_id: Option<String>,
     /// The bucket it goes to.
     bucket: String,
     /// The object's key; null until confirm.
@@ -145,6 +147,7 @@ impl UploadView {
             errors: upload.differences.into_iter().map(difference).collect(),
             field: upload.field.as_str().to_owned(),
             owner: upload.owner,
+            object_id: upload.object_id.map(|id| id.as_str().to_owned()),
             bucket: upload.bucket,
             url,
             presigned: None,

@@ -153,6 +153,12 @@ fn pending(checksum: Option<(ChecksumAlgorithm, &str)>) -> Upload {
         url_lifetime_secs: 900,
         confirmation: None,
         differences: Vec::new(),
+        object_id: None,
+        attach_at_confirm: false,
+        grant: None,
+        attached_at: None,
+        detached_at: None,
+        remove_after: None,
         object_removed_at: None,
     }
 }

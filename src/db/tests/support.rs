@@ -179,6 +179,9 @@ pub fn new_upload_for(field: &str, owner: &str, at: DateTime<Utc>) -> NewUpload 
     NewUpload {
         id: UploadId::new(at, &rand::random()),
         owner: owner.to_owned(),
+        object_id: None,
+        attach_at_confirm: false,
+        grant: None,
         bucket: "media".to_owned(),
         created_at: at,
         expires_at: at + TimeDelta::days(1),

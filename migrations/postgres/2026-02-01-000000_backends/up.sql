@@ -1,0 +1,88 @@
+-- What backends need: records, grants, repeated requests, deliveries. Only additions, so that the version before still runs.
+
+-- The record that an upload is meant for, and later attached to; whether a confirm attaches it by itself; the grant it was
+-- made under; from when on the object of a detached upload may be removed.
+ALTER TABLE uploads
+    ADD COLUMN object_id text COLLATE "C",
+    ADD COLUMN attach_at_confirm boolean NOT NULL DEFAULT FALSE CHECK (NOT attach_at_confirm OR object_id IS NOT NULL),
+    ADD COLUMN grant_id text COLLATE "C",
+    ADD COLUMN attached_at timestamptz,
+    ADD COLUMN detached_at timestamptz,
+    ADD COLUMN remove_after timestamptz;
+CREATE INDEX uploads_record ON uploads (object_id, field, id) WHERE object_id IS NOT NULL;
+CREATE INDEX uploads_removal ON uploads (remove_after, id) WHERE status = 'detached';
+
+-- On a field of cardinality `one`, who holds a record's slot is attached to it, and nobody else. An attach takes the slot first.
+CREATE TABLE attachment_slots (
+    field text COLLATE "C" NOT NULL,
+    object_id text COLLATE "C" NOT NULL,
+    upload_id text COLLATE "C" NOT NULL REFERENCES uploads (id),
+    PRIMARY KEY (field, object_id)
+);
+
+-- `used` only grows, by an update that demands used < max_uploads: a canceled upload gives nothing back.
+CREATE TABLE grants (
+    id text COLLATE "C" PRIMARY KEY,
+    field text COLLATE "C" NOT NULL,
+    owner text COLLATE "C" NOT NULL,
+    object_id text COLLATE "C",
+    max_uploads integer NOT NULL CHECK (max_uploads > 0),
+    max_size bigint NOT NULL CHECK (max_size > 0),
+    used integer NOT NULL DEFAULT 0 CHECK (used >= 0 AND used <= max_uploads),
+    issuer text COLLATE "C" NOT NULL,
+    subject text COLLATE "C" NOT NULL,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+
+-- A request that succeeded, and the id of what it made: never a URL, never a token.
+CREATE TABLE idempotency_keys (
+    issuer text COLLATE "C" NOT NULL,
+    subject text COLLATE "C" NOT NULL,
+    route text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    body_hash text COLLATE "C" NOT NULL,
+    result_id text COLLATE "C" NOT NULL,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (issuer, subject, route, key)
+);
+CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_at);
+
+-- The bytes that every attempt of a delivery sends, written with the event; null for events older than this column.
+ALTER TABLE events ADD COLUMN body text;
+
+-- One event on its way to one endpoint.
+CREATE TABLE deliveries (
+    endpoint text COLLATE "C" NOT NULL,
+    event_id text COLLATE "C" NOT NULL REFERENCES events (id),
+    upload_id text COLLATE "C" NOT NULL,
+    seq bigint NOT NULL,
+    state text COLLATE "C" NOT NULL CHECK (state IN ('pending', 'delivered', 'dead')),
+    attempts integer NOT NULL DEFAULT 0,
+    next_at timestamptz NOT NULL,
+    lease text COLLATE "C",
+    leased_until timestamptz,
+    last_at timestamptz,
+    last_status integer,
+    last_error text,
+    PRIMARY KEY (endpoint, event_id)
+);
+CREATE INDEX deliveries_due ON deliveries (endpoint, next_at) WHERE state = 'pending';
+-- A failing event holds the later ones of its upload back: this finds whether there is an earlier one.
+CREATE UNIQUE INDEX deliveries_order ON deliveries (endpoint, upload_id, seq);
+CREATE INDEX deliveries_state ON deliveries (state, endpoint, event_id);
+
+-- Endpoints that asked not to be called any more, by 410.
+CREATE TABLE disabled_endpoints (
+    endpoint text COLLATE "C" PRIMARY KEY,
+    disabled_at timestamptz NOT NULL,
+    reason text NOT NULL
+);
+
+-- What other programs may read, and rely on: columns are added here and never changed.
+CREATE VIEW upload_v1 AS
+SELECT id, status, field, owner, object_id, bucket, object_key AS key, name, filename, content_type, size,
+    checksum_algorithm, checksum_value, etag, created_at, expires_at, confirmed_at, confirmed_by, attached_at, detached_at,
+    object_removed_at
+FROM uploads;

@@ -1,0 +1,15 @@
+DROP VIEW upload_v1;
+DROP TABLE disabled_endpoints;
+DROP TABLE deliveries;
+ALTER TABLE events DROP COLUMN body;
+DROP TABLE idempotency_keys;
+DROP TABLE grants;
+DROP TABLE attachment_slots;
+DROP INDEX uploads_removal;
+DROP INDEX uploads_record;
+ALTER TABLE uploads DROP COLUMN remove_after;
+ALTER TABLE uploads DROP COLUMN detached_at;
+ALTER TABLE uploads DROP COLUMN attached_at;
+ALTER TABLE uploads DROP COLUMN grant_id;
+ALTER TABLE uploads DROP COLUMN attach_at_confirm;
+ALTER TABLE uploads DROP COLUMN object_id;
