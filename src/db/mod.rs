@@ -8,6 +8,7 @@
 mod attempts;
 mod confirm;
 mod connection;
+mod idempotency;
 mod insert;
 mod list;
 mod location;
@@ -32,6 +33,7 @@ use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 pub use attempts::SealAttempt;
+pub use idempotency::IdempotencyClaim;
 pub use list::Filter;
 pub use stats::{Total, Totals};
 pub use transition::{Change, StatusStep, Transition};
