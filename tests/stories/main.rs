@@ -43,4 +43,5 @@ mod tamper_declared;
 mod tamper_headers;
 mod tamper_overwrite;
 mod tamper_signature;
+mod tamper_types;
 mod views;
