@@ -15,6 +15,7 @@ mod callers_published;
 mod callers_setup;
 mod campaign;
 mod checksum_proof;
+mod clock_skew;
 mod commands;
 mod crashes;
 mod credentials_end;
