@@ -143,7 +143,7 @@ async fn an_answer_that_presigns_shows_what_to_send_and_where_to_confirm() {
     )
     .await
     .expect(200);
-    assert_eq!(names(&confirmed.json), with(&[]));
+    assert_eq!(names(&confirmed.json), with(&["receipt"]));
     let head = world
         .bucket
         .head(confirmed.json["key"].as_str().expect("a key"))
