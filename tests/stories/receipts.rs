@@ -50,8 +50,9 @@ fn restated(upload: &Value) -> Value {
         "etag",
     ];
     let mut claims: serde_json::Map<String, Value> = same
+        .into_iter()
         .map(|name| (name.to_owned(), upload[name].clone()))
-        .into();
+        .collect();
     claims.insert("sub".to_owned(), upload["owner"].clone());
     claims.insert("jti".to_owned(), upload["id"].clone());
     Value::Object(claims)
@@ -100,7 +101,10 @@ async fn every_confirm_brings_a_fresh_receipt_whoever_asks_and_no_other_answer_h
         let confirmed = caller.confirm(id).await.expect(200);
         let (_, claims) = receipts::read(&receipt_of(&confirmed));
         assert_eq!(claims["sub"], "user:1");
-        assert_eq!((&claims["aud"], &claims["jti"]), (&json!("shop"), &json!(id)));
+        assert_eq!(
+            (&claims["aud"], &claims["jti"]),
+            (&json!("shop"), &json!(id))
+        );
         assert_eq!(claims["iss"], broker.url.as_str(), "what nobody configured");
         let lives = claims["exp"].as_i64().zip(claims["iat"].as_i64());
         assert_eq!(lives.map(|(end, start)| end - start), Some(60));

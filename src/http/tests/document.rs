@@ -126,6 +126,7 @@ fn b2_no_request_can_name_a_key() {
         "content_type",
         "size",
         "checksum",
+        "object_id",
         "owner",
     ];
     expected.sort_unstable();

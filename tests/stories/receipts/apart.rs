@@ -46,7 +46,11 @@ fn soon() -> DateTime<Utc> {
 
 /// Whether this bearer is somebody, as the broker sees it: 401 says that it is not.
 async fn is_somebody(broker: &Broker, token: &str) -> bool {
-    let answer = broker.anonymous().with_token(token).get("/v1/uploads").await;
+    let answer = broker
+        .anonymous()
+        .with_token(token)
+        .get("/v1/uploads")
+        .await;
     if answer.status == 401 {
         answer.expect_problem(401, "token-invalid");
         return false;
@@ -63,7 +67,10 @@ fn callers_claims(iss: &str, aud: &str) -> Value {
 async fn b5_a_receipt_is_nobodys_bearer() {
     let world = World::new().await;
     let broker = world.broker().await;
-    let confirmed = broker.user().upload("Product.image", BYTES, "image/png").await;
+    let confirmed = broker
+        .user()
+        .upload("Product.image", BYTES, "image/png")
+        .await;
     let receipt = receipt_of(&confirmed);
     assert!(!is_somebody(&broker, &receipt).await);
     let (header, claims) = receipts::read(&receipt);
@@ -71,7 +78,10 @@ async fn b5_a_receipt_is_nobodys_bearer() {
     for typ in ["grant+jwt", "JWT", "at+jwt", "RECEIPT+JWT"] {
         let mut other = header.clone();
         other["typ"] = json!(typ);
-        assert!(!is_somebody(&broker, &receipts::sign(PEM, &other, &claims)).await, "{typ}");
+        assert!(
+            !is_somebody(&broker, &receipts::sign(PEM, &other, &claims)).await,
+            "{typ}"
+        );
     }
     let mut grants = claims.clone();
     grants["aud"] = json!(format!("{ISSUER}/grants"));
@@ -85,17 +95,30 @@ async fn b5_a_grant_is_a_bearer_only_as_the_broker_signed_it_and_until_it_ends()
     let world = World::new().await;
     let broker = world.broker().await;
     let token = grant(soon());
-    assert!(is_somebody(&broker, &token).await, "a sound grant is somebody");
+    assert!(
+        is_somebody(&broker, &token).await,
+        "a sound grant is somebody"
+    );
     let (header, claims) = receipts::read(&token);
     assert_eq!(claims["aud"], format!("{ISSUER}/grants"));
     assert_eq!(claims["sub"], "user:1");
-    assert_eq!((&claims["field"], &claims["object_id"]), (&json!("Product.image"), &json!("42")));
-    assert!(claims["jti"].as_str().is_some_and(|jti| jti.starts_with("grt_")));
+    assert_eq!(
+        (&claims["field"], &claims["object_id"]),
+        (&json!("Product.image"), &json!("42"))
+    );
+    assert!(
+        claims["jti"]
+            .as_str()
+            .is_some_and(|jti| jti.starts_with("grt_"))
+    );
     assert!(!is_somebody(&broker, &grant(Utc::now() - TimeDelta::seconds(1))).await);
     for typ in [json!("receipt+jwt"), json!("JWT"), json!(null)] {
         let mut other = header.clone();
         other["typ"] = typ;
-        assert!(!is_somebody(&broker, &receipts::sign(PEM, &other, &claims)).await, "{other}");
+        assert!(
+            !is_somebody(&broker, &receipts::sign(PEM, &other, &claims)).await,
+            "{other}"
+        );
     }
     for (name, value) in [
         ("aud", json!(AUDIENCE)),
@@ -123,7 +146,9 @@ async fn b5_an_issuer_of_callers_can_sign_no_grant_and_the_brokers_key_no_caller
     // The issuer's own key, and everything else as a grant has it.
     let (_, claims) = receipts::read(&grant(soon()));
     for iss in [ISSUER, "users"] {
-        let mut forged = user_token("1").header("typ", json!("grant+jwt")).claim("iss", json!(iss));
+        let mut forged = user_token("1")
+            .header("typ", json!("grant+jwt"))
+            .claim("iss", json!(iss));
         for name in ["aud", "sub", "jti", "field"] {
             forged = forged.claim(name, claims[name].clone());
         }
@@ -134,7 +159,11 @@ async fn b5_an_issuer_of_callers_can_sign_no_grant_and_the_brokers_key_no_caller
     }
     // The broker's key, and everything else as a caller has it.
     let header = json!({"alg": "EdDSA", "kid": KID, "typ": "JWT"});
-    for (iss, aud) in [("users", "bytepass"), (ISSUER, "bytepass"), (ISSUER, AUDIENCE)] {
+    for (iss, aud) in [
+        ("users", "bytepass"),
+        (ISSUER, "bytepass"),
+        (ISSUER, AUDIENCE),
+    ] {
         let forged = receipts::sign(PEM, &header, &callers_claims(iss, aud));
         assert!(!is_somebody(&broker, &forged).await, "{iss} {aud}");
     }

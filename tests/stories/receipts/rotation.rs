@@ -20,19 +20,29 @@ async fn two_keys_live_at_once_and_a_retired_one_stays_published() {
     let after = world.broker_with(keys).await;
     let mut tokens = Vec::new();
     for (broker, alg, kid) in [(&before, "EdDSA", KID), (&after, "ES256", "2026-02")] {
-        let confirmed = broker.user().upload("Product.image", BYTES, "image/png").await;
+        let confirmed = broker
+            .user()
+            .upload("Product.image", BYTES, "image/png")
+            .await;
         let receipt = receipt_of(&confirmed);
         let (header, _) = receipts::read(&receipt);
         assert_eq!((&header["alg"], &header["kid"]), (&json!(alg), &json!(kid)));
         tokens.push(receipt);
     }
     for broker in [&before, &after] {
-        let published = broker.anonymous().get("/.well-known/jwks.json").await.expect(200);
+        let published = broker
+            .anonymous()
+            .get("/.well-known/jwks.json")
+            .await
+            .expect(200);
         let set = published.json["keys"].as_array().expect("keys");
         let mut kids: Vec<_> = set.iter().map(|key| key["kid"].as_str()).collect();
         kids.sort_unstable();
         assert_eq!(kids, [Some("2025"), Some("2026-02"), Some(KID)]);
-        assert!(set.iter().all(|key| key.get("d").is_none() && key["use"] == "sig"));
+        assert!(
+            set.iter()
+                .all(|key| key.get("d").is_none() && key["use"] == "sig")
+        );
         for token in &tokens {
             assert!(receipts::verifies(token, &published.json), "{token}");
         }

@@ -39,14 +39,26 @@ async fn a_key_that_cannot_sign_is_refused_with_its_id_and_what_is_needed() {
     let rsa = include_str!("../../fixtures/rsa-2048-private.pem");
     let key = |pem: &str| json!({"kid": "k1", "pem": pem});
     for (keys, part) in [
-        (json!([key(&damaged)]), "key \"k1\" must be an Ed25519 or P-256 key"),
-        (json!([key(rsa)]), "key \"k1\" must be an Ed25519 or P-256 key"),
+        (
+            json!([key(&damaged)]),
+            "key \"k1\" must be an Ed25519 or P-256 key",
+        ),
+        (
+            json!([key(rsa)]),
+            "key \"k1\" must be an Ed25519 or P-256 key",
+        ),
         (json!([key(RETIRED_PEM)]), "no private key"),
         (json!([key(PEM), key(RETIRED_PEM)]), "receipts.keys[1].kid"),
         (json!([key("canary")]), "receipts.keys[0].pem"),
-        (json!([{"kid": "k1"}]), "exactly one of file, pem and pem_env"),
+        (
+            json!([{"kid": "k1"}]),
+            "exactly one of file, pem and pem_env",
+        ),
         (json!([{"kid": "k1", "file": "missing.pem"}]), "missing.pem"),
-        (json!([{"kid": "k1", "pem_env": "NO_SUCH_KEY"}]), "receipts.keys[0].pem_env"),
+        (
+            json!([{"kid": "k1", "pem_env": "NO_SUCH_KEY"}]),
+            "receipts.keys[0].pem_env",
+        ),
         (json!([{"kid": "", "pem": PEM}]), "receipts.keys[0].kid"),
     ] {
         let line = refused(&world.settings(json!({"receipts": {"keys": keys}})));
@@ -110,7 +122,11 @@ async fn dev_makes_a_key_that_only_its_user_can_read_and_keeps_it() {
     let mut broker = broker;
     assert_eq!(broker.terminate().code(), Some(0));
     let broker = broker.restart();
-    let keys = broker.api("user").get("/.well-known/jwks.json").await.expect(200);
+    let keys = broker
+        .api("user")
+        .get("/.well-known/jwks.json")
+        .await
+        .expect(200);
     assert!(receipts::verifies(&receipt, &keys.json));
     assert_eq!(std::fs::read_to_string(&path).expect("a key"), pem);
 }
