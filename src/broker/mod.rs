@@ -131,6 +131,11 @@ impl Broker {
 
     fn count(&self, moved: &Upload, from: Status, by: &str) {
         self.count_step(&moved.field, from, moved.status, by);
+        let field = moved.field.as_str();
+        for difference in &moved.differences {
+            let reason = difference.pointer.trim_start_matches('/');
+            self.0.metrics.rejected(field, reason);
+        }
     }
 
     fn count_step(&self, field: &FieldName, from: Status, to: Status, by: &str) {

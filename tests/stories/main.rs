@@ -32,6 +32,7 @@ mod kills;
 mod lifecycle;
 mod lists;
 mod main_job;
+mod metrics;
 mod pages;
 mod postgres_proxy_selftest;
 mod problems;
