@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
 use super::Db;
-use super::connection::AnyConnection;
+use super::connection::{AnyConnection, MultiBackend};
 use super::idempotency::{self, Claimed, IdempotencyClaim};
 use super::queue::Write;
 use super::row::UploadRow;
@@ -258,19 +258,33 @@ fn attached_before(
     upload: UploadId,
     to: &AttachTo,
 ) -> Result<Vec<UploadId>, Failure> {
-    let ids: Vec<String> = uploads::table
-        .filter(uploads::object_id.eq(to.object_id.as_str()))
-        .filter(uploads::field.eq(to.field.as_str()))
-        .filter(uploads::status.eq(Status::Attached.as_str()))
-        .filter(uploads::id.ne(upload.to_string()))
-        .order(uploads::id)
-        .limit(MOST_FORMER)
-        .select(uploads::id)
-        .load(conn)?;
+    let (field, object_id) = (to.field.as_str(), to.object_id.as_str());
+    let ids: Vec<String> = attached_query(&upload.to_string(), field, object_id).load(conn)?;
     let parsed = ids.iter().map(|id| UploadId::parse(id));
     parsed
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::Refused(DbTrouble::Internal(format!("uploads.id: {error}"))))
+}
+
+/// The statement of it.
+pub(super) fn attached_query<'a>(
+    except: &str,
+    field: &'a str,
+    object_id: &'a str,
+) -> diesel::helper_types::IntoBoxed<
+    'a,
+    diesel::helper_types::Select<uploads::table, uploads::id>,
+    MultiBackend,
+> {
+    uploads::table
+        .select(uploads::id)
+        .into_boxed()
+        .filter(uploads::object_id.eq(object_id))
+        .filter(uploads::field.eq(field))
+        .filter(uploads::status.eq(Status::Attached.as_str()))
+        .filter(uploads::id.ne(except.to_owned()))
+        .order(uploads::id)
+        .limit(MOST_FORMER)
 }
 
 fn untie(
