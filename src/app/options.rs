@@ -3,11 +3,13 @@
 use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey, SignerOptions, SigningKeyPem};
 use crate::broker::BrokerOptions;
 use crate::config::{
-    AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey, ReceiptKey,
+    self, AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
+    ReceiptKey,
 };
 use crate::db::DbOptions;
 use crate::http::HttpOptions;
 use crate::store::{CredentialSource, StoreOptions};
+use crate::workers::WorkersOptions;
 
 pub(super) fn broker(config: &Config) -> BrokerOptions {
     BrokerOptions {
@@ -106,6 +108,12 @@ fn pem_key(key: &PublicKey) -> PemKey {
             KeyAlgorithm::EdDsa => Algorithm::EdDSA,
         },
         pem: key.pem.clone(),
+    }
+}
+
+pub(super) fn workers(workers: &config::Workers) -> WorkersOptions {
+    WorkersOptions {
+        removal_interval_secs: workers.removal_interval_secs,
     }
 }
 

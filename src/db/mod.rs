@@ -5,17 +5,21 @@
 //! ([`DbTrouble::Unknown`]) instead of guessing. Writes go through one thread ([`writer`]), reads through a pool ([`reader`]). No
 //! transaction waits for the network.
 
+mod attachments;
 mod attempts;
 mod confirm;
 mod connection;
+mod idempotency;
 mod insert;
 mod list;
 mod location;
 mod migrate;
 mod queue;
 mod reader;
+mod removals;
 mod row;
 mod schema;
+mod slots;
 mod stats;
 mod transition;
 mod trouble;
@@ -31,7 +35,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
+pub use attachments::{Attach, AttachTo, Attached, Detach};
 pub use attempts::SealAttempt;
+pub use confirm::{Confirm, Confirmed};
+pub use idempotency::IdempotencyClaim;
 pub use list::Filter;
 pub use stats::{Total, Totals};
 pub use transition::{Change, StatusStep, Transition};
