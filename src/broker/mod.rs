@@ -9,6 +9,8 @@ mod confirm;
 mod create;
 mod error;
 mod flights;
+mod grants;
+mod idempotency;
 mod read;
 mod remove;
 mod seal;
@@ -29,10 +31,13 @@ use crate::telemetry::metrics::Metrics;
 
 pub use self::create::{CreateUpload, Presented};
 pub use self::error::BrokerError;
+pub use self::grants::MintGrant;
+pub use self::idempotency::IdempotencyKey;
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;
+use self::idempotency::Repeatables;
 use self::read::Probe;
 
 /// What the verbs need to know of the configuration.
@@ -62,6 +67,7 @@ struct Inner {
     runtime: Handle,
     flights: Flights<Result<Upload, BrokerError>>,
     probe: Probe,
+    repeatables: Repeatables,
 }
 
 impl Broker {
@@ -82,6 +88,7 @@ impl Broker {
             runtime,
             flights,
             probe: Probe::default(),
+            repeatables: Repeatables::default(),
         }))
     }
 

@@ -8,6 +8,8 @@
 mod attempts;
 mod confirm;
 mod connection;
+mod creation;
+mod grants;
 mod idempotency;
 mod insert;
 mod list;
@@ -33,6 +35,8 @@ use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 pub use attempts::SealAttempt;
+pub use creation::Creation;
+pub use grants::{Minted, NewGrant};
 pub use idempotency::IdempotencyClaim;
 pub use list::Filter;
 pub use stats::{Total, Totals};

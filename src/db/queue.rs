@@ -20,6 +20,11 @@ pub(super) trait Write: Send + 'static {
     /// The upload it touches. Batches are sorted by it, so that two brokers lock rows in the same order.
     fn upload(&self) -> UploadId;
 
+    /// What it locks before its upload, and others may want too: a grant, a request's key. Batches are sorted by this first.
+    fn contends_for(&self) -> Option<String> {
+        None
+    }
+
     /// Writes it, inside a transaction that is rolled back on an error.
     fn write(&self, conn: &mut AnyConnection) -> Result<Self::Answer, Failure>;
 
@@ -33,6 +38,8 @@ pub(super) trait Write: Send + 'static {
 pub(super) trait Item: Send {
     /// See [`Write::upload`].
     fn upload(&self) -> UploadId;
+    /// See [`Write::contends_for`].
+    fn contends_for(&self) -> Option<String>;
     /// See [`Write::new_row`].
     fn new_row(&self) -> Option<&UploadRow>;
     /// Takes it out of the queue; false when its caller has withdrawn it.
@@ -85,6 +92,10 @@ struct Queued<C: Write> {
 impl<C: Write> Item for Queued<C> {
     fn upload(&self) -> UploadId {
         self.change.upload()
+    }
+
+    fn contends_for(&self) -> Option<String> {
+        self.change.contends_for()
     }
 
     fn new_row(&self) -> Option<&UploadRow> {

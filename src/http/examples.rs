@@ -63,6 +63,22 @@ pub fn download() -> Value {
     json!({"url": URL.replace("staging/upl_01knavb5w8e59a3fjc8w6qgp7z", KEY), "expires_at": "2026-04-03T20:30:00.000Z"})
 }
 
+/// What a backend asks for on behalf of a page.
+pub fn mint_body() -> Value {
+    json!({
+        "field": "Order.txid_proof", "owner": "user:1", "object_id": "123", "max_uploads": 1, "max_size": 5242880,
+        "expires_in": 900,
+    })
+}
+
+/// The grant; its token is cut short.
+pub fn grant() -> Value {
+    json!({
+        "grant": "eyJ0eXAiOiJncmFudCtqd3QiLCJhbGciOiJFZERTQSJ9.….…", "expires_at": "2026-04-03T20:30:00.000Z",
+        "uppy_endpoint": "https://broker.example/g/eyJ0eXAiOiJncmFudCtqd3QiLCJhbGciOiJFZERTQSJ9.….…",
+    })
+}
+
 /// What an operator sees.
 pub fn stats() -> Value {
     json!({

@@ -10,7 +10,7 @@ use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
-use super::{operations, uploads, views};
+use super::{grants, operations, uploads, views};
 
 /// The whole API as an OpenAPI 3.1 document; the `openapi` command prints it, `/openapi.json` serves it.
 pub fn openapi() -> Document {
@@ -26,11 +26,12 @@ pub fn openapi() -> Document {
     ),
     paths(
         uploads::create, uploads::list, uploads::read, uploads::remove, uploads::confirm, uploads::presign,
-        uploads::download, operations::stats, operations::livez, operations::readyz,
+        uploads::download, grants::mint, operations::stats, operations::livez, operations::readyz,
     ),
     components(schemas(ProblemView, views::DifferenceView)),
     tags(
         (name = "Uploads", description = "From asking to a sealed object."),
+        (name = "Grants", description = "Uploads for callers without a token of their own."),
         (name = "Operations", description = "Statistics and probes."),
     ),
     modifiers(&Bearer, &Problems)
@@ -66,7 +67,7 @@ struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
-        let text = "A JWT of a configured issuer. Its `scope` lists what it may do; `fields` narrows it to some fields.";
+        let text = "A JWT of a configured issuer. Its `scope` lists what it may do; `fields` narrows it to some fields. A grant of `POST /v1/grants` is a bearer too, for its own uploads.";
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")

@@ -11,7 +11,7 @@ use actix_web::{Error, HttpResponse, Resource, Route, web};
 use super::extract::caller::authenticate;
 use super::middleware::catch_panics;
 use super::problem::Problem;
-use super::{operations, pages, uploads};
+use super::{grants, operations, pages, uploads};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -32,6 +32,10 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         }))
         .service(at("/v1/uploads/{id}/download", "GET, HEAD", |r| {
             r.route(private(get().to(uploads::download)))
+        }))
+        // Backends.
+        .service(at("/v1/grants", "POST", |r| {
+            r.route(private(web::post().to(grants::mint)))
         }))
         // Operators.
         .service(at("/v1/stats", "GET, HEAD", |r| {
