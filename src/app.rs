@@ -11,7 +11,7 @@ use std::sync::Arc;
 use actix_web::dev::{Server, ServerHandle};
 use tokio::runtime::Handle;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Signer};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::db::{Db, DbSetupError};
@@ -50,6 +50,9 @@ pub enum StartError {
     /// An issuer can't be used as configured.
     #[error("the callers' keys can't be used: {0}")]
     Auth(String),
+    /// A key of the broker's own can't be used as configured.
+    #[error("receipts can't be signed: {0}")]
+    Receipts(String),
     /// The client that fetches callers' keys can't be made.
     #[error("the callers' keys can't be fetched: {0}")]
     Outbound(String),
@@ -61,7 +64,10 @@ pub enum StartError {
 impl StartError {
     /// Whether the configuration has to be changed, so that another start as it is can't go better.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, StartError::DatabaseUrl(_) | StartError::Auth(_))
+        matches!(
+            self,
+            StartError::DatabaseUrl(_) | StartError::Auth(_) | StartError::Receipts(_)
+        )
     }
 }
 
@@ -96,7 +102,8 @@ impl App {
         let store = Store::connect(options::store(&config), metrics.clone())
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
-        let authenticator = authenticator(&config)?;
+        let signer = Arc::new(signer(&config, &url)?);
+        let authenticator = authenticator(&config, Some(&signer))?;
 
         let runtime = Handle::current();
         let broker = Broker::new(
@@ -111,6 +118,7 @@ impl App {
             listener,
             broker,
             Arc::new(authenticator),
+            signer,
             metrics.clone(),
             &http_options,
         )
@@ -125,9 +133,15 @@ impl App {
         })
     }
 
-    /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys.
+    /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys and the
+    /// broker's own. Having none of its own is left to [`Config::require_for_serve`].
     pub fn check(config: &Config) -> Result<(), StartError> {
-        authenticator(config).map(drop)
+        if config.receipts.keys.is_empty() {
+            return authenticator(config, None).map(drop);
+        }
+        let url = config.server.base_url(config.server.listen);
+        let signer = signer(config, &url)?;
+        authenticator(config, Some(&signer)).map(drop)
     }
 
     /// The port that it listens on.
@@ -161,10 +175,20 @@ impl App {
     }
 }
 
-/// Prepares the issuers' keys; key sets are fetched later.
-fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
+/// Reads the keys that receipts and grants are signed with.
+fn signer(config: &Config, url: &str) -> Result<Signer, StartError> {
+    Signer::new(options::signer(config, url))
+        .map_err(|error| StartError::Receipts(error.to_string()))
+}
+
+/// Prepares the issuers' keys, and the broker's own for its grants; key sets are fetched later.
+fn authenticator(config: &Config, signer: Option<&Signer>) -> Result<Authenticator, StartError> {
     let outbound = Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))?;
     Authenticator::new(options::issuers(&config.auth), outbound)
+        .and_then(|authenticator| match signer {
+            Some(signer) => authenticator.with_grants_of(signer),
+            None => Ok(authenticator),
+        })
         .map_err(|error| StartError::Auth(error.to_string()))
 }
 

@@ -1,9 +1,9 @@
 //! Takes the configuration apart: each room gets options of its own, so that none knows how they were written.
 
-use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey};
+use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey, SignerOptions, SigningKeyPem};
 use crate::broker::BrokerOptions;
 use crate::config::{
-    AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
+    AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey, ReceiptKey,
 };
 use crate::db::DbOptions;
 use crate::http::HttpOptions;
@@ -16,6 +16,7 @@ pub(super) fn broker(config: &Config) -> BrokerOptions {
         bucket: config.storage.bucket.clone(),
         proof: config.storage.checksum_proof(),
         confirms_in_flight: config.limits.confirms_in_flight,
+        download_lifetime_secs: config.limits.download_lifetime_secs,
     }
 }
 
@@ -37,6 +38,7 @@ pub(super) fn store(config: &Config) -> StoreOptions {
         .fields()
         .iter()
         .map(|policy| policy.url_lifetime_secs)
+        .chain([config.limits.download_lifetime_secs])
         .max();
     StoreOptions {
         bucket: storage.bucket.clone(),
@@ -104,6 +106,21 @@ fn pem_key(key: &PublicKey) -> PemKey {
             KeyAlgorithm::EdDsa => Algorithm::EdDSA,
         },
         pem: key.pem.clone(),
+    }
+}
+
+/// What receipts and grants are signed with, at a server that clients reach at `url`.
+pub(super) fn signer(config: &Config, url: &str) -> SignerOptions {
+    let receipts = &config.receipts;
+    let key = |key: &ReceiptKey| SigningKeyPem {
+        kid: key.kid.clone(),
+        pem: key.pem.clone(),
+    };
+    SignerOptions {
+        issuer: receipts.issuer.clone().unwrap_or_else(|| url.to_owned()),
+        receipts_audience: receipts.audience.clone(),
+        receipt_lifetime_secs: receipts.lifetime_secs,
+        keys: receipts.keys.iter().map(key).collect(),
     }
 }
 

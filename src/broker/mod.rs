@@ -53,6 +53,8 @@ pub struct BrokerOptions {
     pub proof: ChecksumProof,
     /// How many confirms may be at work at once; one more waits for two seconds and is then told to come back.
     pub confirms_in_flight: usize,
+    /// How long a presigned URL to read a private object lives, in seconds.
+    pub download_lifetime_secs: u32,
 }
 
 /// The verbs, over one bucket and one database. Clones share everything.

@@ -123,6 +123,7 @@ fn defaults(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> String 
             "access_key_id": secrets.access_key_id,
             "secret_access_key": dev_data::reveal(&secrets.secret_access_key),
         },
+        "receipts": {"keys": [{"kid": "dev", "file": dev_data::receipts_key_path(&args.data_dir)}]},
         "auth": {"issuers": [
             issuer(USERS, "user:", &user, dev_data::reveal(&secrets.users)),
             issuer(BACKENDS, "service:", &all, dev_data::reveal(&secrets.backends)),

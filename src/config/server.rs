@@ -45,6 +45,8 @@ pub struct Limits {
     pub page_default: u32,
     /// How many uploads a page may have.
     pub page_max: u32,
+    /// How long a presigned URL to read a private object lives, in seconds.
+    pub download_lifetime_secs: u32,
 }
 
 impl Server {
@@ -117,6 +119,7 @@ impl Limits {
         let confirms_in_flight = section.integer("confirms_in_flight", 1..=10_000);
         let page_default = section.integer("page_default", 1..=1000);
         let page_max = section.integer("page_max", 1..=1000);
+        let download_lifetime_secs = section.integer("download_lifetime_secs", 1..=604_800);
         if page_default > page_max && page_max.is_some() {
             section.refuse("page_default", "must not be greater than limits.page_max");
         }
@@ -124,6 +127,7 @@ impl Limits {
             confirms_in_flight: confirms_in_flight?,
             page_default: page_default?,
             page_max: page_max?,
+            download_lifetime_secs: download_lifetime_secs?,
         })
     }
 }

@@ -53,6 +53,22 @@ pub fn confirmed() -> Value {
     }))
 }
 
+/// The answer to the confirm: with a receipt.
+pub fn with_receipt() -> Value {
+    let mut upload = confirmed();
+    upload["receipt"] =
+        json!("eyJhbGciOiJFZERTQSIsImtpZCI6IjIwMjYtMDEiLCJ0eXAiOiJyZWNlaXB0K2p3dCJ9.eyJpc3MiOiJ…");
+    upload
+}
+
+/// The keys that verify receipts: RFC 8037's example.
+pub fn jwks() -> Value {
+    json!({"keys": [{
+        "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        "kid": "2026-01", "alg": "EdDSA", "use": "sig",
+    }]})
+}
+
 /// A page with that upload.
 pub fn page() -> Value {
     json!({"data": [confirmed()], "next_cursor": null})

@@ -5,7 +5,7 @@
 //! document with a code of one table ([`codes`]); no answer, log line or metric shows a query, a token or a presigned URL that it
 //! doesn't have to.
 //!
-//! In reading order: `routes` (all of them on one page), `uploads`, `grants` and `operations` (the handlers), `requests` and `views` (what goes
+//! In reading order: `routes` (all of them on one page), `uploads`, `grants`, `receipts` and `operations` (the handlers), `requests` and `views` (what goes
 //! in and out), `extract`, `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `openapi`, `pages`, `server`.
 
 mod codes;
@@ -17,6 +17,7 @@ mod openapi;
 mod operations;
 mod pages;
 mod problem;
+mod receipts;
 mod refusals;
 mod requests;
 mod routes;

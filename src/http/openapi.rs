@@ -10,7 +10,7 @@ use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
-use super::{grants, operations, uploads, views};
+use super::{grants, operations, receipts, uploads, views};
 
 /// The whole API as an OpenAPI 3.1 document; the `openapi` command prints it, `/openapi.json` serves it.
 pub fn openapi() -> Document {
@@ -26,12 +26,13 @@ pub fn openapi() -> Document {
     ),
     paths(
         uploads::create, uploads::list, uploads::read, uploads::remove, uploads::confirm, uploads::presign,
-        uploads::download, grants::mint, operations::stats, operations::livez, operations::readyz,
+        uploads::download, grants::mint, receipts::jwks, operations::stats, operations::livez, operations::readyz,
     ),
     components(schemas(ProblemView, views::DifferenceView)),
     tags(
         (name = "Uploads", description = "From asking to a sealed object."),
         (name = "Grants", description = "Uploads for callers without a token of their own."),
+        (name = "Receipts", description = "What verifies the receipt of a confirm, anywhere and offline."),
         (name = "Operations", description = "Statistics and probes."),
     ),
     modifiers(&Bearer, &Problems)

@@ -11,7 +11,7 @@ use actix_web::{Error, HttpResponse, Resource, Route, web};
 use super::extract::caller::authenticate;
 use super::middleware::catch_panics;
 use super::problem::Problem;
-use super::{grants, operations, pages, uploads};
+use super::{grants, operations, pages, receipts, uploads};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -40,6 +40,10 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         // Operators.
         .service(at("/v1/stats", "GET, HEAD", |r| {
             r.route(private(get().to(operations::stats)))
+        }))
+        // Backends, without a token: what verifies a receipt.
+        .service(at("/.well-known/jwks.json", "GET, HEAD", |r| {
+            r.route(get().to(receipts::jwks))
         }))
         // Probes and people, without a token.
         .service(at("/livez", "GET, HEAD", |r| {

@@ -2,7 +2,9 @@
 
 use actix_web::http::header::{LINK, LOCATION};
 use actix_web::{HttpResponse, web};
+use chrono::Utc;
 
+use crate::auth::Signer;
 use crate::broker::Broker;
 
 use super::examples;
@@ -132,14 +134,15 @@ pub async fn remove(
 /// Confirm what was put
 ///
 /// Checks what arrived, seals it under its final key and records that key. Idempotent: safe to repeat, and to race. After
-/// `object-missing` and `store-unavailable` nothing has changed; after `object-mismatch` the upload is rejected.
+/// `object-missing` and `store-unavailable` nothing has changed; after `object-mismatch` the upload is rejected. Every 200
+/// brings a fresh `receipt`, also for an upload that was confirmed before.
 #[utoipa::path(
     post, path = "/v1/uploads/{id}/confirm", tag = "Uploads", operation_id = "confirmUpload",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"])),
     params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
     responses(
-        (status = 200, description = "The confirmed upload, with its key and name.", body = UploadView,
-            example = json!(examples::confirmed())),
+        (status = 200, description = "The confirmed upload, with its key and name, and a receipt.", body = UploadView,
+            example = json!(examples::with_receipt())),
         (status = 403, description = "scope-insufficient"),
         (status = 404, description = "upload-not-found"),
         (status = 409, description = "object-missing, wrong-status"),
@@ -152,9 +155,11 @@ pub async fn confirm(
     id: UploadPath,
     _nothing: NoBody,
     broker: web::Data<Broker>,
+    signer: web::Data<Signer>,
 ) -> Answer {
     let upload = broker.confirm(&caller.0, id.0).await?;
-    Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
+    let receipt = signer.receipt(&upload, Utc::now());
+    Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker).with_receipt(receipt)))
 }
 
 /// Presign again
@@ -190,7 +195,8 @@ pub async fn presign(
 
 /// Get a URL to download from
 ///
-/// The public URL, or a presigned GET where the field is private.
+/// The public URL, or a presigned GET where the field is private: it lives for a few minutes, and the bucket answers it with
+/// the file's own name and type.
 #[utoipa::path(
     get, path = "/v1/uploads/{id}/download", tag = "Uploads", operation_id = "downloadUpload",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"]), ("bearer" = ["attachments:write"])),

@@ -55,6 +55,11 @@ pub struct UploadView {
     etag: Option<String>,
     /// The public URL; null until confirm, and where the field is private.
     url: Option<String>,
+    /// What was confirmed, as a JWT that any backend can verify with the keys at `/.well-known/jwks.json`; on the answer to a
+    /// confirm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    receipt: Option<String>,
     /// What to send, on an answer that presigns.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -127,6 +132,12 @@ impl UploadView {
         view
     }
 
+    /// The same with the receipt of its confirm.
+    pub fn with_receipt(mut self, receipt: Option<String>) -> UploadView {
+        self.receipt = receipt;
+        self
+    }
+
     pub(super) fn new(upload: Upload, url: Option<String>) -> UploadView {
         let confirmation = upload.confirmation.as_ref();
         UploadView {
@@ -152,6 +163,7 @@ impl UploadView {
             object_id: upload.object_id.map(|id| id.as_str().to_owned()),
             bucket: upload.bucket,
             url,
+            receipt: None,
             presigned: None,
             confirm_url: None,
         }

@@ -6,6 +6,7 @@
 //! ends within its time; no key outside the layout's prefixes is touched. Nothing here is logged except failing credentials.
 
 mod client;
+mod disposition;
 mod hash;
 mod identity;
 mod inspect;
@@ -19,6 +20,7 @@ mod trouble;
 #[cfg(test)]
 mod tests;
 
+pub use disposition::ServedAs;
 pub use options::{CredentialSource, StoreOptions, StoreSetupError};
 pub use presign::PresignedRequest;
 pub use seal::CopyAnswer;

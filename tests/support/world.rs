@@ -14,6 +14,7 @@ use super::api::Api;
 use super::broker_process::BrokerProcess;
 use super::bucket::{S3Server, TestBucket};
 use super::database::AnyDatabase;
+use super::receipts;
 use super::tokens::Token;
 use super::unique;
 
@@ -111,6 +112,10 @@ impl World {
             "storage": {
                 "bucket": self.bucket.name, "endpoint": self.bucket.server.endpoint, "path_style": true,
                 "access_key_id": self.bucket.server.access_key, "secret_access_key": self.bucket.server.secret_key,
+            },
+            "receipts": {
+                "issuer": receipts::ISSUER,
+                "keys": [{"kid": receipts::KID, "pem": receipts::PEM}],
             },
             "auth": {"issuers": [
                 issuer("users", "user:", json!(["uploads:write"]), USERS_SECRET),
