@@ -19,6 +19,7 @@ use crate::http;
 use crate::outbound::Outbound;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
+use crate::workers::{Workers, WorkersOptions};
 
 pub use self::options::database as database_options;
 
@@ -87,6 +88,8 @@ pub struct App {
     server: Server,
     handle: ServerHandle,
     metrics: Metrics,
+    broker: Broker,
+    workers: WorkersOptions,
 }
 
 impl App {
@@ -116,7 +119,7 @@ impl App {
         let http_options = options::http(&config, &url);
         let server = http::serve(
             listener,
-            broker,
+            broker.clone(),
             Arc::new(authenticator),
             signer,
             metrics.clone(),
@@ -130,6 +133,8 @@ impl App {
             server,
             handle,
             metrics,
+            broker,
+            workers: options::workers(&config.workers),
         })
     }
 
@@ -159,15 +164,20 @@ impl App {
         &self.metrics
     }
 
-    /// Serves until `stop` is done, then lets the requests in flight finish, at most for the configured time.
+    /// Serves, and lets the workers run, until `stop` is done; then lets the requests in flight finish, at most for the configured time.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
         let handle = self.handle;
+        let workers = Workers::start(&self.broker, &self.workers);
         let mut server = tokio::spawn(self.server);
         tokio::select! {
-            ended = &mut server => return ended.unwrap_or_else(|error| Err(std::io::Error::other(error))),
+            ended = &mut server => {
+                workers.stop().await;
+                return ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            }
             () = stop => {}
         }
         tracing::info!("stopping: requests in flight may finish");
+        workers.stop().await;
         handle.stop(true).await;
         server
             .await

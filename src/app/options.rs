@@ -3,11 +3,13 @@
 use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey, SignerOptions, SigningKeyPem};
 use crate::broker::BrokerOptions;
 use crate::config::{
-    AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey, ReceiptKey,
+    self, AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
+    ReceiptKey,
 };
 use crate::db::DbOptions;
 use crate::http::HttpOptions;
 use crate::store::{CredentialSource, StoreOptions};
+use crate::workers::WorkersOptions;
 
 pub(super) fn broker(config: &Config) -> BrokerOptions {
     BrokerOptions {
@@ -121,6 +123,13 @@ pub(super) fn signer(config: &Config, url: &str) -> SignerOptions {
         receipts_audience: receipts.audience.clone(),
         receipt_lifetime_secs: receipts.lifetime_secs,
         keys: receipts.keys.iter().map(key).collect(),
+    }
+}
+
+pub(super) fn workers(workers: &config::Workers) -> WorkersOptions {
+    WorkersOptions {
+        removal_interval_secs: workers.removal_interval_secs,
+        prune_interval_secs: workers.prune_interval_secs,
     }
 }
 

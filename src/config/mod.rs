@@ -18,6 +18,7 @@ mod storage;
 mod telemetry;
 mod urls;
 mod value;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use server::{Cors, Limits, Server, reachable};
 pub use sources::{Override, Sources};
 pub use storage::{AccessKey, Storage};
 pub use telemetry::{LogFormat, Telemetry};
+pub use workers::Workers;
 
 use crate::domain::field::FieldPolicies;
 
@@ -40,7 +42,7 @@ use section::{Report, Section, refusal};
 use value::{Node, Value};
 
 /// The sections, in the order of default.toml.
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     "server",
     "cors",
     "database",
@@ -48,6 +50,7 @@ const SECTIONS: [&str; 9] = [
     "auth",
     "receipts",
     "limits",
+    "workers",
     "telemetry",
     "fields",
 ];
@@ -69,6 +72,8 @@ pub struct Config {
     pub receipts: Receipts,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[workers]`.
+    pub workers: Workers,
     /// `[telemetry]`.
     pub telemetry: Telemetry,
     fields: FieldPolicies,
@@ -96,6 +101,7 @@ impl Config {
             Receipts::read(section, &sources.env)
         });
         let limits = section(&mut layers, "limits", &mut report, Limits::read);
+        let workers = section(&mut layers, "workers", &mut report, Workers::read);
         let telemetry = section(&mut layers, "telemetry", &mut report, Telemetry::read);
         let fields = fields::read(take(&mut layers, "fields"), storage.as_ref(), &mut report);
         refuse_unknown_sections(layers, &mut report);
@@ -110,6 +116,7 @@ impl Config {
                 auth: auth?,
                 receipts: receipts?,
                 limits: limits?,
+                workers: workers?,
                 telemetry: telemetry?,
                 fields: fields?,
                 explained,

@@ -5,6 +5,7 @@
 //! ([`DbTrouble::Unknown`]) instead of guessing. Writes go through one thread ([`writer`]), reads through a pool ([`reader`]). No
 //! transaction waits for the network.
 
+mod attachments;
 mod attempts;
 mod confirm;
 mod connection;
@@ -17,8 +18,10 @@ mod location;
 mod migrate;
 mod queue;
 mod reader;
+mod removals;
 mod row;
 mod schema;
+mod slots;
 mod stats;
 mod transition;
 mod trouble;
@@ -34,7 +37,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
+pub use attachments::{Attach, AttachTo, Attached, Detach};
 pub use attempts::SealAttempt;
+pub use confirm::{Confirm, Confirmed};
 pub use creation::Creation;
 pub use grants::{Minted, NewGrant};
 pub use idempotency::IdempotencyClaim;

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connection::AnyConnection;
 use super::row::UploadRow;
+use super::slots::Slot;
 use super::trouble::{DbTrouble, Failure};
 use crate::domain::ids::UploadId;
 
@@ -22,6 +23,12 @@ pub(super) trait Write: Send + 'static {
 
     /// What it locks before its upload, and others may want too: a grant, a request's key. Batches are sorted by this first.
     fn contends_for(&self) -> Option<String> {
+        None
+    }
+
+    /// The slot that it takes or frees. On Postgres a batch locks all of its slots before anything else, in one order, so that
+    /// two brokers that replace the same attachments at once don't wait for each other in a circle.
+    fn slot(&self) -> Option<&Slot> {
         None
     }
 
@@ -40,6 +47,8 @@ pub(super) trait Item: Send {
     fn upload(&self) -> UploadId;
     /// See [`Write::contends_for`].
     fn contends_for(&self) -> Option<String>;
+    /// See [`Write::slot`].
+    fn slot(&self) -> Option<&Slot>;
     /// See [`Write::new_row`].
     fn new_row(&self) -> Option<&UploadRow>;
     /// Takes it out of the queue; false when its caller has withdrawn it.
@@ -96,6 +105,10 @@ impl<C: Write> Item for Queued<C> {
 
     fn contends_for(&self) -> Option<String> {
         self.change.contends_for()
+    }
+
+    fn slot(&self) -> Option<&Slot> {
+        self.change.slot()
     }
 
     fn new_row(&self) -> Option<&UploadRow> {

@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 
 use crate::auth::AuthError;
 use crate::broker::{BrokerError, Refusal, RefusalKind};
+use crate::domain::upload::Status;
 
 use super::problem::{Code, Problem};
 
@@ -47,6 +48,15 @@ impl From<BrokerError> for Problem {
                 Code::RequestInProgress,
                 "a request with this Idempotency-Key is still under way; send it again in a moment",
                 IN_PROGRESS_RETRY_AFTER_SECS,
+            ),
+            BrokerError::AlreadyAttached => Problem::new(
+                Code::AlreadyAttached,
+                "the upload is attached to another record",
+            )
+            .with_status_now(Status::Attached),
+            BrokerError::UnknownModel { known } => Problem::new(
+                Code::UnknownField,
+                format!("no field of this model is configured; the models are {known}"),
             ),
             BrokerError::ObjectMissing => Problem::new(
                 Code::ObjectMissing,

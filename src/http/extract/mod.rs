@@ -14,5 +14,5 @@ pub use body::NoBody;
 pub use caller::Caller;
 pub use idempotency::Repeatable;
 pub use json::Json;
-pub use path::UploadPath;
+pub use path::{RecordPath, UploadPath};
 pub use query::Query;
