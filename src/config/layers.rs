@@ -108,7 +108,7 @@ impl Layers {
                     let hint = match nearest(name, known) {
                         Some(near) => format!("unknown variable; did you mean {near}?"),
                         None => "unknown variable; a setting is BYTEPASS_<SECTION>_<KEY>, \
-                                 fields, issuers and keys are set in the file"
+                                 and fields, issuers and keys are set in the file"
                             .to_owned(),
                     };
                     errors.push(ConfigError::of_source(source.to_string(), hint));

@@ -2,7 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use ring::signature::Ed25519KeyPair;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, Ed25519KeyPair, UnparsedPublicKey, VerificationAlgorithm,
+};
 use serde_json::Value;
 
 /// `iss` of every broker of the tests, so that each of them takes the others' grants.
@@ -39,6 +41,32 @@ pub fn sign(pem: &str, header: &Value, claims: &Value) -> String {
     let message = format!("{}.{}", encode(header), encode(claims));
     let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()));
     format!("{message}.{signature}")
+}
+
+/// Whether the token's signature is that of the key of this set which its header names, checked by ring alone.
+pub fn verifies(token: &str, keys: &Value) -> bool {
+    let (header, _) = read(token);
+    let mut set = keys["keys"].as_array().expect("keys").iter();
+    let Some(key) = set.find(|key| key["kid"] == header["kid"] && key["alg"] == header["alg"])
+    else {
+        return false;
+    };
+    let bytes = |name: &str| {
+        let text = key[name].as_str().expect("a text");
+        URL_SAFE_NO_PAD.decode(text).expect("base64url")
+    };
+    let (algorithm, public): (&dyn VerificationAlgorithm, Vec<u8>) = match key["kty"].as_str() {
+        Some("OKP") => (&ED25519, bytes("x")),
+        _ => (
+            &ECDSA_P256_SHA256_FIXED,
+            [vec![4], bytes("x"), bytes("y")].concat(),
+        ),
+    };
+    let (message, signature) = token.rsplit_once('.').expect("a signature");
+    let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
+    UnparsedPublicKey::new(algorithm, public)
+        .verify(message.as_bytes(), &signature)
+        .is_ok()
 }
 
 /// The same token with one claim changed, signed with the right key.

@@ -75,6 +75,7 @@ const MATRIX: [(&str, [Gets; 7]); 11] = [
         "POST /v1/grants",
         [NoToken, NoScope, NoScope, It, NoScope, It, NoScope],
     ),
+    ("GET /.well-known/jwks.json", [It; 7]),
     ("GET /livez", [It; 7]),
     ("GET /readyz", [It; 7]),
 ];
