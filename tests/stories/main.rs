@@ -5,6 +5,11 @@ mod support;
 
 mod access;
 mod another_bucket;
+mod attachments;
+mod attachments_confirm;
+mod attachments_input;
+mod attachments_races;
+mod attachments_removal;
 mod bucket_gone;
 mod bucket_unclear;
 mod callers_forged;
@@ -50,4 +55,5 @@ mod tamper_headers;
 mod tamper_overwrite;
 mod tamper_signature;
 mod tamper_types;
+mod upload_view;
 mod views;
