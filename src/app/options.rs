@@ -111,12 +111,6 @@ fn pem_key(key: &PublicKey) -> PemKey {
     }
 }
 
-pub(super) fn workers(workers: &config::Workers) -> WorkersOptions {
-    WorkersOptions {
-        removal_interval_secs: workers.removal_interval_secs,
-    }
-}
-
 /// What receipts and grants are signed with, at a server that clients reach at `url`.
 pub(super) fn signer(config: &Config, url: &str) -> SignerOptions {
     let receipts = &config.receipts;
@@ -129,6 +123,13 @@ pub(super) fn signer(config: &Config, url: &str) -> SignerOptions {
         receipts_audience: receipts.audience.clone(),
         receipt_lifetime_secs: receipts.lifetime_secs,
         keys: receipts.keys.iter().map(key).collect(),
+    }
+}
+
+pub(super) fn workers(workers: &config::Workers) -> WorkersOptions {
+    WorkersOptions {
+        removal_interval_secs: workers.removal_interval_secs,
+        prune_interval_secs: workers.prune_interval_secs,
     }
 }
 

@@ -10,6 +10,8 @@ mod confirm;
 mod create;
 mod error;
 mod flights;
+mod grants;
+mod idempotency;
 mod read;
 mod removal;
 mod remove;
@@ -32,10 +34,13 @@ use crate::telemetry::metrics::Metrics;
 
 pub use self::create::{CreateUpload, Presented};
 pub use self::error::BrokerError;
+pub use self::grants::MintGrant;
+pub use self::idempotency::IdempotencyKey;
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;
+use self::idempotency::Repeatables;
 use self::read::Probe;
 
 /// What the verbs need to know of the configuration.
@@ -67,6 +72,7 @@ struct Inner {
     runtime: Handle,
     flights: Flights<Result<Upload, BrokerError>>,
     probe: Probe,
+    repeatables: Repeatables,
 }
 
 impl Broker {
@@ -87,6 +93,7 @@ impl Broker {
             runtime,
             flights,
             probe: Probe::default(),
+            repeatables: Repeatables::default(),
         }))
     }
 
