@@ -19,6 +19,8 @@ use crate::http;
 use crate::outbound::Outbound;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
+use crate::webhooks::{WebhookError, Webhooks};
+use crate::workers::Workers;
 
 pub use self::options::database as database_options;
 
@@ -56,12 +58,18 @@ pub enum StartError {
     /// The server's threads can't be made.
     #[error("the server can't start: {0}")]
     Server(std::io::Error),
+    /// A webhook endpoint can't be used as configured.
+    #[error("{0}")]
+    Webhooks(WebhookError),
 }
 
 impl StartError {
     /// Whether the configuration has to be changed, so that another start as it is can't go better.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, StartError::DatabaseUrl(_) | StartError::Auth(_))
+        matches!(
+            self,
+            StartError::DatabaseUrl(_) | StartError::Auth(_) | StartError::Webhooks(_)
+        )
     }
 }
 
@@ -81,6 +89,7 @@ pub struct App {
     server: Server,
     handle: ServerHandle,
     metrics: Metrics,
+    webhooks: Webhooks,
 }
 
 impl App {
@@ -97,6 +106,7 @@ impl App {
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
         let authenticator = authenticator(&config)?;
+        let webhooks = webhooks(&config, db.clone(), metrics.clone())?;
 
         let runtime = Handle::current();
         let broker = Broker::new(
@@ -122,11 +132,13 @@ impl App {
             server,
             handle,
             metrics,
+            webhooks,
         })
     }
 
-    /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys.
+    /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys, the webhooks' targets.
     pub fn check(config: &Config) -> Result<(), StartError> {
+        Webhooks::check(&options::webhooks(&config.webhooks)).map_err(StartError::Webhooks)?;
         authenticator(config).map(drop)
     }
 
@@ -145,20 +157,32 @@ impl App {
         &self.metrics
     }
 
-    /// Serves until `stop` is done, then lets the requests in flight finish, at most for the configured time.
+    /// Serves, and lets the workers run, until `stop` is done; then lets requests and deliveries in flight finish, at most for the
+    /// configured time.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
         let handle = self.handle;
+        let workers = Workers::start(&self.webhooks);
         let mut server = tokio::spawn(self.server);
         tokio::select! {
-            ended = &mut server => return ended.unwrap_or_else(|error| Err(std::io::Error::other(error))),
+            ended = &mut server => {
+                workers.stop().await;
+                return ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            }
             () = stop => {}
         }
         tracing::info!("stopping: requests in flight may finish");
-        handle.stop(true).await;
+        tokio::join!(workers.stop(), handle.stop(true));
         server
             .await
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
+}
+
+/// Deliveries, for the server and for `bytepass webhooks`. Calls nobody yet.
+pub fn webhooks(config: &Config, db: Db, metrics: Metrics) -> Result<Webhooks, StartError> {
+    let outbound = Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))?;
+    Webhooks::new(options::webhooks(&config.webhooks), db, outbound, metrics)
+        .map_err(StartError::Webhooks)
 }
 
 /// Prepares the issuers' keys; key sets are fetched later.
@@ -170,7 +194,8 @@ fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
 
 /// Brings the schema up to date where the configuration says so, and refuses an older one otherwise.
 async fn open_database(config: &Config, metrics: &Metrics) -> Result<Db, StartError> {
-    let (options, metrics) = (options::database(&config.database), metrics.clone());
+    let (mut options, metrics) = (options::database(&config.database), metrics.clone());
+    options.subscriptions = self::options::webhooks(&config.webhooks).subscriptions();
     let migrate = config.database.migrate_at_start;
     let opened = tokio::task::spawn_blocking(move || {
         let db = Db::open(options, metrics)?;

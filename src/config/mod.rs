@@ -17,6 +17,7 @@ mod storage;
 mod telemetry;
 mod urls;
 mod value;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use server::{Cors, Limits, Server, reachable};
 pub use sources::{Override, Sources};
 pub use storage::{AccessKey, Storage};
 pub use telemetry::{LogFormat, Telemetry};
+pub use webhooks::{WebhookEndpoint, WebhookSettings};
 
 use crate::domain::field::FieldPolicies;
 
@@ -38,13 +40,14 @@ use section::{Report, Section, refusal};
 use value::{Node, Value};
 
 /// The sections, in the order of default.toml.
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     "server",
     "cors",
     "database",
     "storage",
     "auth",
     "limits",
+    "webhooks",
     "telemetry",
     "fields",
 ];
@@ -64,6 +67,8 @@ pub struct Config {
     pub auth: Auth,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[webhooks]`.
+    pub webhooks: WebhookSettings,
     /// `[telemetry]`.
     pub telemetry: Telemetry,
     fields: FieldPolicies,
@@ -88,6 +93,9 @@ impl Config {
             Auth::read(section, &sources.env)
         });
         let limits = section(&mut layers, "limits", &mut report, Limits::read);
+        let webhooks = section(&mut layers, "webhooks", &mut report, |section| {
+            WebhookSettings::read(section, &sources.env)
+        });
         let telemetry = section(&mut layers, "telemetry", &mut report, Telemetry::read);
         let fields = fields::read(take(&mut layers, "fields"), storage.as_ref(), &mut report);
         refuse_unknown_sections(layers, &mut report);
@@ -101,6 +109,7 @@ impl Config {
                 storage: storage?,
                 auth: auth?,
                 limits: limits?,
+                webhooks: webhooks?,
                 telemetry: telemetry?,
                 fields: fields?,
                 explained,

@@ -5,11 +5,12 @@ use chrono::{DateTime, Utc};
 use super::Db;
 use super::attempts::{self, AttemptState};
 use super::connection::AnyConnection;
+use super::outbox::NewEvent;
 use super::queue::Write;
-use super::transition::{Advance, Recorded, Transition, new_event};
+use super::transition::{Advance, Recorded, Transition};
 use super::trouble::{DbTrouble, Failure};
 use super::uploads::find;
-use crate::domain::ids::{EventId, UploadId};
+use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{ConfirmedBy, Step};
 use crate::policy::evidence::Verified;
@@ -26,7 +27,7 @@ impl Db {
         at: DateTime<Utc>,
     ) -> Result<Transition, DbTrouble> {
         let etag = verified.etag().to_owned();
-        let event = new_event(at);
+        let event = self.new_event(at);
         self.queue
             .submit(RecordConfirm {
                 upload,
@@ -46,7 +47,7 @@ struct RecordConfirm {
     etag: String,
     by: ConfirmedBy,
     at: DateTime<Utc>,
-    event: EventId,
+    event: NewEvent,
 }
 
 impl Write for RecordConfirm {
@@ -65,7 +66,7 @@ impl Write for RecordConfirm {
         let advance = Advance {
             upload: self.upload,
             step: Step::Confirm,
-            event: self.event,
+            event: self.event.clone(),
             at: self.at,
             recorded: Some(Recorded {
                 key: self.key.clone(),

@@ -4,7 +4,7 @@ use diesel::connection::SimpleConnection as _;
 
 use super::support::{Rig, create, now, open_attempt, record};
 use crate::db::connection::transaction;
-use crate::db::transition::{Advance, Recorded, new_event};
+use crate::db::transition::{Advance, Recorded};
 use crate::db::{Change, StatusStep, Transition};
 use crate::domain::event::EventType;
 use crate::domain::ids::UploadId;
@@ -44,7 +44,7 @@ async fn every_step_from_every_status_does_what_the_machine_says_and_nothing_els
                 etag: "etag".into(),
                 by: ConfirmedBy::Service,
             });
-            let event = new_event(now());
+            let event = db.new_event(now());
             let advance = Advance {
                 upload: upload.id,
                 step,
