@@ -20,7 +20,7 @@ use crate::outbound::Outbound;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{WebhookError, Webhooks};
-use crate::workers::Workers;
+use crate::workers::{Workers, WorkersOptions};
 
 pub use self::options::database as database_options;
 
@@ -89,6 +89,8 @@ pub struct App {
     server: Server,
     handle: ServerHandle,
     metrics: Metrics,
+    broker: Broker,
+    workers: WorkersOptions,
     webhooks: Webhooks,
 }
 
@@ -119,7 +121,7 @@ impl App {
         let http_options = options::http(&config, &url);
         let server = http::serve(
             listener,
-            broker,
+            broker.clone(),
             Arc::new(authenticator),
             metrics.clone(),
             &http_options,
@@ -132,6 +134,8 @@ impl App {
             server,
             handle,
             metrics,
+            broker,
+            workers: options::workers(&config.workers),
             webhooks,
         })
     }
@@ -161,7 +165,7 @@ impl App {
     /// configured time.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
         let handle = self.handle;
-        let workers = Workers::start(&self.webhooks);
+        let workers = Workers::start(&self.broker, &self.webhooks, &self.workers);
         let mut server = tokio::spawn(self.server);
         tokio::select! {
             ended = &mut server => {

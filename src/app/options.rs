@@ -3,13 +3,14 @@
 use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey};
 use crate::broker::BrokerOptions;
 use crate::config::{
-    AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
+    self, AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
     WebhookEndpoint, WebhookSettings,
 };
 use crate::db::DbOptions;
 use crate::http::HttpOptions;
 use crate::store::{CredentialSource, StoreOptions};
 use crate::webhooks::{EndpointOptions, WebhookOptions};
+use crate::workers::WorkersOptions;
 
 pub(super) fn broker(config: &Config) -> BrokerOptions {
     BrokerOptions {
@@ -127,6 +128,12 @@ fn pem_key(key: &PublicKey) -> PemKey {
             KeyAlgorithm::EdDsa => Algorithm::EdDSA,
         },
         pem: key.pem.clone(),
+    }
+}
+
+pub(super) fn workers(workers: &config::Workers) -> WorkersOptions {
+    WorkersOptions {
+        removal_interval_secs: workers.removal_interval_secs,
     }
 }
 

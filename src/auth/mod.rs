@@ -7,12 +7,17 @@
 //! under that key's own algorithm; its owner begins with that issuer's prefix and its scopes lie under that issuer's
 //! ceiling; a bad token and missing keys are different errors; and no error, log line or `Debug` shows a token or a key.
 //!
+//! The other way round, [`Signer`] signs what the broker itself says: receipts of confirmed uploads, and grants, which are
+//! accepted back as bearers. `typ` and `aud` keep callers' tokens, grants and receipts apart.
+//!
 //! In reading order: `options` (what is configured), `authenticator` (the whole path), `compact` and `json` (reading a
-//! token), `claims` (judging it), `keys`, `jwk` and `remote` (the keys), `remembered` (tokens seen before), `mint`.
+//! token), `claims` and `grants` (judging it), `keys`, `jwk` and `remote` (the keys), `remembered` (tokens seen before),
+//! `signer` and `signing_key` (what the broker signs), `mint` (development tokens).
 
 mod authenticator;
 mod claims;
 mod compact;
+mod grants;
 mod json;
 mod jwk;
 mod keys;
@@ -22,6 +27,8 @@ mod pem;
 mod remembered;
 mod remote;
 mod ring_provider;
+mod signer;
+mod signing_key;
 #[cfg(test)]
 mod tests;
 
@@ -29,3 +36,5 @@ pub use authenticator::{AuthError, Authenticator};
 pub use mint::{MintRequest, mint_hs256};
 pub use options::{Algorithm, AuthSetupError, IssuerOptions, KeySource, PemKey};
 pub use remote::Ticks;
+pub use signer::{GrantToken, Signer, SignerOptions, SignerSetupError, SigningKeyPem};
+pub use signing_key::new_signing_key_pem;

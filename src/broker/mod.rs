@@ -1,15 +1,17 @@
 //! The verbs: what the life of an upload is made of.
 //!
-//! `http` (and later the workers) call these and nothing below them. Each verb authorizes its caller, decides by `policy`, acts
+//! `http` and the workers call these and nothing below them. Each verb authorizes its caller, decides by `policy`, acts
 //! on the bucket through `store`, and lets `db` have the last word: a status moves there or not at all.
 
 mod access;
+mod attach;
 mod cleanup;
 mod confirm;
 mod create;
 mod error;
 mod flights;
 mod read;
+mod removal;
 mod remove;
 mod seal;
 
@@ -19,7 +21,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use tokio::runtime::Handle;
 
 use crate::db::{Change, Db, StatusStep, Transition};
-use crate::domain::field::{FieldPolicies, Visibility};
+use crate::domain::field::{FieldName, FieldPolicies, Visibility};
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::Layout;
 use crate::domain::upload::{Status, Upload};
@@ -125,8 +127,12 @@ impl Broker {
     }
 
     fn count(&self, moved: &Upload, from: Status, by: &str) {
-        let (field, to) = (moved.field.as_str(), moved.status.as_str());
-        self.0.metrics.transition(field, from.as_str(), to, by);
+        self.count_step(&moved.field, from, moved.status, by);
+    }
+
+    fn count_step(&self, field: &FieldName, from: Status, to: Status, by: &str) {
+        let (field, from, to) = (field.as_str(), from.as_str(), to.as_str());
+        self.0.metrics.transition(field, from, to, by);
     }
 
     /// The upload with this id, whoever asks; the caller of this decides who may see it.

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 
 use crate::db::{Filter, Totals};
+use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
@@ -24,6 +25,8 @@ pub struct ListUploads {
     pub status: Option<Status>,
     /// Only for this field.
     pub field: Option<FieldName>,
+    /// Only those meant for a record with this id, or attached to it.
+    pub object_id: Option<ObjectId>,
     /// Only of this owner.
     pub owner: Option<String>,
     /// Only those created at least this long ago, in seconds.
@@ -115,6 +118,8 @@ impl Broker {
         let filter = Filter {
             status: query.status,
             field: query.field,
+            model: None,
+            object_id: query.object_id,
             owner,
             created_before: query
                 .older_than_secs

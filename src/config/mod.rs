@@ -18,6 +18,7 @@ mod telemetry;
 mod urls;
 mod value;
 mod webhooks;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use sources::{Override, Sources};
 pub use storage::{AccessKey, Storage};
 pub use telemetry::{LogFormat, Telemetry};
 pub use webhooks::{WebhookEndpoint, WebhookSettings};
+pub use workers::Workers;
 
 use crate::domain::field::FieldPolicies;
 
@@ -40,13 +42,14 @@ use section::{Report, Section, refusal};
 use value::{Node, Value};
 
 /// The sections, in the order of default.toml.
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     "server",
     "cors",
     "database",
     "storage",
     "auth",
     "limits",
+    "workers",
     "webhooks",
     "telemetry",
     "fields",
@@ -67,6 +70,8 @@ pub struct Config {
     pub auth: Auth,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[workers]`.
+    pub workers: Workers,
     /// `[webhooks]`.
     pub webhooks: WebhookSettings,
     /// `[telemetry]`.
@@ -93,6 +98,7 @@ impl Config {
             Auth::read(section, &sources.env)
         });
         let limits = section(&mut layers, "limits", &mut report, Limits::read);
+        let workers = section(&mut layers, "workers", &mut report, Workers::read);
         let webhooks = section(&mut layers, "webhooks", &mut report, |section| {
             WebhookSettings::read(section, &sources.env)
         });
@@ -109,6 +115,7 @@ impl Config {
                 storage: storage?,
                 auth: auth?,
                 limits: limits?,
+                workers: workers?,
                 webhooks: webhooks?,
                 telemetry: telemetry?,
                 fields: fields?,

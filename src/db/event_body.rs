@@ -41,6 +41,8 @@ struct Data<'a> {
     confirmed_at: Option<String>,
     confirmed_by: Option<&'static str>,
     etag: Option<&'a str>,
+    attached_at: Option<String>,
+    detached_at: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Error<'a>>,
 }
@@ -97,6 +99,8 @@ fn data(event: EventId, upload: &Upload) -> Data<'_> {
         confirmed_at: confirmation.map(|found| time(found.at)),
         confirmed_by: confirmation.map(|found| found.by.as_str()),
         etag: confirmation.map(|found| found.etag.as_str()),
+        attached_at: upload.attached_at.map(time),
+        detached_at: upload.detached_at.map(time),
         errors: upload.differences.iter().map(error).collect(),
     }
 }

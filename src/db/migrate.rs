@@ -45,3 +45,13 @@ pub(super) fn pending(connector: &Connector) -> Result<usize, DbSetupError> {
     };
     pending.map_err(|error| DbSetupError::Migrate(connector.location.redact(&error.to_string())))
 }
+
+/// Undoes every migration, and says how many they were.
+#[cfg(test)]
+pub(super) fn revert_all(conn: &mut AnyConnection) -> usize {
+    let undone = match conn {
+        AnyConnection::Sqlite(conn) => conn.revert_all_migrations(SQLITE),
+        AnyConnection::Postgres(conn) => conn.revert_all_migrations(POSTGRES),
+    };
+    undone.expect("every down.sql works").len()
+}

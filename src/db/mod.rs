@@ -5,11 +5,13 @@
 //! ([`DbTrouble::Unknown`]) instead of guessing. Writes go through one thread ([`writer`]), reads through a pool ([`reader`]). No
 //! transaction waits for the network.
 
+mod attachments;
 mod attempts;
 mod confirm;
 mod connection;
 mod deliveries;
 mod event_body;
+mod idempotency;
 mod insert;
 mod leases;
 mod list;
@@ -18,9 +20,11 @@ mod migrate;
 mod outbox;
 mod queue;
 mod reader;
+mod removals;
 mod replay;
 mod row;
 mod schema;
+mod slots;
 mod stats;
 mod transition;
 mod trouble;
@@ -36,8 +40,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
+pub use attachments::{Attach, AttachTo, Attached, Detach};
 pub use attempts::SealAttempt;
+pub use confirm::{Confirm, Confirmed};
 pub use deliveries::{Attempt, Outcome};
+pub use idempotency::IdempotencyClaim;
 pub use leases::{Lease, Leased};
 pub use list::Filter;
 pub use outbox::Subscription;

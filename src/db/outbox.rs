@@ -106,6 +106,14 @@ impl NewEvent {
         self.id
     }
 
+    /// Another event of the same change, about another upload.
+    pub(super) fn another(&self, at: DateTime<Utc>) -> NewEvent {
+        NewEvent {
+            id: EventId::new(at, &rand::random()),
+            outbox: self.outbox.clone(),
+        }
+    }
+
     /// Appends the event to the upload as it is after the change, and one delivery for each endpoint that wants it.
     pub(super) fn append(
         &self,

@@ -32,6 +32,8 @@ diesel::table! {
         attached_at -> Nullable<Timestamp>,
         detached_at -> Nullable<Timestamp>,
         remove_after -> Nullable<Timestamp>,
+        sweep_after -> Nullable<Timestamp>,
+        last_problem -> Nullable<Text>,
     }
 }
 
@@ -120,6 +122,32 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    leases (name) {
+        name -> Text,
+        holder -> Text,
+        held_until -> Timestamp,
+    }
+}
+
+diesel::table! {
+    owner_usage (owner) {
+        owner -> Text,
+        pending_count -> BigInt,
+        pending_bytes -> BigInt,
+    }
+}
+
+diesel::table! {
+    upload_log (upload_id, entry) {
+        upload_id -> Text,
+        entry -> BigInt,
+        at -> Timestamp,
+        kind -> Text,
+        detail -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     uploads,
     seal_attempts,
@@ -129,4 +157,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     idempotency_keys,
     deliveries,
     disabled_endpoints,
+    leases,
+    owner_usage,
+    upload_log,
 );

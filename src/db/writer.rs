@@ -16,6 +16,7 @@ use super::connection::{AnyConnection, Connector, Undone, is_alive, transaction}
 use super::insert::insert_new;
 use super::outbox::Outbox;
 use super::queue::{Item, WriterState};
+use super::slots;
 use super::trouble::{DbSetupError, DbTrouble, Failure};
 use crate::telemetry::metrics::Metrics;
 
@@ -259,10 +260,14 @@ impl Writer {
     }
 }
 
-/// The new rows in one statement, then the other changes one after the other.
+/// The new rows in one statement, the slots in one order, then the other changes one after the other.
 fn write_all(conn: &mut AnyConnection, batch: &mut Batch) -> Result<(), Failure> {
     let rows: Vec<_> = batch.iter().filter_map(|item| item.new_row()).collect();
     let mut new_ids = insert_new(conn, &rows)?;
+    let slots = batch
+        .iter()
+        .filter_map(|item| Some((item.slot()?, item.upload())));
+    slots::lock_all(conn, slots.collect())?;
     for item in batch {
         // Taken out of the set, so that a second item with the same id finds the first one's row and compares.
         let inserted = item.new_row().is_some_and(|row| new_ids.remove(&row.id));

@@ -55,6 +55,8 @@ codes! {
         "Send the request again. The body is small JSON: files go to the presigned URL, never here.";
     ObjectMissing "object-missing" 409 "The bucket has no object for this upload yet"
         "PUT the file to `presigned.url` with exactly `presigned.headers`, wait for its 200, then confirm again. The upload is unchanged.";
+    AlreadyAttached "already-attached" 409 "The upload is attached to another record"
+        "An upload belongs to one record. Detach it and create a new one, or attach a new upload to the other record.";
     WrongStatus "wrong-status" 409 "The upload's status doesn't allow this"
         "`status_now` says where the upload stands. To send the file again, create a new upload.";
     UploadExpired "upload-expired" 410 "The upload's time is over"
@@ -64,7 +66,7 @@ codes! {
     UnsupportedMediaType "unsupported-media-type" 415 "The body is not JSON"
         "Send `Content-Type: application/json`, in UTF-8 and not compressed. The file's own type goes into `content_type`.";
     UnknownField "unknown-field" 422 "No such field is configured"
-        "Fields are named `Model.field`, letter by letter as in the configuration; `detail` lists them.";
+        "Fields are named `Model.field`, and models `Model`, letter by letter as in the configuration; `detail` lists them.";
     MediaTypeNotAllowed "media-type-not-allowed" 422 "The field doesn't take this content type"
         "`errors` lists the types that the field takes. Declare the file's true type, without parameters.";
     SizeNotAllowed "size-not-allowed" 422 "The field doesn't take this size"

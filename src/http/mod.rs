@@ -5,9 +5,10 @@
 //! document with a code of one table ([`codes`]); no answer, log line or metric shows a query, a token or a presigned URL that it
 //! doesn't have to.
 //!
-//! In reading order: `routes` (all of them on one page), `uploads` and `operations` (the handlers), `requests` and `views` (what goes
+//! In reading order: `routes` (all of them on one page), `uploads`, `attachments` and `operations` (the handlers), `requests` and `views` (what goes
 //! in and out), `extract`, `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `openapi`, `pages`, `server`.
 
+mod attachments;
 mod codes;
 mod examples;
 mod extract;

@@ -10,7 +10,7 @@ use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
-use super::{operations, uploads, views};
+use super::{attachments, operations, uploads, views};
 
 /// The whole API as an OpenAPI 3.1 document; the `openapi` command prints it, `/openapi.json` serves it.
 pub fn openapi() -> Document {
@@ -26,11 +26,12 @@ pub fn openapi() -> Document {
     ),
     paths(
         uploads::create, uploads::list, uploads::read, uploads::remove, uploads::confirm, uploads::presign,
-        uploads::download, operations::stats, operations::livez, operations::readyz,
+        uploads::download, attachments::attach, attachments::detach, attachments::list, operations::stats, operations::livez, operations::readyz,
     ),
     components(schemas(ProblemView, views::DifferenceView)),
     tags(
         (name = "Uploads", description = "From asking to a sealed object."),
+        (name = "Attachments", description = "Which upload belongs to which record: for backends."),
         (name = "Operations", description = "Statistics and probes."),
     ),
     modifiers(&Bearer, &Problems)
@@ -84,9 +85,9 @@ struct Problems;
 impl Modify for Problems {
     fn modify(&self, document: &mut Document) {
         for (path, item) in &mut document.paths.paths {
-            let lists = path == "/v1/uploads";
+            let asks = path == "/v1/uploads" || path.starts_with("/v1/attachments/");
             if let Some(operation) = &mut item.get {
-                complete(operation, false, lists);
+                complete(operation, false, asks);
             }
             for operation in [&mut item.post, &mut item.delete].into_iter().flatten() {
                 complete(operation, true, true);

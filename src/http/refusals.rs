@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 
 use crate::auth::AuthError;
 use crate::broker::{BrokerError, Refusal, RefusalKind};
+use crate::domain::upload::Status;
 
 use super::problem::{Code, Problem};
 
@@ -29,6 +30,15 @@ impl From<BrokerError> for Problem {
                 Problem::new(Code::WrongStatus, format!("{detail}; this one is {now}"))
                     .with_status_now(now)
             }
+            BrokerError::AlreadyAttached => Problem::new(
+                Code::AlreadyAttached,
+                "the upload is attached to another record",
+            )
+            .with_status_now(Status::Attached),
+            BrokerError::UnknownModel { known } => Problem::new(
+                Code::UnknownField,
+                format!("no field of this model is configured; the models are {known}"),
+            ),
             BrokerError::ObjectMissing => Problem::new(
                 Code::ObjectMissing,
                 "PUT the file to the presigned URL first, then confirm again",

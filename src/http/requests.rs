@@ -76,6 +76,25 @@ impl TryFrom<CreateUploadBody> for CreateUpload {
     }
 }
 
+/// The record to attach to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Attach)]
+pub struct AttachBody {
+    /// The record's id as the backend knows it, `42` of `Product/42`.
+    #[schema(min_length = 1, max_length = 255)]
+    object_id: String,
+}
+
+impl TryFrom<AttachBody> for ObjectId {
+    type Error = Problem;
+
+    fn try_from(body: AttachBody) -> Result<ObjectId, Problem> {
+        ObjectId::parse(&body.object_id)
+            .map_err(|error| Problem::invalid_member("/object_id", error.to_string()))
+    }
+}
+
 fn object_id(text: Option<&str>) -> Result<Option<ObjectId>, Problem> {
     text.map(ObjectId::parse)
         .transpose()
@@ -92,6 +111,9 @@ pub struct ListQuery {
     /// Only for this field.
     #[param(value_type = Option<String>, example = "Product.image")]
     field: Option<FieldName>,
+    /// Only those meant for a record with this id, or attached to it.
+    #[param(value_type = Option<String>, example = "42")]
+    object_id: Option<ObjectId>,
     /// Only of this owner.
     #[param(example = "user:1")]
     owner: Option<String>,
@@ -107,8 +129,15 @@ pub struct ListQuery {
 }
 
 impl Parameters for ListQuery {
-    const NAMES: &'static [&'static str] =
-        &["status", "field", "owner", "older_than", "limit", "cursor"];
+    const NAMES: &'static [&'static str] = &[
+        "status",
+        "field",
+        "object_id",
+        "owner",
+        "older_than",
+        "limit",
+        "cursor",
+    ];
 
     fn read(values: &Values, limits: PageLimits) -> Result<ListQuery, Problem> {
         let statuses: Vec<&str> = Status::ALL.iter().map(|status| status.as_str()).collect();
@@ -122,6 +151,9 @@ impl Parameters for ListQuery {
             status: values.get("status", &statuses.join(", "), Status::parse)?,
             field: values.get("field", "a field's name, Model.field", |text| {
                 FieldName::parse(text).ok()
+            })?,
+            object_id: values.get("object_id", "a record's id: 1 to 255 bytes", |text| {
+                ObjectId::parse(text).ok()
             })?,
             owner: values.get("owner", "an owner: 1 to 255 bytes", |text| {
                 let fits = (1..=255).contains(&text.len()) && !text.contains(char::is_control);
@@ -144,6 +176,7 @@ impl ListQuery {
         ListUploads {
             status: self.status,
             field: self.field.clone(),
+            object_id: self.object_id.clone(),
             owner: self.owner.clone(),
             older_than_secs: self.older_than_secs,
             limit: self.limit,
@@ -157,6 +190,7 @@ impl ListQuery {
         let pairs = [
             ("status", self.status.map(Status::as_str)),
             ("field", self.field.as_ref().map(FieldName::as_str)),
+            ("object_id", self.object_id.as_ref().map(ObjectId::as_str)),
             ("owner", self.owner.as_deref()),
             ("older_than", older_than.as_deref()),
             ("limit", Some(&*self.limit.to_string())),

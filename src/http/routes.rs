@@ -11,7 +11,7 @@ use actix_web::{Error, HttpResponse, Resource, Route, web};
 use super::extract::caller::authenticate;
 use super::middleware::catch_panics;
 use super::problem::Problem;
-use super::{operations, pages, uploads};
+use super::{attachments, operations, pages, uploads};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -33,6 +33,18 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(at("/v1/uploads/{id}/download", "GET, HEAD", |r| {
             r.route(private(get().to(uploads::download)))
         }))
+        // Backends: what belongs to which record.
+        .service(at("/v1/uploads/{id}/attach", "POST", |r| {
+            r.route(private(web::post().to(attachments::attach)))
+        }))
+        .service(at("/v1/uploads/{id}/detach", "POST", |r| {
+            r.route(private(web::post().to(attachments::detach)))
+        }))
+        .service(at(
+            "/v1/attachments/{model}/{object_id}",
+            "GET, HEAD",
+            |r| r.route(private(get().to(attachments::list))),
+        ))
         // Operators.
         .service(at("/v1/stats", "GET, HEAD", |r| {
             r.route(private(get().to(operations::stats)))

@@ -51,6 +51,12 @@ pub struct UploadView {
     confirmed_at: Option<String>,
     /// Whose request led to the confirm: `client`, `service`, `event` or `sweeper`.
     confirmed_by: Option<&'static str>,
+    /// When it was attached to its record.
+    #[schema(format = DateTime)]
+    attached_at: Option<String>,
+    /// When it was detached from it; the object goes some time later.
+    #[schema(format = DateTime)]
+    detached_at: Option<String>,
     /// The object's ETag, opaque, without quotes.
     etag: Option<String>,
     /// The public URL; null until confirm, and where the field is private.
@@ -134,6 +140,8 @@ impl UploadView {
             name: confirmation.map(|c| c.key.name().to_owned()),
             confirmed_at: confirmation.map(|c| time(c.at)),
             confirmed_by: confirmation.map(|c| c.by.as_str()),
+            attached_at: upload.attached_at.map(time),
+            detached_at: upload.detached_at.map(time),
             etag: confirmation.map(|c| c.etag.clone()),
             filename: upload.filename.as_str().to_owned(),
             content_type: upload.content_type.as_str(),
@@ -160,6 +168,26 @@ fn difference(found: Difference) -> DifferenceView {
     DifferenceView {
         pointer: found.pointer,
         detail: found.detail,
+    }
+}
+
+/// The uploads of one record.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attachments)]
+pub struct AttachmentsView {
+    /// The uploads, newest first.
+    data: Vec<UploadView>,
+}
+
+impl AttachmentsView {
+    /// All of them.
+    pub fn of(uploads: Vec<Upload>, broker: &Broker) -> AttachmentsView {
+        let views = uploads
+            .into_iter()
+            .map(|upload| UploadView::of(upload, broker));
+        AttachmentsView {
+            data: views.collect(),
+        }
     }
 }
 

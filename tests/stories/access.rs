@@ -4,6 +4,7 @@ mod inputs;
 mod matrix;
 mod scopes;
 mod strangers;
+mod timing;
 mod tokens;
 
 use bytepass::domain::upload::Status;

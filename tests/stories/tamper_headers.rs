@@ -181,41 +181,6 @@ async fn a6_a_put_with_another_type_than_declared_is_refused() {
 }
 
 #[tokio::test]
-async fn a6_executable_bytes_are_served_as_what_was_declared_and_as_nothing_else() {
-    let corpus: [&[u8]; 9] = [
-        b"<!doctype html><script>alert(1)</script>",
-        b"<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"alert(1)\"/>",
-        b"<?xml version=\"1.0\"?><html xmlns=\"http://www.w3.org/1999/xhtml\"/>",
-        b"\xef\xbb\xbf<html><body onload=alert(1)>",
-        b"+ADw-script+AD4-alert(1)+ADw-/script+AD4-",
-        b"MIME-Version: 1.0\r\nContent-Type: multipart/related\r\n\r\n",
-        b"%PDF-1.7 /OpenAction << /S /JavaScript >>",
-        b"\0asm\x01\0\0\0",
-        b"\x89PNG\r\n\x1a\n<script>alert(1)</script>",
-    ];
-    let world = World::new().await;
-    let broker = world.broker().await;
-    let user = broker.user();
-    for bytes in corpus {
-        for planted in [false, true] {
-            let created = user.create("Product.image", bytes, "image/png").await;
-            if planted {
-                let put = planting(&world.bucket, created.id(), bytes, None);
-                let put = put.content_type("text/html").send().await;
-                put.expect("the bucket takes it");
-            } else {
-                user.put(&created, bytes).await.expect(200);
-            }
-            let key = text(&user.confirm(created.id()).await.expect(200), "key");
-            assert!(key.ends_with(".png"), "{key}");
-            let head = world.bucket.head(&key).await.expect("the object");
-            assert_eq!(head.content_type(), Some("image/png"));
-            assert_eq!(head.content_disposition(), Some("inline"));
-        }
-    }
-}
-
-#[tokio::test]
 async fn a6_types_that_a_browser_runs_are_accepted_by_no_default_field() {
     let world = World::new().await;
     let broker = world.broker().await;

@@ -10,6 +10,7 @@ pub mod bucket;
 pub mod callers;
 pub mod command;
 pub mod database;
+pub mod executables;
 pub mod fault_proxy;
 pub mod forgeries;
 pub mod hold;

@@ -46,9 +46,17 @@ def postgres_bin():
     return os.path.dirname(os.path.realpath(initdb)) if initdb else None
 
 
+def faketime():
+    """The library that moves a process's clock; None if there is none."""
+    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    return found[0] if found else None
+
+
 def missing_packages(with_postgres):
     packages = {"perl": "perl", "make": "make", "cc": "gcc libc6-dev", "openssl": "openssl"}
     missing = [package for command, package in packages.items() if not shutil.which(command)]
+    if not faketime():
+        missing.append("libfaketime")
     if with_postgres and not postgres_bin():
         missing.append("postgresql")
     if subprocess.run([sys.executable, "-c", "import venv, ensurepip"], stderr=subprocess.DEVNULL).returncode != 0:

@@ -12,5 +12,5 @@ mod tests;
 pub use body::NoBody;
 pub use caller::Caller;
 pub use json::Json;
-pub use path::UploadPath;
+pub use path::{RecordPath, UploadPath};
 pub use query::Query;

@@ -1,0 +1,39 @@
+-- What operations need: what is due, who holds which work, what an owner has pending, what happened. Only additions.
+
+-- What the sweeper looks for, each by an index of its own that holds nothing else.
+CREATE INDEX uploads_due ON uploads (expires_at, id) WHERE status = 'pending';
+CREATE INDEX uploads_owed ON uploads (id)
+    WHERE object_removed_at IS NULL AND (status = 'rejected' OR status = 'deleted');
+CREATE INDEX uploads_unattached ON uploads (field, confirmed_at, id) WHERE status = 'confirmed';
+CREATE INDEX seal_attempts_owed ON seal_attempts (started_at, object_key)
+    WHERE state = 'abandoned' AND object_removed_at IS NULL;
+
+-- One row a kind of work; who moved `held_until` by compare-and-set has it until then.
+CREATE TABLE leases (
+    name text PRIMARY KEY,
+    holder text NOT NULL,
+    held_until text NOT NULL
+) STRICT;
+
+-- What an owner has pending: reserved with the row, given back when the upload ends.
+CREATE TABLE owner_usage (
+    owner text PRIMARY KEY,
+    pending_count integer NOT NULL CHECK (pending_count >= 0),
+    pending_bytes integer NOT NULL CHECK (pending_bytes >= 0)
+) STRICT;
+INSERT INTO owner_usage (owner, pending_count, pending_bytes)
+SELECT owner, COUNT(*), CAST(SUM(size) AS integer) FROM uploads WHERE status = 'pending' GROUP BY owner;
+
+-- When the sweeper tries a pending upload again whose state it could not learn, and what the last problem was.
+ALTER TABLE uploads ADD COLUMN sweep_after text;
+ALTER TABLE uploads ADD COLUMN last_problem text;
+
+-- What happened to an upload besides its status changes; bounded by its writer.
+CREATE TABLE upload_log (
+    upload_id text NOT NULL REFERENCES uploads (id),
+    entry integer NOT NULL,
+    at text NOT NULL,
+    kind text NOT NULL,
+    detail text NOT NULL,
+    PRIMARY KEY (upload_id, entry)
+) STRICT;

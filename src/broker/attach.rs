@@ -1,0 +1,171 @@
+//! Attach an upload to a record, detach it, list what a record has.
+
+use crate::db::{Attach, AttachTo, Attached, Detach, Filter, IdempotencyClaim, Transition};
+use crate::domain::attachment::ObjectId;
+use crate::domain::field::{Cardinality, FieldName};
+use crate::domain::ids::UploadId;
+use crate::domain::principal::Principal;
+use crate::domain::upload::{Status, Upload};
+
+use super::access::{self, Act};
+use super::{Broker, BrokerError, now};
+
+/// How many uploads of one record a list shows.
+const MAX_ATTACHMENTS: u32 = 1_000;
+/// How long the object of a detached upload is kept where its field is no longer configured, in seconds.
+const REMOVAL_GRACE_SECS: u32 = 86_400;
+
+impl Broker {
+    /// Ties a confirmed upload to a record. On a field of cardinality `one` the record's former upload is detached in the same
+    /// transaction. Attached to this record already: the upload as it is.
+    pub async fn attach(
+        &self,
+        caller: &Principal,
+        id: UploadId,
+        object_id: ObjectId,
+    ) -> Result<Upload, BrokerError> {
+        self.attach_once(caller, id, object_id, None).await
+    }
+
+    /// The same, claiming a key by its success.
+    async fn attach_once(
+        &self,
+        caller: &Principal,
+        id: UploadId,
+        object_id: ObjectId,
+        idempotency: Option<IdempotencyClaim>,
+    ) -> Result<Upload, BrokerError> {
+        access::check_scopes(caller, Act::Attach)?;
+        let upload = self.find(id).await?;
+        access::check_upload(caller, &upload, Act::Attach)?;
+        let attach = Attach {
+            upload: id,
+            to: self.attach_to(&upload, object_id)?,
+            at: now(),
+            idempotency,
+        };
+        match self.0.db.attach(attach).await? {
+            Attached::Moved { upload, detached } => {
+                self.count_attached(&upload.field, detached);
+                Ok(upload)
+            }
+            Attached::Already(upload) | Attached::Repeated(upload) => Ok(upload),
+            Attached::OtherBody => {
+                let cause = "an attach without a key met the key of another";
+                Err(BrokerError::Internal(cause.to_owned()))
+            }
+            Attached::Stale(upload) => Err(not_attachable(upload.status)),
+            Attached::Missing => Err(BrokerError::UploadNotFound),
+        }
+    }
+
+    /// Unties an upload from its record; its object is removed after the grace. Detached already: the upload as it is.
+    pub async fn detach(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {
+        access::check_scopes(caller, Act::Attach)?;
+        let upload = self.find(id).await?;
+        access::check_upload(caller, &upload, Act::Attach)?;
+        let policy = self.0.options.fields.get(&upload.field);
+        let many = policy.is_some_and(|policy| policy.cardinality == Cardinality::Many);
+        let record = upload.object_id.filter(|_| !many);
+        let detach = Detach {
+            upload: id,
+            from: record.map(|object_id| (upload.field, object_id)),
+            removal_grace_secs: policy
+                .map_or(REMOVAL_GRACE_SECS, |policy| policy.removal_grace_secs),
+            at: now(),
+        };
+        match self.0.db.detach(detach).await? {
+            Transition::Moved(upload) => {
+                self.count(&upload, Status::Attached, "");
+                Ok(upload)
+            }
+            Transition::Stale(upload) if upload.status == Status::Detached => Ok(upload),
+            Transition::Stale(upload) => Err(BrokerError::WrongStatus {
+                now: upload.status,
+                detail: "only an attached upload can be detached",
+            }),
+            Transition::Missing => Err(BrokerError::UploadNotFound),
+        }
+    }
+
+    /// What is attached to a record, whatever its field, newest first, at most 1,000: a user's own, or everyone's for who may
+    /// read everyone's.
+    pub async fn attachments(
+        &self,
+        caller: &Principal,
+        model: String,
+        object_id: ObjectId,
+    ) -> Result<Vec<Upload>, BrokerError> {
+        access::check_scopes(caller, Act::Read)?;
+        self.check_model(&model)?;
+        let own = (!access::reads_anyones(caller)).then(|| caller.owner.clone());
+        let filter = Filter {
+            status: Some(Status::Attached),
+            model: Some(model),
+            object_id: Some(object_id),
+            owner: own,
+            reach: caller.fields.clone(),
+            limit: MAX_ATTACHMENTS,
+            ..Filter::default()
+        };
+        Ok(self.0.db.list(filter).await?)
+    }
+
+    /// To which record a confirm attaches this upload.
+    pub(super) fn attach_at_confirm(
+        &self,
+        upload: &Upload,
+    ) -> Result<Option<AttachTo>, BrokerError> {
+        let record = upload.object_id.as_ref();
+        let record = record.filter(|_| upload.attach_at_confirm);
+        record
+            .map(|object_id| self.attach_to(upload, object_id.clone()))
+            .transpose()
+    }
+
+    fn attach_to(&self, upload: &Upload, object_id: ObjectId) -> Result<AttachTo, BrokerError> {
+        let policy = self.0.options.fields.get(&upload.field);
+        let policy = policy.ok_or_else(|| BrokerError::gone_field(upload))?;
+        Ok(AttachTo {
+            field: upload.field.clone(),
+            object_id,
+            replaces: policy.cardinality == Cardinality::One,
+            removal_grace_secs: policy.removal_grace_secs,
+        })
+    }
+
+    /// Counts an attach and the detaches that came with it.
+    pub(super) fn count_attached(&self, field: &FieldName, detached: usize) {
+        self.count_step(field, Status::Confirmed, Status::Attached, "");
+        for _ in 0..detached {
+            self.count_step(field, Status::Attached, Status::Detached, "");
+        }
+    }
+
+    /// Refuses a model that no field has: an empty list would hide the misspelling.
+    fn check_model(&self, model: &str) -> Result<(), BrokerError> {
+        let mut known: Vec<&str> = Vec::new();
+        for policy in self.0.options.fields.iter() {
+            let name = policy.name.model();
+            if name == model {
+                return Ok(());
+            }
+            if known.last() != Some(&name) {
+                known.push(name);
+            }
+        }
+        Err(BrokerError::UnknownModel {
+            known: known.join(", "),
+        })
+    }
+}
+
+/// Why an upload in this status can't be attached.
+fn not_attachable(now: Status) -> BrokerError {
+    let detail = match now {
+        Status::Attached => return BrokerError::AlreadyAttached,
+        Status::Pending => "only a confirmed upload can be attached; confirm it first",
+        _ => "only a confirmed upload can be attached; create a new one",
+    };
+    BrokerError::WrongStatus { now, detail }
+}
