@@ -46,3 +46,4 @@ mod tamper_overwrite;
 mod tamper_signature;
 mod tamper_types;
 mod views;
+mod webhooks;
