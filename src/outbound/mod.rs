@@ -8,6 +8,8 @@
 
 mod address;
 mod post;
+#[cfg(test)]
+mod public_tests;
 mod resolver;
 #[cfg(test)]
 mod tests;

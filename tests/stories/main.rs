@@ -47,3 +47,5 @@ mod tamper_signature;
 mod tamper_types;
 mod views;
 mod webhooks;
+mod webhooks_failures;
+mod webhooks_kills;
