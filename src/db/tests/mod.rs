@@ -3,6 +3,7 @@
 mod attempts;
 mod confirm;
 mod create;
+mod deliveries;
 mod faults;
 mod limits;
 mod lists;
