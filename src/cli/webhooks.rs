@@ -1,6 +1,8 @@
 //! `bytepass webhooks`: looks at deliveries, tries an endpoint, and delivers again what is dead. It works on the database and
 //! the network itself, so it needs no running broker; one that runs sees what it replays within a second.
 
+use std::path::PathBuf;
+
 use chrono::NaiveDateTime;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -19,8 +21,9 @@ use super::{ConfigArgs, serve};
 pub struct WebhooksArgs {
     #[command(subcommand)]
     verb: Verb,
-    #[command(flatten)]
-    config: ConfigArgs,
+    /// The configuration file (TOML)
+    #[arg(long, env = "BYTEPASS_CONFIG", global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How results are printed
     #[arg(short, long, global = true, default_value = "table", value_enum)]
     output: Output,
@@ -82,7 +85,10 @@ impl State {
 }
 
 pub(super) fn run(args: WebhooksArgs) -> Result<(), Failure> {
-    let config = serve::load(&args.config)?;
+    let config = serve::load(&ConfigArgs {
+        config: args.config,
+        listen: None,
+    })?;
     serve::start_logging(&config)?;
     let runtime = serve::runtime()?;
     let inside = runtime.enter();

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, http_client, presigned};
 use crate::support::broker_process::BrokerProcess;
-use crate::support::receiver::{Received, Receiver, Reply, SECRET, webhooks};
+use crate::support::receiver::{Received, Receiver, Reply, SECRET, impatient};
 use crate::support::rows::Rows;
 use crate::support::setting;
 use crate::support::world::{World, backend_token, sign_backend};
@@ -107,7 +107,7 @@ async fn r8_no_event_is_lost_to_a_receiver_that_fails_and_a_deliverer_that_is_ki
         _ => Reply::Status(200),
     })
     .await;
-    let broker = world.process(webhooks(30, vec![receiver.endpoint("shop")]), &[]);
+    let broker = world.process(impatient(30, 1_000, vec![receiver.endpoint("shop")]), &[]);
     let token = sign_backend(&backend_token("uploads:confirm attachments:write").expires_in(3_600));
     let (url, next) = (broker.url.clone(), Arc::new(AtomicUsize::new(0)));
     let uploads = events.div_ceil(LIFE);

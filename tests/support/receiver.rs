@@ -236,10 +236,18 @@ async fn read(socket: &mut TcpStream) -> Option<Received> {
     })
 }
 
+/// The same with attempts that are given up after this long, and leases that end soon after.
+pub fn impatient(attempts: usize, timeout_ms: u64, endpoints: Vec<Value>) -> Value {
+    let mut change = webhooks(attempts, endpoints);
+    change["webhooks"]["timeout_ms"] = json!(timeout_ms);
+    change["webhooks"]["lease_secs"] = json!(timeout_ms / 1_000 + 2);
+    change
+}
+
 /// A change of the settings: these endpoints, and so many attempts without a pause.
 pub fn webhooks(attempts: usize, endpoints: Vec<Value>) -> Value {
     json!({"webhooks": {
-        "schedule_secs": vec![0; attempts], "jitter_percent": 0, "lease_secs": 3, "timeout_ms": 1_000,
+        "schedule_secs": vec![0; attempts], "jitter_percent": 0, "lease_secs": 30, "timeout_ms": 10_000,
         "endpoints": endpoints,
     }})
 }
