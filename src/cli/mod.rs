@@ -13,6 +13,7 @@ mod serve;
 mod table;
 mod token;
 mod webhooks;
+mod webhooks_words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -3,18 +3,20 @@
 
 use std::path::PathBuf;
 
-use chrono::NaiveDateTime;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::app;
-use crate::db::{Db, DeliveryFilter, DeliveryRow, DeliveryState, EndpointTotals};
+use crate::db::{Db, DeliveryFilter, DeliveryState};
 use crate::domain::ids::EventId;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{Endpoint, Webhooks};
 
 use super::outcome::{self, Failure};
 use super::table::table;
+use super::webhooks_words::{
+    delivery_cells, delivery_json, endpoint_cells, endpoint_json, text_of,
+};
 use super::{ConfigArgs, serve};
 
 #[derive(Debug, Args)]
@@ -248,60 +250,4 @@ fn find<'w>(webhooks: &'w Webhooks, name: &str) -> Result<&'w Endpoint, Failure>
 
 fn failed(error: crate::db::DbTrouble) -> Failure {
     Failure::Runtime(error.to_string())
-}
-
-fn text_of(at: &NaiveDateTime) -> String {
-    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-fn endpoint_json((name, totals): &(String, EndpointTotals)) -> Value {
-    let disabled = totals
-        .disabled
-        .as_ref()
-        .map(|(at, reason)| json!({"at": text_of(&at.naive_utc()), "reason": reason}));
-    json!({
-        "name": name, "disabled": disabled, "pending": totals.pending, "dead": totals.dead,
-        "delivered": totals.delivered, "next_at": totals.next_at.map(|at| text_of(&at.naive_utc())),
-    })
-}
-
-fn endpoint_cells((name, totals): &(String, EndpointTotals)) -> Vec<String> {
-    let status = totals
-        .disabled
-        .as_ref()
-        .map_or("enabled".to_owned(), |(at, _)| {
-            format!("disabled {}", text_of(&at.naive_utc()))
-        });
-    let counts = [totals.pending, totals.dead, totals.delivered];
-    [name.clone(), status]
-        .into_iter()
-        .chain(counts.map(|count| count.to_string()))
-        .collect()
-}
-
-fn delivery_json(row: &DeliveryRow) -> Value {
-    json!({
-        "endpoint": row.endpoint, "event_id": row.event_id, "type": row.event_type, "upload_id": row.upload_id,
-        "seq": row.seq, "state": row.state, "attempts": row.attempts, "next_at": next_of(row),
-        "last_at": row.last_at.as_ref().map(text_of), "last_status": row.last_status, "last_error": row.last_error,
-    })
-}
-
-/// Only what is pending has a next attempt.
-fn next_of(row: &DeliveryRow) -> Option<String> {
-    (row.state == DeliveryState::Pending.as_str()).then(|| text_of(&row.next_at))
-}
-
-fn delivery_cells(row: &DeliveryRow) -> Vec<String> {
-    vec![
-        row.endpoint.clone(),
-        row.event_id.clone(),
-        row.event_type.clone(),
-        row.upload_id.clone(),
-        row.seq.to_string(),
-        row.state.clone(),
-        row.attempts.to_string(),
-        next_of(row).unwrap_or_default(),
-        row.last_error.clone().unwrap_or_default(),
-    ]
 }
