@@ -97,6 +97,7 @@ async fn of_uploads(world: &World, broker: &Broker) -> Vec<Told> {
     let expired = in_status(world, &user, Status::Expired).await;
     let canceled = in_status(world, &user, Status::Canceled).await;
     let rejected = in_status(world, &user, Status::Rejected).await;
+    let attached = in_status(world, &user, Status::Attached).await;
     let broken = in_status(world, &user, Status::Pending).await;
     let damage = format!("UPDATE uploads SET content_type = 'no/such' WHERE id = '{broken}'");
     world.database.execute(&damage);
@@ -107,6 +108,10 @@ async fn of_uploads(world: &World, broker: &Broker) -> Vec<Told> {
             "wrong-status",
             user.post_empty(&format!("{}/presign", path(&canceled)))
                 .await,
+        ),
+        (
+            "already-attached",
+            broker.service().attach(&attached, "43").await,
         ),
         ("object-mismatch", user.confirm(&rejected).await),
         ("internal", user.read(&broken).await),

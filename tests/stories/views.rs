@@ -14,11 +14,12 @@ use crate::support::bucket::S3Server;
 use crate::support::statuses::{self, BYTES};
 use crate::support::world::World;
 
-const MEMBERS: [&str; 17] = [
+const MEMBERS: [&str; 20] = [
     "id",
     "status",
     "field",
     "owner",
+    "object_id",
     "bucket",
     "key",
     "name",
@@ -30,6 +31,8 @@ const MEMBERS: [&str; 17] = [
     "expires_at",
     "confirmed_at",
     "confirmed_by",
+    "attached_at",
+    "detached_at",
     "etag",
     "url",
 ];

@@ -1,5 +1,6 @@
 //! The room's promises, each on SQLite and, where `BYTEPASS_TEST_DATABASE` names a Postgres server's admin URL, on Postgres.
 
+mod attachments;
 mod attempts;
 mod confirm;
 mod create;

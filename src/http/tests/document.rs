@@ -26,7 +26,7 @@ fn every_operation_has_security_a_name_and_an_example_for_every_answer() {
     let document = document();
     assert_eq!(document["openapi"], "3.1.0");
     let all = operations(&document);
-    assert_eq!(all.len(), 10);
+    assert_eq!(all.len(), 13);
     for (method, path, spec) in all {
         let what = format!("{method} {path}");
         assert!(
@@ -126,6 +126,7 @@ fn b2_no_request_can_name_a_key() {
         "content_type",
         "size",
         "checksum",
+        "object_id",
         "owner",
     ];
     expected.sort_unstable();
