@@ -150,31 +150,32 @@ where
     i64: ToSql<BigInt, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        out.push_sql("UPDATE deliveries SET lease = ");
+        // Materialized: Postgres could otherwise look more than once, and lease more than was asked for.
+        out.push_sql(
+            "WITH due AS MATERIALIZED (SELECT waiting.event_id FROM deliveries AS waiting WHERE waiting.endpoint = ",
+        );
+        out.push_bind_param::<Text, str>(self.endpoint)?;
+        out.push_sql(" AND waiting.state = 'pending' AND waiting.next_at <= ");
+        out.push_bind_param::<Timestamp, _>(&self.now)?;
+        out.push_sql(" AND (waiting.leased_until IS NULL OR waiting.leased_until <= ");
+        out.push_bind_param::<Timestamp, _>(&self.now)?;
+        out.push_sql(
+            ") AND NOT EXISTS (SELECT 1 FROM deliveries AS earlier WHERE earlier.endpoint = waiting.endpoint \
+             AND earlier.upload_id = waiting.upload_id AND earlier.seq < waiting.seq AND earlier.state = 'pending') \
+             AND NOT EXISTS (SELECT 1 FROM disabled_endpoints AS disabled WHERE disabled.endpoint = waiting.endpoint) \
+             ORDER BY waiting.next_at, waiting.event_id LIMIT ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.limit)?;
+        if self.skips_locked {
+            out.push_sql(" FOR UPDATE OF waiting SKIP LOCKED");
+        }
+        out.push_sql(") UPDATE deliveries SET lease = ");
         out.push_bind_param::<Text, str>(self.token)?;
         out.push_sql(", leased_until = ");
         out.push_bind_param::<Timestamp, _>(&self.until)?;
         out.push_sql(" WHERE endpoint = ");
         out.push_bind_param::<Text, str>(self.endpoint)?;
-        out.push_sql(
-            " AND event_id IN (SELECT due.event_id FROM deliveries AS due WHERE due.endpoint = ",
-        );
-        out.push_bind_param::<Text, str>(self.endpoint)?;
-        out.push_sql(" AND due.state = 'pending' AND due.next_at <= ");
-        out.push_bind_param::<Timestamp, _>(&self.now)?;
-        out.push_sql(" AND (due.leased_until IS NULL OR due.leased_until <= ");
-        out.push_bind_param::<Timestamp, _>(&self.now)?;
-        out.push_sql(
-            ") AND NOT EXISTS (SELECT 1 FROM deliveries AS earlier WHERE earlier.endpoint = due.endpoint \
-             AND earlier.upload_id = due.upload_id AND earlier.seq < due.seq AND earlier.state = 'pending') \
-             AND NOT EXISTS (SELECT 1 FROM disabled_endpoints AS off WHERE off.endpoint = due.endpoint) \
-             ORDER BY due.next_at, due.event_id LIMIT ",
-        );
-        out.push_bind_param::<BigInt, _>(&self.limit)?;
-        if self.skips_locked {
-            out.push_sql(" FOR UPDATE OF due SKIP LOCKED");
-        }
-        out.push_sql(") RETURNING event_id");
+        out.push_sql(" AND event_id IN (SELECT due.event_id FROM due) RETURNING event_id");
         Ok(())
     }
 }
