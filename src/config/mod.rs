@@ -18,6 +18,7 @@ mod storage;
 mod telemetry;
 mod urls;
 mod value;
+mod webhooks;
 mod workers;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use server::{Cors, Limits, Server, reachable};
 pub use sources::{Override, Sources};
 pub use storage::{AccessKey, Storage};
 pub use telemetry::{LogFormat, Telemetry};
+pub use webhooks::{WebhookEndpoint, WebhookSettings};
 pub use workers::Workers;
 
 use crate::domain::field::FieldPolicies;
@@ -42,7 +44,7 @@ use section::{Report, Section, refusal};
 use value::{Node, Value};
 
 /// The sections, in the order of default.toml.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "server",
     "cors",
     "database",
@@ -51,6 +53,7 @@ const SECTIONS: [&str; 10] = [
     "receipts",
     "limits",
     "workers",
+    "webhooks",
     "telemetry",
     "fields",
 ];
@@ -74,6 +77,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[workers]`.
     pub workers: Workers,
+    /// `[webhooks]`.
+    pub webhooks: WebhookSettings,
     /// `[telemetry]`.
     pub telemetry: Telemetry,
     fields: FieldPolicies,
@@ -102,6 +107,9 @@ impl Config {
         });
         let limits = section(&mut layers, "limits", &mut report, Limits::read);
         let workers = section(&mut layers, "workers", &mut report, Workers::read);
+        let webhooks = section(&mut layers, "webhooks", &mut report, |section| {
+            WebhookSettings::read(section, &sources.env)
+        });
         let telemetry = section(&mut layers, "telemetry", &mut report, Telemetry::read);
         let fields = fields::read(take(&mut layers, "fields"), storage.as_ref(), &mut report);
         refuse_unknown_sections(layers, &mut report);
@@ -117,6 +125,7 @@ impl Config {
                 receipts: receipts?,
                 limits: limits?,
                 workers: workers?,
+                webhooks: webhooks?,
                 telemetry: telemetry?,
                 fields: fields?,
                 explained,

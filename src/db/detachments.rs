@@ -5,15 +5,16 @@ use diesel::prelude::*;
 
 use super::Db;
 use super::connection::AnyConnection;
+use super::outbox::NewEvent;
 use super::queue::Write;
 use super::row::UploadRow;
 use super::slots::Slot;
-use super::transition::{Advance, Fills, Transition, is_written, new_event};
+use super::transition::{Advance, Fills, Transition, is_written};
 use super::trouble::{DbTrouble, Failure};
 use super::uploads::{find, find_row};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
-use crate::domain::ids::{EventId, UploadId};
+use crate::domain::ids::UploadId;
 use crate::domain::upload::{Step, Upload};
 
 /// A detach.
@@ -34,7 +35,7 @@ impl Db {
     pub async fn detach(&self, detach: Detach) -> Result<Transition, DbTrouble> {
         let from = detach.from.as_ref();
         let slot = from.map(|(field, object_id)| Slot::new(field, object_id));
-        let event = new_event(detach.at);
+        let event = self.new_event(detach.at);
         let change = DetachOne {
             detach,
             slot,
@@ -49,7 +50,7 @@ pub(super) fn untie(
     conn: &mut AnyConnection,
     upload: UploadId,
     grace_secs: u32,
-    event: EventId,
+    event: NewEvent,
     at: DateTime<Utc>,
 ) -> Result<Option<UploadRow>, Failure> {
     let advance = Advance {
@@ -65,7 +66,7 @@ pub(super) fn untie(
 struct DetachOne {
     detach: Detach,
     slot: Option<Slot>,
-    event: EventId,
+    event: NewEvent,
 }
 
 impl Write for DetachOne {
@@ -90,7 +91,7 @@ impl Write for DetachOne {
             return Ok(Transition::Missing);
         };
         free_slot(conn, &row.into_upload()?)?;
-        let Some(row) = untie(conn, *upload, *removal_grace_secs, self.event, *at)? else {
+        let Some(row) = untie(conn, *upload, *removal_grace_secs, self.event.clone(), *at)? else {
             return self.without_change(conn);
         };
         let moved = row.into_upload()?;
@@ -106,7 +107,7 @@ impl DetachOne {
         let Some(upload) = find(conn, self.detach.upload)? else {
             return Ok(Transition::Missing);
         };
-        Ok(match is_written(conn, self.event)? {
+        Ok(match is_written(conn, &self.event)? {
             true => Transition::Moved(upload),
             false => Transition::Stale(upload),
         })

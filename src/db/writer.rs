@@ -14,6 +14,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use super::connection::{AnyConnection, Connector, Undone, is_alive, transaction};
 use super::insert::insert_new;
+use super::outbox::Outbox;
 use super::queue::{Item, WriterState};
 use super::slots;
 use super::trouble::{DbSetupError, DbTrouble, Failure};
@@ -35,6 +36,7 @@ pub(super) struct Writer {
     pub(super) state: Arc<WriterState>,
     pub(super) batch_max: usize,
     pub(super) conn: Option<AnyConnection>,
+    pub(super) outbox: Arc<Outbox>,
     pub(super) metrics: Metrics,
 }
 
@@ -189,6 +191,7 @@ impl Writer {
             );
         match &result {
             Ok(_) => {
+                self.outbox.announce();
                 #[cfg(test)]
                 self.state.commits.fetch_add(1, Ordering::Relaxed);
             }

@@ -41,6 +41,7 @@ struct Inner {
     rejections: IntCounterVec,
     clock_skew: Gauge,
     write_batch_rows: Histogram,
+    webhook_attempts: IntCounterVec,
 }
 
 impl Default for Metrics {
@@ -111,6 +112,12 @@ impl Metrics {
                 "Writes that shared one commit.",
                 BATCH_BUCKETS,
             ),
+            webhook_attempts: counters(
+                r,
+                "bytepass_webhook_attempts_total",
+                "Attempts to deliver an event; outcome is delivered, failed, dead or gone.",
+                &["endpoint", "outcome"],
+            ),
             registry,
         }))
     }
@@ -172,6 +179,14 @@ impl Metrics {
     /// So many writes shared one commit.
     pub fn batch_written(&self, rows: usize) {
         self.0.write_batch_rows.observe(rows as f64);
+    }
+
+    /// A delivery was tried; `endpoint` is a configured name, so the label is bounded.
+    pub fn webhook_attempted(&self, endpoint: &str, outcome: &str) {
+        self.0
+            .webhook_attempts
+            .with_label_values(&[endpoint, outcome])
+            .inc();
     }
 
     /// Everything in Prometheus' text format.

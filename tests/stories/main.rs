@@ -58,3 +58,6 @@ mod tamper_signature;
 mod tamper_types;
 mod upload_view;
 mod views;
+mod webhooks;
+mod webhooks_failures;
+mod webhooks_kills;
