@@ -2,6 +2,7 @@
 //!
 //! Nothing is global: any number of brokers run side by side in one process, each with its own port, pools and metrics.
 
+mod admin;
 mod options;
 
 use std::future::Future;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use actix_web::dev::{Server, ServerHandle};
 use tokio::runtime::Handle;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Signer};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::db::{Db, DbSetupError};
@@ -20,6 +21,8 @@ use crate::outbound::Outbound;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::workers::{Workers, WorkersOptions};
+
+use self::admin::Admin;
 
 pub use self::options::database as database_options;
 
@@ -51,6 +54,9 @@ pub enum StartError {
     /// An issuer can't be used as configured.
     #[error("the callers' keys can't be used: {0}")]
     Auth(String),
+    /// A key of the broker's own can't be used as configured.
+    #[error("receipts can't be signed: {0}")]
+    Receipts(String),
     /// The client that fetches callers' keys can't be made.
     #[error("the callers' keys can't be fetched: {0}")]
     Outbound(String),
@@ -62,7 +68,10 @@ pub enum StartError {
 impl StartError {
     /// Whether the configuration has to be changed, so that another start as it is can't go better.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, StartError::DatabaseUrl(_) | StartError::Auth(_))
+        matches!(
+            self,
+            StartError::DatabaseUrl(_) | StartError::Auth(_) | StartError::Receipts(_)
+        )
     }
 }
 
@@ -81,6 +90,7 @@ pub struct App {
     url: String,
     server: Server,
     handle: ServerHandle,
+    admin: Option<Admin>,
     metrics: Metrics,
     broker: Broker,
     workers: WorkersOptions,
@@ -92,6 +102,7 @@ impl App {
     pub async fn build(config: Config) -> Result<App, StartError> {
         let listener = listen(config.server.listen)?;
         let address = listener.local_addr().map_err(StartError::Server)?;
+        let admin_listener = admin::bind(&config.server)?;
         let url = config.server.base_url(address);
 
         let metrics = Metrics::new();
@@ -99,7 +110,8 @@ impl App {
         let store = Store::connect(options::store(&config), metrics.clone())
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
-        let authenticator = authenticator(&config)?;
+        let signer = Arc::new(signer(&config, &url)?);
+        let authenticator = authenticator(&config, Some(&signer))?;
 
         let runtime = Handle::current();
         let broker = Broker::new(
@@ -114,25 +126,37 @@ impl App {
             listener,
             broker.clone(),
             Arc::new(authenticator),
+            signer,
             metrics.clone(),
             &http_options,
         )
         .map_err(StartError::Server)?;
         let handle = server.handle();
+        let admin = admin_listener
+            .map(|listener| Admin::new(listener, &config.server, &broker, &metrics))
+            .transpose()
+            .map_err(StartError::Server)?;
         Ok(App {
             address,
             url,
             server,
             handle,
+            admin,
             metrics,
             broker,
             workers: options::workers(&config.workers),
         })
     }
 
-    /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys.
+    /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys and the
+    /// broker's own. Having none of its own is left to [`Config::require_for_serve`].
     pub fn check(config: &Config) -> Result<(), StartError> {
-        authenticator(config).map(drop)
+        if config.receipts.keys.is_empty() {
+            return authenticator(config, None).map(drop);
+        }
+        let url = config.server.base_url(config.server.listen);
+        let signer = signer(config, &url)?;
+        authenticator(config, Some(&signer)).map(drop)
     }
 
     /// The port that it listens on.
@@ -145,6 +169,11 @@ impl App {
         &self.url
     }
 
+    /// Where metrics are served, if anywhere: the URL to give to Prometheus.
+    pub fn metrics_url(&self) -> Option<String> {
+        self.admin.as_ref().map(Admin::metrics_url)
+    }
+
     /// What it counts.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -155,6 +184,8 @@ impl App {
         let handle = self.handle;
         let workers = Workers::start(&self.broker, &self.workers);
         let mut server = tokio::spawn(self.server);
+        // Until the very end, so that a stop can be watched.
+        let _admin = self.admin.map(Admin::start);
         tokio::select! {
             ended = &mut server => {
                 workers.stop().await;
@@ -171,10 +202,20 @@ impl App {
     }
 }
 
-/// Prepares the issuers' keys; key sets are fetched later.
-fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
+/// Reads the keys that receipts and grants are signed with.
+fn signer(config: &Config, url: &str) -> Result<Signer, StartError> {
+    Signer::new(options::signer(config, url))
+        .map_err(|error| StartError::Receipts(error.to_string()))
+}
+
+/// Prepares the issuers' keys, and the broker's own for its grants; key sets are fetched later.
+fn authenticator(config: &Config, signer: Option<&Signer>) -> Result<Authenticator, StartError> {
     let outbound = Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))?;
     Authenticator::new(options::issuers(&config.auth), outbound)
+        .and_then(|authenticator| match signer {
+            Some(signer) => authenticator.with_grants_of(signer),
+            None => Ok(authenticator),
+        })
         .map_err(|error| StartError::Auth(error.to_string()))
 }
 

@@ -9,7 +9,9 @@ mod attachments;
 mod attempts;
 mod confirm;
 mod connection;
+mod creation;
 mod detachments;
+mod grants;
 mod idempotency;
 mod insert;
 mod list;
@@ -25,6 +27,7 @@ mod stats;
 mod transition;
 mod trouble;
 mod uploads;
+mod watch;
 mod writer;
 
 #[cfg(test)]
@@ -39,7 +42,9 @@ use tokio::sync::mpsc;
 pub use attachments::{Attach, AttachTo, Attached};
 pub use attempts::SealAttempt;
 pub use confirm::{Confirm, Confirmed};
+pub use creation::Creation;
 pub use detachments::Detach;
+pub use grants::{Minted, NewGrant};
 pub use idempotency::IdempotencyClaim;
 pub use list::Filter;
 pub use stats::{Total, Totals};

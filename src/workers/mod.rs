@@ -3,6 +3,7 @@
 //! `app` starts them with the server and stops them before its end. A loop may be stopped, or its process killed, at any line: each
 //! verb leaves rows from which the next round, here or in another broker, goes on. A round that panics ends alone.
 
+mod pruner;
 mod remover;
 
 use std::future::Future;
@@ -20,6 +21,8 @@ use crate::broker::Broker;
 pub struct WorkersOptions {
     /// How often objects whose grace has ended are looked for, in seconds.
     pub removal_interval_secs: u32,
+    /// How often idempotency keys and grants that are out of date are looked for, in seconds.
+    pub prune_interval_secs: u32,
 }
 
 /// The running loops. Dropped, they end where they are.
@@ -51,6 +54,9 @@ impl Workers {
         workers.repeat("remover", interval, move || {
             remover::round(removing.clone())
         });
+        let interval = Duration::from_secs(u64::from(options.prune_interval_secs));
+        let pruning = broker.clone();
+        workers.repeat("pruner", interval, move || pruner::round(pruning.clone()));
         workers
     }
 

@@ -5,6 +5,8 @@ mod attempts;
 mod confirm;
 mod create;
 mod faults;
+mod grants;
+mod idempotency;
 mod limits;
 mod lists;
 mod plans;
