@@ -147,6 +147,7 @@ impl Writer {
     /// One item in its own transaction. `uncertain`: an earlier commit that held it has no answer. Without a caller it is let
     /// go: whether it happened can be told to nobody.
     fn alone(&mut self, mut item: Box<dyn Item>, mut uncertain: bool, recovery_ends: Instant) {
+        let mut busy = false;
         for _ in 0..3 {
             if !item.is_awaited() {
                 return;
@@ -164,6 +165,8 @@ impl Writer {
                 Err(Undone::CommitUnanswered(_)) => uncertain = true,
                 Err(Undone::RolledBack(failure)) => match failure.trouble() {
                     DbTrouble::Unavailable if self.conn.is_none() => {}
+                    // Another broker's batch held the slot for longer than a lock is waited for: it ends by itself.
+                    DbTrouble::Busy if item.slot().is_some() => busy = true,
                     DbTrouble::Internal(why) => return item.fail(DbTrouble::Internal(why)),
                     trouble if !uncertain => return item.fail(trouble),
                     _ => return item.fail(DbTrouble::Unknown),
@@ -172,6 +175,8 @@ impl Writer {
         }
         item.fail(if uncertain {
             DbTrouble::Unknown
+        } else if busy {
+            DbTrouble::Busy
         } else {
             DbTrouble::Unavailable
         });
