@@ -8,6 +8,7 @@ use crate::domain::upload::Status;
 
 use super::problem::{Code, Problem};
 
+const ELSEWHERE: &str = "the upload is attached to another record";
 const USED_UP: &str = "all uploads that the grant allows were made; ask for a new grant";
 const GRANT_OVER: &str = "the grant has expired, or was withdrawn";
 const KEY_REUSED: &str = "another request succeeded with this Idempotency-Key; use a fresh one";
@@ -49,11 +50,9 @@ impl From<BrokerError> for Problem {
                 IN_PROGRESS,
                 IN_PROGRESS_RETRY_AFTER_SECS,
             ),
-            BrokerError::AlreadyAttached => Problem::new(
-                Code::AlreadyAttached,
-                "the upload is attached to another record",
-            )
-            .with_status_now(Status::Attached),
+            BrokerError::AlreadyAttached => {
+                Problem::new(Code::AlreadyAttached, ELSEWHERE).with_status_now(Status::Attached)
+            }
             BrokerError::UnknownModel { known } => Problem::new(
                 Code::UnknownField,
                 format!("no field of this model is configured; the models are {known}"),
