@@ -22,7 +22,13 @@ fn serve_without_a_configuration_says_what_is_missing_and_where_to_say_it() {
     let folder = folder();
     let outcome = bytepass(folder.path(), &["serve"], &[]).expect(2);
     assert_eq!(outcome.stdout, "");
-    for part in ["storage.bucket", "auth.issuers", "receipts.keys", "--config", "bytepass dev"] {
+    for part in [
+        "storage.bucket",
+        "auth.issuers",
+        "receipts.keys",
+        "--config",
+        "bytepass dev",
+    ] {
         assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
     }
     assert_eq!(outcome.stderr.lines().count(), 4, "{}", outcome.stderr);
