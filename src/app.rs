@@ -2,6 +2,7 @@
 //!
 //! Nothing is global: any number of brokers run side by side in one process, each with its own port, pools and metrics.
 
+mod admin;
 mod options;
 
 use std::future::Future;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use actix_web::dev::{Server, ServerHandle};
 use tokio::runtime::Handle;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Signer};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::db::{Db, DbSetupError};
@@ -21,6 +22,8 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{WebhookError, Webhooks};
 use crate::workers::{Workers, WorkersOptions};
+
+use self::admin::Admin;
 
 pub use self::options::database as database_options;
 
@@ -52,6 +55,9 @@ pub enum StartError {
     /// An issuer can't be used as configured.
     #[error("the callers' keys can't be used: {0}")]
     Auth(String),
+    /// A key of the broker's own can't be used as configured.
+    #[error("receipts can't be signed: {0}")]
+    Receipts(String),
     /// The client that fetches callers' keys can't be made.
     #[error("the callers' keys can't be fetched: {0}")]
     Outbound(String),
@@ -68,7 +74,10 @@ impl StartError {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            StartError::DatabaseUrl(_) | StartError::Auth(_) | StartError::Webhooks(_)
+            StartError::DatabaseUrl(_)
+                | StartError::Auth(_)
+                | StartError::Receipts(_)
+                | StartError::Webhooks(_)
         )
     }
 }
@@ -88,6 +97,7 @@ pub struct App {
     url: String,
     server: Server,
     handle: ServerHandle,
+    admin: Option<Admin>,
     metrics: Metrics,
     broker: Broker,
     workers: WorkersOptions,
@@ -100,6 +110,7 @@ impl App {
     pub async fn build(config: Config) -> Result<App, StartError> {
         let listener = listen(config.server.listen)?;
         let address = listener.local_addr().map_err(StartError::Server)?;
+        let admin_listener = admin::bind(&config.server)?;
         let url = config.server.base_url(address);
 
         let metrics = Metrics::new();
@@ -107,8 +118,9 @@ impl App {
         let store = Store::connect(options::store(&config), metrics.clone())
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
-        let authenticator = authenticator(&config)?;
         let webhooks = webhooks(&config, db.clone(), metrics.clone())?;
+        let signer = Arc::new(signer(&config, &url)?);
+        let authenticator = authenticator(&config, Some(&signer))?;
 
         let runtime = Handle::current();
         let broker = Broker::new(
@@ -123,16 +135,22 @@ impl App {
             listener,
             broker.clone(),
             Arc::new(authenticator),
+            signer,
             metrics.clone(),
             &http_options,
         )
         .map_err(StartError::Server)?;
         let handle = server.handle();
+        let admin = admin_listener
+            .map(|listener| Admin::new(listener, &config.server, &broker, &metrics))
+            .transpose()
+            .map_err(StartError::Server)?;
         Ok(App {
             address,
             url,
             server,
             handle,
+            admin,
             metrics,
             broker,
             workers: options::workers(&config.workers),
@@ -140,10 +158,16 @@ impl App {
         })
     }
 
-    /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys, the webhooks' targets.
+    /// Holds what a start would find wrong with a configuration without opening anything: the webhooks' targets, the issuers'
+    /// keys and the broker's own. Having none of its own is left to [`Config::require_for_serve`].
     pub fn check(config: &Config) -> Result<(), StartError> {
         Webhooks::check(&options::webhooks(&config.webhooks)).map_err(StartError::Webhooks)?;
-        authenticator(config).map(drop)
+        if config.receipts.keys.is_empty() {
+            return authenticator(config, None).map(drop);
+        }
+        let url = config.server.base_url(config.server.listen);
+        let signer = signer(config, &url)?;
+        authenticator(config, Some(&signer)).map(drop)
     }
 
     /// The port that it listens on.
@@ -154,6 +178,11 @@ impl App {
     /// Where clients reach it, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where metrics are served, if anywhere: the URL to give to Prometheus.
+    pub fn metrics_url(&self) -> Option<String> {
+        self.admin.as_ref().map(Admin::metrics_url)
     }
 
     /// What it counts.
@@ -167,6 +196,8 @@ impl App {
         let handle = self.handle;
         let workers = Workers::start(&self.broker, &self.webhooks, &self.workers);
         let mut server = tokio::spawn(self.server);
+        // Until the very end, so that a stop can be watched.
+        let _admin = self.admin.map(Admin::start);
         tokio::select! {
             ended = &mut server => {
                 workers.stop().await;
@@ -189,10 +220,20 @@ pub fn webhooks(config: &Config, db: Db, metrics: Metrics) -> Result<Webhooks, S
         .map_err(StartError::Webhooks)
 }
 
-/// Prepares the issuers' keys; key sets are fetched later.
-fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
+/// Reads the keys that receipts and grants are signed with.
+fn signer(config: &Config, url: &str) -> Result<Signer, StartError> {
+    Signer::new(options::signer(config, url))
+        .map_err(|error| StartError::Receipts(error.to_string()))
+}
+
+/// Prepares the issuers' keys, and the broker's own for its grants; key sets are fetched later.
+fn authenticator(config: &Config, signer: Option<&Signer>) -> Result<Authenticator, StartError> {
     let outbound = Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))?;
     Authenticator::new(options::issuers(&config.auth), outbound)
+        .and_then(|authenticator| match signer {
+            Some(signer) => authenticator.with_grants_of(signer),
+            None => Ok(authenticator),
+        })
         .map_err(|error| StartError::Auth(error.to_string()))
 }
 

@@ -1,10 +1,10 @@
 //! Takes the configuration apart: each room gets options of its own, so that none knows how they were written.
 
-use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey};
+use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey, SignerOptions, SigningKeyPem};
 use crate::broker::BrokerOptions;
 use crate::config::{
     self, AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
-    WebhookEndpoint, WebhookSettings,
+    ReceiptKey, WebhookEndpoint, WebhookSettings,
 };
 use crate::db::DbOptions;
 use crate::http::HttpOptions;
@@ -19,6 +19,7 @@ pub(super) fn broker(config: &Config) -> BrokerOptions {
         bucket: config.storage.bucket.clone(),
         proof: config.storage.checksum_proof(),
         confirms_in_flight: config.limits.confirms_in_flight,
+        download_lifetime_secs: config.limits.download_lifetime_secs,
     }
 }
 
@@ -61,6 +62,7 @@ pub(super) fn store(config: &Config) -> StoreOptions {
         .fields()
         .iter()
         .map(|policy| policy.url_lifetime_secs)
+        .chain([config.limits.download_lifetime_secs])
         .max();
     StoreOptions {
         bucket: storage.bucket.clone(),
@@ -131,9 +133,25 @@ fn pem_key(key: &PublicKey) -> PemKey {
     }
 }
 
+/// What receipts and grants are signed with, at a server that clients reach at `url`.
+pub(super) fn signer(config: &Config, url: &str) -> SignerOptions {
+    let receipts = &config.receipts;
+    let key = |key: &ReceiptKey| SigningKeyPem {
+        kid: key.kid.clone(),
+        pem: key.pem.clone(),
+    };
+    SignerOptions {
+        issuer: receipts.issuer.clone().unwrap_or_else(|| url.to_owned()),
+        receipts_audience: receipts.audience.clone(),
+        receipt_lifetime_secs: receipts.lifetime_secs,
+        keys: receipts.keys.iter().map(key).collect(),
+    }
+}
+
 pub(super) fn workers(workers: &config::Workers) -> WorkersOptions {
     WorkersOptions {
         removal_interval_secs: workers.removal_interval_secs,
+        prune_interval_secs: workers.prune_interval_secs,
     }
 }
 

@@ -10,10 +10,13 @@ mod confirm;
 mod create;
 mod error;
 mod flights;
+mod grants;
+mod idempotency;
 mod read;
 mod removal;
 mod remove;
 mod seal;
+mod watch;
 
 use std::sync::Arc;
 
@@ -31,10 +34,13 @@ use crate::telemetry::metrics::Metrics;
 
 pub use self::create::{CreateUpload, Presented};
 pub use self::error::BrokerError;
+pub use self::grants::MintGrant;
+pub use self::idempotency::IdempotencyKey;
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;
+use self::idempotency::Repeatables;
 use self::read::Probe;
 
 /// What the verbs need to know of the configuration.
@@ -50,6 +56,8 @@ pub struct BrokerOptions {
     pub proof: ChecksumProof,
     /// How many confirms may be at work at once; one more waits for two seconds and is then told to come back.
     pub confirms_in_flight: usize,
+    /// How long a presigned URL to read a private object lives, in seconds.
+    pub download_lifetime_secs: u32,
 }
 
 /// The verbs, over one bucket and one database. Clones share everything.
@@ -64,6 +72,7 @@ struct Inner {
     runtime: Handle,
     flights: Flights<Result<Upload, BrokerError>>,
     probe: Probe,
+    repeatables: Repeatables,
 }
 
 impl Broker {
@@ -84,6 +93,7 @@ impl Broker {
             runtime,
             flights,
             probe: Probe::default(),
+            repeatables: Repeatables::default(),
         }))
     }
 
@@ -128,6 +138,11 @@ impl Broker {
 
     fn count(&self, moved: &Upload, from: Status, by: &str) {
         self.count_step(&moved.field, from, moved.status, by);
+        let field = moved.field.as_str();
+        for difference in &moved.differences {
+            let reason = difference.pointer.trim_start_matches('/');
+            self.0.metrics.rejected(field, reason);
+        }
     }
 
     fn count_step(&self, field: &FieldName, from: Status, to: Status, by: &str) {

@@ -11,12 +11,10 @@ use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::{Status, Upload};
+use crate::store::ServedAs;
 
 use super::access::{self, Act};
 use super::{Broker, BrokerError, now};
-
-/// How long a presigned GET lives where the field is no longer configured, in seconds.
-const DOWNLOAD_LIFETIME_SECS: u32 = 300;
 
 /// Which uploads to list.
 #[derive(Debug, Clone, Default)]
@@ -100,7 +98,7 @@ impl Broker {
 
     /// Uploads, newest first: a user's own, or everyone's for who may read everyone's.
     pub async fn list(&self, caller: &Principal, query: ListUploads) -> Result<Page, BrokerError> {
-        access::check_scopes(caller, Act::Read)?;
+        access::check_list(caller)?;
         let owner = match (access::reads_anyones(caller), query.owner) {
             (true, asked) => asked,
             (false, Some(asked)) if asked != caller.owner => {
@@ -136,7 +134,7 @@ impl Broker {
         Ok(Page { uploads, next })
     }
 
-    /// The public URL, or a presigned GET where the field is private.
+    /// The public URL, or a presigned GET where the field is private: short-lived, and served under the file's own name.
     pub async fn download(
         &self,
         caller: &Principal,
@@ -163,13 +161,15 @@ impl Broker {
             });
         };
         self.check_bucket(&upload)?;
-        let policy = self.0.options.fields.get(&upload.field);
-        let lifetime_secs =
-            policy.map_or(DOWNLOAD_LIFETIME_SECS, |policy| policy.url_lifetime_secs);
-        let presigned = self
-            .0
-            .store
-            .presign_get(&confirmation.key, lifetime_secs, now())?;
+        let served_as = ServedAs {
+            media_type: upload.content_type,
+            filename: &upload.filename,
+        };
+        let lifetime_secs = self.0.options.download_lifetime_secs;
+        let presigned =
+            self.0
+                .store
+                .presign_get(&confirmation.key, &served_as, lifetime_secs, now())?;
         Ok(Download {
             url: presigned.url,
             expires_at: Some(presigned.expires_at),

@@ -159,7 +159,7 @@ fn public_key(section: &mut Section) -> Option<PublicKey> {
     })
 }
 
-/// Reads the file that a key names.
+/// Reads the file that a key names; the error says which file was tried.
 pub(super) fn named_file(node: &Node) -> Result<String, String> {
     let path = node.value.as_text().ok_or("must be a path in quotes")?;
     let path = resolve(path, &node.source);

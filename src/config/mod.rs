@@ -10,6 +10,7 @@ mod error;
 mod fields;
 mod issuer_keys;
 mod layers;
+mod receipts;
 mod section;
 mod server;
 mod sources;
@@ -26,6 +27,7 @@ mod tests;
 pub use auth::{Auth, Issuer, IssuerKeys, KeyAlgorithm, PublicKey};
 pub use database::Database;
 pub use error::{ConfigError, ConfigErrors};
+pub use receipts::{ReceiptKey, Receipts};
 pub use section::Explained;
 pub use server::{Cors, Limits, Server, reachable};
 pub use sources::{Override, Sources};
@@ -42,12 +44,13 @@ use section::{Report, Section, refusal};
 use value::{Node, Value};
 
 /// The sections, in the order of default.toml.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "server",
     "cors",
     "database",
     "storage",
     "auth",
+    "receipts",
     "limits",
     "workers",
     "webhooks",
@@ -68,6 +71,8 @@ pub struct Config {
     pub storage: Storage,
     /// `[auth]`.
     pub auth: Auth,
+    /// `[receipts]`.
+    pub receipts: Receipts,
     /// `[limits]`.
     pub limits: Limits,
     /// `[workers]`.
@@ -97,6 +102,9 @@ impl Config {
         let auth = section(&mut layers, "auth", &mut report, |section| {
             Auth::read(section, &sources.env)
         });
+        let receipts = section(&mut layers, "receipts", &mut report, |section| {
+            Receipts::read(section, &sources.env)
+        });
         let limits = section(&mut layers, "limits", &mut report, Limits::read);
         let workers = section(&mut layers, "workers", &mut report, Workers::read);
         let webhooks = section(&mut layers, "webhooks", &mut report, |section| {
@@ -114,6 +122,7 @@ impl Config {
                 database: database?,
                 storage: storage?,
                 auth: auth?,
+                receipts: receipts?,
                 limits: limits?,
                 workers: workers?,
                 webhooks: webhooks?,
@@ -138,7 +147,8 @@ impl Config {
         &self.explained
     }
 
-    /// What `serve` needs beyond a valid configuration: a bucket, somebody to believe, and an address that clients know.
+    /// What `serve` needs beyond a valid configuration: a bucket, somebody to believe, a key to sign with,
+    /// and an address that clients know.
     pub fn require_for_serve(&self) -> Result<(), ConfigErrors> {
         let mut errors = Vec::new();
         let mut refuse = |key: &str, problem: &str| {
@@ -157,6 +167,11 @@ impl Config {
         if self.auth.issuers.is_empty() {
             let problem = "must have at least one [[auth.issuers]], or nobody could call";
             refuse("auth.issuers", problem);
+        }
+        if self.receipts.keys.is_empty() {
+            let problem = "must have a key to sign receipts with: `openssl genpkey -algorithm ed25519 -out receipts.pem`, \
+                 then keys = [{ kid = \"2026-01\", file = \"receipts.pem\" }]";
+            refuse("receipts.keys", problem);
         }
         if errors.is_empty() {
             Ok(())

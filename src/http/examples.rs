@@ -74,6 +74,22 @@ pub fn attached() -> Value {
     }))
 }
 
+/// The answer to the confirm: with a receipt.
+pub fn with_receipt() -> Value {
+    let mut upload = confirmed();
+    upload["receipt"] =
+        json!("eyJhbGciOiJFZERTQSIsImtpZCI6IjIwMjYtMDEiLCJ0eXAiOiJyZWNlaXB0K2p3dCJ9.eyJpc3MiOiJ…");
+    upload
+}
+
+/// The keys that verify receipts: RFC 8037's example.
+pub fn jwks() -> Value {
+    json!({"keys": [{
+        "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        "kid": "2026-01", "alg": "EdDSA", "use": "sig",
+    }]})
+}
+
 /// No longer tied to it.
 pub fn detached() -> Value {
     recorded(json!({
@@ -95,6 +111,22 @@ pub fn page() -> Value {
 /// Where a private upload's bytes are.
 pub fn download() -> Value {
     json!({"url": URL.replace("staging/upl_01knavb5w8e59a3fjc8w6qgp7z", KEY), "expires_at": "2026-04-03T20:30:00.000Z"})
+}
+
+/// What a backend asks for on behalf of a page.
+pub fn mint_body() -> Value {
+    json!({
+        "field": "Order.txid_proof", "owner": "user:1", "object_id": "123", "max_uploads": 1, "max_size": 5242880,
+        "expires_in": 900,
+    })
+}
+
+/// The grant; its token is cut short.
+pub fn grant() -> Value {
+    json!({
+        "grant": "eyJ0eXAiOiJncmFudCtqd3QiLCJhbGciOiJFZERTQSJ9.….…", "expires_at": "2026-04-03T20:30:00.000Z",
+        "uppy_endpoint": "https://broker.example/g/eyJ0eXAiOiJncmFudCtqd3QiLCJhbGciOiJFZERTQSJ9.….…",
+    })
 }
 
 /// What an operator sees.

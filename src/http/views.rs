@@ -61,6 +61,11 @@ pub struct UploadView {
     etag: Option<String>,
     /// The public URL; null until confirm, and where the field is private.
     url: Option<String>,
+    /// What was confirmed, as a JWT that any backend can verify with the keys at `/.well-known/jwks.json`; on the answer to a
+    /// confirm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    receipt: Option<String>,
     /// What to send, on an answer that presigns.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -117,10 +122,12 @@ impl UploadView {
         UploadView::new(upload, url)
     }
 
-    /// A pending upload with what to send.
-    pub fn presented(presented: Presented, public_url: &str) -> UploadView {
-        let presigned = presented.presigned;
-        let mut view = UploadView::new(presented.upload, None);
+    /// An upload with what to send, where there is something to be sent.
+    pub fn presented(presented: Presented, broker: &Broker, public_url: &str) -> UploadView {
+        let mut view = UploadView::of(presented.upload, broker);
+        let Some(presigned) = presented.presigned else {
+            return view;
+        };
         view.confirm_url = Some(format!("{public_url}/v1/uploads/{}/confirm", view.id));
         view.presigned = Some(PresignedView {
             method: presigned.method,
@@ -129,6 +136,12 @@ impl UploadView {
             expires_at: time(presigned.expires_at),
         });
         view
+    }
+
+    /// The same with the receipt of its confirm.
+    pub fn with_receipt(mut self, receipt: Option<String>) -> UploadView {
+        self.receipt = receipt;
+        self
     }
 
     pub(super) fn new(upload: Upload, url: Option<String>) -> UploadView {
@@ -158,6 +171,7 @@ impl UploadView {
             object_id: upload.object_id.map(|id| id.as_str().to_owned()),
             bucket: upload.bucket,
             url,
+            receipt: None,
             presigned: None,
             confirm_url: None,
         }
@@ -295,6 +309,6 @@ impl StatsView {
 }
 
 /// RFC 3339 in UTC with milliseconds: what every client's parser reads. Cut, not rounded, so that no deadline moves back.
-fn time(at: DateTime<Utc>) -> String {
+pub(super) fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -4,6 +4,7 @@
 //! verb leaves rows from which the next round, here or in another broker, goes on. A round that panics ends alone.
 
 mod deliverer;
+mod pruner;
 mod remover;
 
 use std::future::Future;
@@ -22,6 +23,8 @@ use crate::webhooks::Webhooks;
 pub struct WorkersOptions {
     /// How often objects whose grace has ended are looked for, in seconds.
     pub removal_interval_secs: u32,
+    /// How often idempotency keys and grants that are out of date are looked for, in seconds.
+    pub prune_interval_secs: u32,
 }
 
 /// The running loops. Dropped, they end where they are.
@@ -53,6 +56,9 @@ impl Workers {
         workers.repeat("remover", interval, move || {
             remover::round(removing.clone())
         });
+        let interval = Duration::from_secs(u64::from(options.prune_interval_secs));
+        let pruning = broker.clone();
+        workers.repeat("pruner", interval, move || pruner::round(pruning.clone()));
         for endpoint in webhooks.endpoints() {
             let (webhooks, endpoint) = (webhooks.clone(), endpoint.clone());
             let stopped = workers.stop.subscribe();

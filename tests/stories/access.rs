@@ -55,7 +55,9 @@ impl Operation {
         let mut body = json!({
             "field": "Product.image", "filename": "cat.jpg", "content_type": "image/jpeg", "size": BYTES.len(),
         });
-        if let Some(owner) = owner {
+        if self.path == "/v1/grants" {
+            body = json!({"field": "Product.image", "owner": "user:1"});
+        } else if let Some(owner) = owner {
             body["owner"] = json!(owner);
         }
         send(request.json(&body)).await

@@ -48,6 +48,15 @@ impl Answer {
             .unwrap_or_else(|| panic!("no id in {self:?}"))
     }
 
+    /// The upload without the receipt of a confirm, which is another one each second.
+    pub fn upload(&self) -> Value {
+        let mut upload = self.json.clone();
+        if let Some(members) = upload.as_object_mut() {
+            members.remove("receipt");
+        }
+        upload
+    }
+
     /// The problem's code; empty when it is no problem document.
     pub fn code(&self) -> &str {
         self.json["code"].as_str().unwrap_or_default()

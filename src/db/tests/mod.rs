@@ -6,6 +6,8 @@ mod confirm;
 mod create;
 mod deliveries;
 mod faults;
+mod grants;
+mod idempotency;
 mod limits;
 mod lists;
 mod plans;

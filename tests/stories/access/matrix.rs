@@ -36,7 +36,7 @@ const CALLERS: [&str; 7] = [
 ];
 
 /// Each operation with what each of [`CALLERS`] gets.
-const MATRIX: [(&str, [Gets; 7]); 13] = [
+const MATRIX: [(&str, [Gets; 7]); 15] = [
     // The service names the owner.
     (
         "POST /v1/uploads",
@@ -84,6 +84,11 @@ const MATRIX: [(&str, [Gets; 7]); 13] = [
         "GET /v1/stats",
         [NoToken, NoScope, NoScope, NoScope, It, NoScope, NoScope],
     ),
+    (
+        "POST /v1/grants",
+        [NoToken, NoScope, NoScope, It, NoScope, It, NoScope],
+    ),
+    ("GET /.well-known/jwks.json", [It; 7]),
     ("GET /livez", [It; 7]),
     ("GET /readyz", [It; 7]),
 ];
