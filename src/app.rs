@@ -118,9 +118,9 @@ impl App {
         let store = Store::connect(options::store(&config), metrics.clone())
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
+        let webhooks = webhooks(&config, db.clone(), metrics.clone())?;
         let signer = Arc::new(signer(&config, &url)?);
         let authenticator = authenticator(&config, Some(&signer))?;
-        let webhooks = webhooks(&config, db.clone(), metrics.clone())?;
 
         let runtime = Handle::current();
         let broker = Broker::new(
@@ -158,8 +158,8 @@ impl App {
         })
     }
 
-    /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys, the broker's
-    /// own, and the webhooks' targets. Having no key of its own is left to [`Config::require_for_serve`].
+    /// Holds what a start would find wrong with a configuration without opening anything: the webhooks' targets, the issuers'
+    /// keys and the broker's own. Having none of its own is left to [`Config::require_for_serve`].
     pub fn check(config: &Config) -> Result<(), StartError> {
         Webhooks::check(&options::webhooks(&config.webhooks)).map_err(StartError::Webhooks)?;
         if config.receipts.keys.is_empty() {

@@ -1,6 +1,6 @@
 //! Lays the sources over each other: default.toml < a command's own defaults < file < environment < flags.
 //!
-//! Sections are merged key by key; `fields`, `auth.issuers`, `receipts.keys` and `webhooks.endpoints` are replaced as a whole, because half a table of fields
+//! Sections are merged key by key; `fields` and the lists of tables (`auth.issuers`, `receipts.keys`, `webhooks.endpoints`) are replaced as a whole, because half a table of fields
 //! would be nobody's intention.
 
 use std::fs::File;

