@@ -14,6 +14,7 @@ mod read;
 mod removal;
 mod remove;
 mod seal;
+mod watch;
 
 use std::sync::Arc;
 

@@ -24,6 +24,7 @@ mod stats;
 mod transition;
 mod trouble;
 mod uploads;
+mod watch;
 mod writer;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! In reading order: `routes` (all of them on one page), `uploads`, `attachments`, `receipts` and `operations` (the handlers), `requests` and `views` (what goes
 //! in and out), `extract`, `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `openapi`, `pages`, `server`.
 
+mod admin;
 mod attachments;
 mod codes;
 mod examples;
@@ -28,5 +29,6 @@ mod views;
 #[cfg(test)]
 mod tests;
 
+pub use self::admin::serve_admin;
 pub use self::openapi::openapi;
 pub use self::server::{HttpOptions, serve};

@@ -105,7 +105,7 @@ pub(super) fn private(route: Route) -> Route {
     route.wrap(from_fn(authenticate))
 }
 
-async fn nothing_here() -> Result<HttpResponse, Problem> {
+pub(super) async fn nothing_here() -> Result<HttpResponse, Problem> {
     Err(Problem::of_status(StatusCode::NOT_FOUND))
 }
 
