@@ -28,6 +28,7 @@ mod database_faults;
 mod database_locked;
 mod deploy;
 mod dev_bucket;
+mod django;
 mod downloads;
 mod file_names;
 mod grants;
