@@ -76,5 +76,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Openapi => openapi::run(),
         Command::Health(args) => health::run(args),
     };
+    // Before the last word, which is the outcome's.
+    crate::telemetry::logging::flush();
     outcome::exit_code(outcome)
 }

@@ -265,18 +265,17 @@ impl Writer {
     }
 }
 
-/// The new rows in one statement, the slots in one order, then the other changes one after the other.
+/// The new rows in one statement, the slots in one order, then the other changes one after the other. Where one of the rows was there already, which
+/// is rare, each of them is written by itself: it finds its own row, or another's, and compares.
 fn write_all(conn: &mut AnyConnection, batch: &mut Batch) -> Result<(), Failure> {
     let rows: Vec<_> = batch.iter().filter_map(|item| item.new_row()).collect();
-    let mut new_ids = insert_new(conn, &rows)?;
+    let all_new = insert_new(conn, &rows)? == rows.len();
     let slots = batch
         .iter()
         .filter_map(|item| Some((item.slot()?, item.upload())));
     slots::lock_all(conn, slots.collect())?;
     for item in batch {
-        // Taken out of the set, so that a second item with the same id finds the first one's row and compares.
-        let inserted = item.new_row().is_some_and(|row| new_ids.remove(&row.id));
-        if inserted {
+        if all_new && item.new_row().is_some() {
             item.inserted();
         } else {
             item.write(conn)?;
