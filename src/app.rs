@@ -118,9 +118,10 @@ impl App {
         let store = Store::connect(options::store(&config), metrics.clone())
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
-        let webhooks = webhooks(&config, db.clone(), metrics.clone())?;
+        let outbound = outbound()?;
+        let webhooks = webhooks(&config, db.clone(), outbound.clone(), metrics.clone())?;
         let signer = Arc::new(signer(&config, &url)?);
-        let authenticator = authenticator(&config, Some(&signer))?;
+        let authenticator = authenticator(&config, Some(&signer), outbound)?;
 
         let runtime = Handle::current();
         let broker = Broker::new(
@@ -163,11 +164,11 @@ impl App {
     pub fn check(config: &Config) -> Result<(), StartError> {
         Webhooks::check(&options::webhooks(&config.webhooks)).map_err(StartError::Webhooks)?;
         if config.receipts.keys.is_empty() {
-            return authenticator(config, None).map(drop);
+            return authenticator(config, None, outbound()?).map(drop);
         }
         let url = config.server.base_url(config.server.listen);
         let signer = signer(config, &url)?;
-        authenticator(config, Some(&signer)).map(drop)
+        authenticator(config, Some(&signer), outbound()?).map(drop)
     }
 
     /// The port that it listens on.
@@ -213,9 +214,18 @@ impl App {
     }
 }
 
+/// The one client for calls that leave the broker: making it reads the machine's certificates.
+pub fn outbound() -> Result<Outbound, StartError> {
+    Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))
+}
+
 /// Deliveries, for the server and for `bytepass webhooks`. Calls nobody yet.
-pub fn webhooks(config: &Config, db: Db, metrics: Metrics) -> Result<Webhooks, StartError> {
-    let outbound = Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))?;
+pub fn webhooks(
+    config: &Config,
+    db: Db,
+    outbound: Outbound,
+    metrics: Metrics,
+) -> Result<Webhooks, StartError> {
     Webhooks::new(options::webhooks(&config.webhooks), db, outbound, metrics)
         .map_err(StartError::Webhooks)
 }
@@ -227,8 +237,11 @@ fn signer(config: &Config, url: &str) -> Result<Signer, StartError> {
 }
 
 /// Prepares the issuers' keys, and the broker's own for its grants; key sets are fetched later.
-fn authenticator(config: &Config, signer: Option<&Signer>) -> Result<Authenticator, StartError> {
-    let outbound = Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))?;
+fn authenticator(
+    config: &Config,
+    signer: Option<&Signer>,
+    outbound: Outbound,
+) -> Result<Authenticator, StartError> {
     Authenticator::new(options::issuers(&config.auth), outbound)
         .and_then(|authenticator| match signer {
             Some(signer) => authenticator.with_grants_of(signer),

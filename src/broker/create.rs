@@ -7,8 +7,8 @@ use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
-use crate::domain::upload::{Difference, Status, Upload};
-use crate::policy::admission::{Refusal, RefusalKind, admit};
+use crate::domain::upload::{Status, Upload};
+use crate::policy::admission::{RefusalKind, admit};
 use crate::policy::evidence::{Declared, Issued};
 use crate::store::PresignedRequest;
 
@@ -204,9 +204,5 @@ pub(super) fn check_owner(owner: String) -> Result<String, BrokerError> {
         return Ok(owner);
     }
     let detail = format!("an owner has 1 to {MAX_OWNER_BYTES} bytes and no control characters");
-    let differences = vec![Difference::new("/owner", detail)];
-    Err(BrokerError::Refused(Refusal {
-        kind: RefusalKind::Invalid,
-        differences,
-    }))
+    Err(BrokerError::refused(RefusalKind::Invalid, "/owner", detail))
 }

@@ -91,11 +91,17 @@ impl BrokerError {
     /// The upload's field was configured when it was created, and no longer is.
     pub(super) fn gone_field(upload: &Upload) -> BrokerError {
         let detail = format!("the field {} is no longer configured", upload.field);
-        let differences = vec![Difference::new("/field", detail)];
-        BrokerError::Refused(Refusal {
-            kind: RefusalKind::UnknownField,
-            differences,
-        })
+        BrokerError::refused(RefusalKind::UnknownField, "/field", detail)
+    }
+
+    /// One member of a request is not as it may be; `pointer` says which.
+    pub(super) fn refused(
+        kind: RefusalKind,
+        pointer: &str,
+        detail: impl Into<String>,
+    ) -> BrokerError {
+        let differences = vec![Difference::new(pointer, detail)];
+        BrokerError::Refused(Refusal { kind, differences })
     }
 
     /// The bucket can't be asked, or said nothing clear.

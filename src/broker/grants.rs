@@ -8,8 +8,7 @@ use crate::domain::field::{FieldName, FieldPolicy};
 use crate::domain::grant::Grant;
 use crate::domain::ids::GrantId;
 use crate::domain::principal::{Principal, Scope};
-use crate::domain::upload::Difference;
-use crate::policy::admission::{Refusal, RefusalKind, unknown_field};
+use crate::policy::admission::{RefusalKind, unknown_field};
 
 use super::create::{CreateUpload, check_owner};
 use super::idempotency::IdempotencyKey;
@@ -120,11 +119,19 @@ impl Broker {
         let other_record = ask.object_id.is_some() && ask.object_id != grant.object_id;
         if grant.object_id.is_some() && other_record {
             let detail = "the grant is for one record: leave the object_id out";
-            return Err(refused(RefusalKind::Invalid, "/object_id", detail));
+            return Err(BrokerError::refused(
+                RefusalKind::Invalid,
+                "/object_id",
+                detail,
+            ));
         }
         if ask.size > grant.max_size {
             let detail = format!("the grant takes up to {} bytes", grant.max_size);
-            return Err(refused(RefusalKind::SizeNotAllowed, "/size", detail));
+            return Err(BrokerError::refused(
+                RefusalKind::SizeNotAllowed,
+                "/size",
+                detail,
+            ));
         }
         Ok(Some(grant))
     }
@@ -149,7 +156,11 @@ fn max_size(asked: Option<u64>, policy: &FieldPolicy) -> Result<u64, BrokerError
         return Ok(size);
     }
     let detail = format!("{} takes {least} to {most} bytes, not {size}", policy.name);
-    Err(refused(RefusalKind::SizeNotAllowed, "/max_size", detail))
+    Err(BrokerError::refused(
+        RefusalKind::SizeNotAllowed,
+        "/max_size",
+        detail,
+    ))
 }
 
 fn within(pointer: &str, asked: Option<u64>, default: u64, most: u64) -> Result<u64, BrokerError> {
@@ -158,12 +169,5 @@ fn within(pointer: &str, asked: Option<u64>, default: u64, most: u64) -> Result<
         return Ok(number);
     }
     let detail = format!("must be 1 to {most}");
-    Err(refused(RefusalKind::Invalid, pointer, detail))
-}
-
-fn refused(kind: RefusalKind, pointer: &str, detail: impl Into<String>) -> BrokerError {
-    BrokerError::Refused(Refusal {
-        kind,
-        differences: vec![Difference::new(pointer, detail)],
-    })
+    Err(BrokerError::refused(RefusalKind::Invalid, pointer, detail))
 }

@@ -97,7 +97,8 @@ pub(super) fn run(args: WebhooksArgs) -> Result<(), Failure> {
     let metrics = Metrics::new();
     let db = Db::open(app::database_options(&config.database), metrics.clone())
         .map_err(|error| serve::not_started(error.into()))?;
-    let webhooks = app::webhooks(&config, db, metrics).map_err(serve::not_started)?;
+    let outbound = app::outbound().map_err(serve::not_started)?;
+    let webhooks = app::webhooks(&config, db, outbound, metrics).map_err(serve::not_started)?;
     drop(inside);
     let output = args.output;
     let printed = serve::run_on(runtime, async move {

@@ -13,7 +13,7 @@ use super::insert::insert_new;
 use super::queue::Write;
 use super::row::UploadRow;
 use super::trouble::{DbTrouble, Failure};
-use super::uploads::{NewUpload, find_row};
+use super::uploads::{NewUpload, find_own, find_row};
 use crate::domain::ids::{GrantId, UploadId};
 use crate::domain::upload::Upload;
 
@@ -74,8 +74,9 @@ impl Write for CreateOnce {
 
     /// The grant before the key, and both before the upload: two brokers come to the same locks in the same order.
     fn write(&self, conn: &mut AnyConnection) -> Result<Creation, Failure> {
-        if let Some(row) = find_row(conn, &self.row.id)? {
-            return self.own(row);
+        // The id is there: by this very request, when the answer to its commit was lost.
+        if let Some(own) = find_own(conn, &self.row)? {
+            return Ok(Creation::Created(own));
         }
         if let Some(claim) = &self.claim {
             let seen = idempotency::look(conn, claim)?;
@@ -102,17 +103,6 @@ impl Write for CreateOnce {
         }
         insert_new(conn, &[&self.row])?;
         Ok(Creation::Created(self.row.clone().into_upload()?))
-    }
-}
-
-impl CreateOnce {
-    /// The id is there: by this very request, when the answer to its commit was lost, or by another.
-    fn own(&self, row: UploadRow) -> Result<Creation, Failure> {
-        if row.same_request(&self.row) {
-            return Ok(Creation::Created(row.into_upload()?));
-        }
-        let why = format!("the id {} is taken by another request", self.row.id);
-        Err(Failure::Refused(DbTrouble::Internal(why)))
     }
 }
 

@@ -10,6 +10,7 @@ use super::Db;
 use super::connection::AnyConnection;
 use super::leases::Leased;
 use super::queue::Write;
+use super::replay::DeliveryState;
 use super::row::column_time;
 use super::schema::{deliveries, disabled_endpoints};
 use super::trouble::{DbTrouble, Failure};
@@ -79,7 +80,7 @@ impl Write for RecordAttempt {
         let own = deliveries::table
             .filter(deliveries::endpoint.eq(&attempt.endpoint))
             .filter(deliveries::event_id.eq(attempt.delivery.event.to_string()))
-            .filter(deliveries::state.eq("pending"));
+            .filter(deliveries::state.eq(DeliveryState::Pending.as_str()));
         let changes = (
             self.settled(),
             deliveries::attempts.eq(deliveries::attempts + 1),
@@ -107,8 +108,8 @@ impl RecordAttempt {
     fn settled(&self) -> Settled<'_> {
         let attempt = &self.0;
         let (state, next_at) = match attempt.outcome {
-            Outcome::Delivered => (Some("delivered"), None),
-            Outcome::Dead => (Some("dead"), None),
+            Outcome::Delivered => (Some(DeliveryState::Delivered.as_str()), None),
+            Outcome::Dead => (Some(DeliveryState::Dead.as_str()), None),
             Outcome::Retry(at) => (None, Some(column_time(at))),
             Outcome::Gone => (None, None),
         };
@@ -129,7 +130,7 @@ impl RecordAttempt {
             .filter(deliveries::endpoint.eq(&self.0.endpoint))
             .filter(deliveries::upload_id.eq(self.0.delivery.upload.to_string()))
             .filter(deliveries::seq.gt(self.0.delivery.seq))
-            .filter(deliveries::state.eq("pending"))
+            .filter(deliveries::state.eq(DeliveryState::Pending.as_str()))
             .filter(deliveries::next_at.lt(until))
             .set(deliveries::next_at.eq(until))
             .execute(conn)
@@ -143,7 +144,7 @@ impl RecordAttempt {
             .filter(deliveries::endpoint.eq(&self.0.endpoint))
             .filter(deliveries::upload_id.eq(self.0.delivery.upload.to_string()))
             .filter(deliveries::seq.gt(self.0.delivery.seq))
-            .filter(deliveries::state.eq("pending"))
+            .filter(deliveries::state.eq(DeliveryState::Pending.as_str()))
             .filter(deliveries::attempts.eq(0))
             .filter(deliveries::next_at.gt(now))
             .set(deliveries::next_at.eq(now))

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::Db;
 use super::connection::AnyConnection;
 use super::event_body::body_text;
+use super::replay::DeliveryState;
 use super::row::column_time;
 use super::schema::{deliveries, events};
 use super::trouble::Failure;
@@ -143,7 +144,7 @@ impl NewEvent {
                 event_id: &event_id,
                 upload_id: &upload_id,
                 seq: upload.version,
-                state: "pending",
+                state: DeliveryState::Pending.as_str(),
                 next_at: held.map_or(column_time(at), |held| held.max(column_time(at))),
             };
             diesel::insert_into(deliveries::table)
@@ -164,7 +165,7 @@ fn held_back_until(
     deliveries::table
         .filter(deliveries::endpoint.eq(endpoint))
         .filter(deliveries::upload_id.eq(upload))
-        .filter(deliveries::state.eq("pending"))
+        .filter(deliveries::state.eq(DeliveryState::Pending.as_str()))
         .select(max(deliveries::next_at))
         .first(conn)
 }

@@ -213,7 +213,7 @@ impl Write for Again {
             Replay::Event(event) => vec![event.to_string()],
             Replay::Dead(before, limit) => deliveries::table
                 .filter(deliveries::endpoint.eq(&self.endpoint))
-                .filter(deliveries::state.eq("dead"))
+                .filter(deliveries::state.eq(DeliveryState::Dead.as_str()))
                 .filter(deliveries::last_at.lt(column_time(*before)))
                 .order(deliveries::event_id)
                 .limit(i64::from(*limit))
@@ -225,7 +225,7 @@ impl Write for Again {
             .filter(deliveries::endpoint.eq(&self.endpoint))
             .filter(deliveries::event_id.eq_any(&ids))
             .set((
-                deliveries::state.eq("pending"),
+                deliveries::state.eq(DeliveryState::Pending.as_str()),
                 deliveries::attempts.eq(0),
                 deliveries::next_at.eq(column_time(self.now)),
             ))
@@ -255,7 +255,7 @@ impl Again {
             event_id: &event_id,
             upload_id: &upload_id,
             seq,
-            state: "pending",
+            state: DeliveryState::Pending.as_str(),
             next_at: column_time(self.now),
         };
         Ok(diesel::insert_into(deliveries::table)

@@ -130,12 +130,22 @@ impl Write for Create {
             return Ok(None);
         }
         // The id is there: by this very request, when the answer to its commit was lost, or by another.
-        match find_row(conn, &self.row.id)? {
-            Some(row) if row.same_request(&self.row) => Ok(Some(row.into_upload()?)),
-            _ => {
-                let why = format!("the id {} is taken by another request", self.row.id);
-                Err(Failure::Refused(DbTrouble::Internal(why)))
-            }
+        find_own(conn, &self.row)
+    }
+}
+
+/// The upload of this very row, as an earlier try of the same request left it; `None` where nothing has the id. That another
+/// request has it is a fault.
+pub(super) fn find_own(
+    conn: &mut AnyConnection,
+    asked: &UploadRow,
+) -> Result<Option<Upload>, Failure> {
+    match find_row(conn, &asked.id)? {
+        None => Ok(None),
+        Some(row) if row.same_request(asked) => Ok(Some(row.into_upload()?)),
+        Some(_) => {
+            let why = format!("the id {} is taken by another request", asked.id);
+            Err(Failure::Refused(DbTrouble::Internal(why)))
         }
     }
 }

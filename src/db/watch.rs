@@ -8,6 +8,7 @@ use diesel::sql_types::BigInt;
 use super::Db;
 use super::attempts::AttemptState;
 use super::connection::AnyConnection;
+use super::replay::DeliveryState;
 use super::schema::{deliveries, seal_attempts, uploads};
 use super::trouble::DbTrouble;
 use crate::domain::field::FieldName;
@@ -78,7 +79,10 @@ impl Db {
                 .count()
                 .get_result(conn)?;
             let rows: Vec<(String, String, i64)> = deliveries::table
-                .filter(deliveries::state.eq_any(["pending", "dead"]))
+                .filter(deliveries::state.eq_any([
+                    DeliveryState::Pending.as_str(),
+                    DeliveryState::Dead.as_str(),
+                ]))
                 .group_by((deliveries::state, deliveries::endpoint))
                 .order((deliveries::state, deliveries::endpoint))
                 .select((deliveries::endpoint, deliveries::state, count_star()))
