@@ -101,21 +101,10 @@ impl App {
         let url = config.server.base_url(address);
 
         let metrics = Metrics::new();
-        let db = open_database(&config, &metrics).await?;
-        let store = Store::connect(options::store(&config), metrics.clone())
-            .await
-            .map_err(|error| StartError::Store(error.to_string()))?;
+        let broker = open_broker(&config, &metrics).await?;
         let signer = Arc::new(signer(&config, &url)?);
         let authenticator = authenticator(&config, Some(&signer))?;
 
-        let runtime = Handle::current();
-        let broker = Broker::new(
-            options::broker(&config),
-            db,
-            store,
-            metrics.clone(),
-            runtime,
-        );
         let http_options = options::http(&config, &url);
         let server = http::serve(
             listener,
@@ -134,7 +123,7 @@ impl App {
             handle,
             metrics,
             broker,
-            workers: options::workers(&config.workers),
+            workers: options::workers(&config),
         })
     }
 
@@ -200,6 +189,17 @@ fn authenticator(config: &Config, signer: Option<&Signer>) -> Result<Authenticat
             None => Ok(authenticator),
         })
         .map_err(|error| StartError::Auth(error.to_string()))
+}
+
+/// The verbs without a server, for commands: opens the database and resolves the bucket's credentials. What outlives its caller
+/// runs on the current tokio runtime, which must have more than one thread.
+pub async fn open_broker(config: &Config, metrics: &Metrics) -> Result<Broker, StartError> {
+    let db = open_database(config, metrics).await?;
+    let store = Store::connect(options::store(config), metrics.clone())
+        .await
+        .map_err(|error| StartError::Store(error.to_string()))?;
+    let (options, runtime) = (options::broker(config), Handle::current());
+    Ok(Broker::new(options, db, store, metrics.clone(), runtime))
 }
 
 /// Brings the schema up to date where the configuration says so, and refuses an older one otherwise.

@@ -1,15 +1,14 @@
 //! Takes the configuration apart: each room gets options of its own, so that none knows how they were written.
 
 use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey, SignerOptions, SigningKeyPem};
-use crate::broker::BrokerOptions;
+use crate::broker::{BrokerOptions, SweepOptions};
 use crate::config::{
-    self, AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
-    ReceiptKey,
+    AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey, ReceiptKey,
 };
 use crate::db::DbOptions;
 use crate::http::HttpOptions;
 use crate::store::{CredentialSource, StoreOptions};
-use crate::workers::WorkersOptions;
+use crate::workers::{SweeperOptions, WorkersOptions};
 
 pub(super) fn broker(config: &Config) -> BrokerOptions {
     BrokerOptions {
@@ -19,6 +18,11 @@ pub(super) fn broker(config: &Config) -> BrokerOptions {
         proof: config.storage.checksum_proof(),
         confirms_in_flight: config.limits.confirms_in_flight,
         download_lifetime_secs: config.limits.download_lifetime_secs,
+        sweep: SweepOptions {
+            retry_secs: config.sweeper.interval_secs,
+            attempt_stale_secs: config.sweeper.attempt_stale_secs,
+            staging_max_age_secs: config.sweeper.staging_max_age_secs,
+        },
     }
 }
 
@@ -111,9 +115,16 @@ fn pem_key(key: &PublicKey) -> PemKey {
     }
 }
 
-pub(super) fn workers(workers: &config::Workers) -> WorkersOptions {
+pub(super) fn workers(config: &Config) -> WorkersOptions {
+    let sweeper = &config.sweeper;
     WorkersOptions {
-        removal_interval_secs: workers.removal_interval_secs,
+        removal_interval_secs: config.workers.removal_interval_secs,
+        sweeper: sweeper.enabled.then_some(SweeperOptions {
+            interval_secs: sweeper.interval_secs,
+            bucket_interval_secs: sweeper.bucket_interval_secs,
+            batch: sweeper.batch,
+            lease_secs: sweeper.lease_secs,
+        }),
     }
 }
 

@@ -14,6 +14,7 @@ mod read;
 mod removal;
 mod remove;
 mod seal;
+mod sweep;
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use tokio::runtime::Handle;
 
 use crate::db::{Change, Db, StatusStep, Transition};
 use crate::domain::field::{FieldName, FieldPolicies, Visibility};
-use crate::domain::ids::UploadId;
+use crate::domain::ids::{UploadId, random_text};
 use crate::domain::object_key::Layout;
 use crate::domain::upload::{Status, Upload};
 use crate::policy::admission::ChecksumProof;
@@ -32,6 +33,7 @@ use crate::telemetry::metrics::Metrics;
 pub use self::create::{CreateUpload, Presented};
 pub use self::error::BrokerError;
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
+pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;
@@ -52,6 +54,8 @@ pub struct BrokerOptions {
     pub confirms_in_flight: usize,
     /// How long a presigned URL to read a private object lives, in seconds.
     pub download_lifetime_secs: u32,
+    /// When the sweeper acts.
+    pub sweep: SweepOptions,
 }
 
 /// The verbs, over one bucket and one database. Clones share everything.
@@ -59,6 +63,8 @@ pub struct BrokerOptions {
 pub struct Broker(Arc<Inner>);
 
 struct Inner {
+    /// This broker's own among those over one database.
+    name: String,
     options: BrokerOptions,
     db: Db,
     store: Store,
@@ -79,6 +85,7 @@ impl Broker {
     ) -> Broker {
         let flights = Flights::new(runtime.clone(), options.confirms_in_flight);
         Broker(Arc::new(Inner {
+            name: random_text(&rand::random()),
             options,
             db,
             store,

@@ -15,6 +15,7 @@ mod section;
 mod server;
 mod sources;
 mod storage;
+mod sweeper;
 mod telemetry;
 mod urls;
 mod value;
@@ -31,6 +32,7 @@ pub use section::Explained;
 pub use server::{Cors, Limits, Server, reachable};
 pub use sources::{Override, Sources};
 pub use storage::{AccessKey, Storage};
+pub use sweeper::Sweeper;
 pub use telemetry::{LogFormat, Telemetry};
 pub use workers::Workers;
 
@@ -42,7 +44,7 @@ use section::{Report, Section, refusal};
 use value::{Node, Value};
 
 /// The sections, in the order of default.toml.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "server",
     "cors",
     "database",
@@ -51,6 +53,7 @@ const SECTIONS: [&str; 10] = [
     "receipts",
     "limits",
     "workers",
+    "sweeper",
     "telemetry",
     "fields",
 ];
@@ -74,6 +77,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[workers]`.
     pub workers: Workers,
+    /// `[sweeper]`.
+    pub sweeper: Sweeper,
     /// `[telemetry]`.
     pub telemetry: Telemetry,
     fields: FieldPolicies,
@@ -102,9 +107,13 @@ impl Config {
         });
         let limits = section(&mut layers, "limits", &mut report, Limits::read);
         let workers = section(&mut layers, "workers", &mut report, Workers::read);
+        let sweeper = section(&mut layers, "sweeper", &mut report, Sweeper::read);
         let telemetry = section(&mut layers, "telemetry", &mut report, Telemetry::read);
         let fields = fields::read(take(&mut layers, "fields"), storage.as_ref(), &mut report);
         refuse_unknown_sections(layers, &mut report);
+        if let (Some(sweeper), Some(fields), Some(storage)) = (&sweeper, &fields, &storage) {
+            sweeper.refuse_early(fields, storage, &mut report);
+        }
 
         let Report { explained, errors } = report;
         let whole = || {
@@ -117,6 +126,7 @@ impl Config {
                 receipts: receipts?,
                 limits: limits?,
                 workers: workers?,
+                sweeper: sweeper?,
                 telemetry: telemetry?,
                 fields: fields?,
                 explained,

@@ -10,6 +10,7 @@ mod disposition;
 mod hash;
 mod identity;
 mod inspect;
+mod list;
 mod options;
 mod presign;
 mod remove;
@@ -21,6 +22,7 @@ mod trouble;
 mod tests;
 
 pub use disposition::ServedAs;
+pub use list::{Staged, StagedPage, Unfinished, UnfinishedMarker, UnfinishedPage};
 pub use options::{CredentialSource, StoreOptions, StoreSetupError};
 pub use presign::PresignedRequest;
 pub use seal::CopyAnswer;

@@ -34,6 +34,8 @@ struct Inner {
     s3_requests: HistogramVec,
     confirms: Histogram,
     write_batch_rows: Histogram,
+    sweep_results: IntCounterVec,
+    sweeps: HistogramVec,
 }
 
 impl Default for Metrics {
@@ -86,6 +88,19 @@ impl Metrics {
                 "Writes that shared one commit.",
                 BATCH_BUCKETS,
             ),
+            sweep_results: counters(
+                r,
+                "bytepass_sweep_results_total",
+                "What the sweeper found and what came of it, by kind of work.",
+                &["kind", "result"],
+            ),
+            sweeps: histograms(
+                r,
+                "bytepass_sweep_duration_seconds",
+                "Time of one batch of the sweeper; outcome is ok or error.",
+                CONFIRM_BUCKETS,
+                &["kind", "outcome"],
+            ),
             registry,
         }))
     }
@@ -131,6 +146,23 @@ impl Metrics {
     /// So many writes shared one commit.
     pub fn batch_written(&self, rows: usize) {
         self.0.write_batch_rows.observe(rows as f64);
+    }
+
+    /// A batch of the sweeper came to this `result` so often.
+    pub fn swept(&self, kind: &str, result: &str, count: u64) {
+        self.0
+            .sweep_results
+            .with_label_values(&[kind, result])
+            .inc_by(count);
+    }
+
+    /// A batch of the sweeper ended, well or not.
+    pub fn sweep_took(&self, kind: &str, ok: bool, took: Duration) {
+        let outcome = if ok { "ok" } else { "error" };
+        self.0
+            .sweeps
+            .with_label_values(&[kind, outcome])
+            .observe(took.as_secs_f64());
     }
 
     /// Everything in Prometheus' text format.

@@ -154,6 +154,7 @@ pub fn admitted(name: &str, size: u64) -> Admitted {
         visibility: Visibility::Public,
         cardinality: Cardinality::One,
         removal_grace_secs: 86_400,
+        unattached_lifetime_secs: None,
         required_checksums: Vec::new(),
         url_lifetime_secs: 900,
         upload_lifetime_secs: 86_400,
