@@ -99,6 +99,11 @@ impl Rig {
         .unwrap()
     }
 
+    /// Runs statements past the room.
+    pub fn execute(&self, sql: &str) {
+        self.connect().batch_execute(sql).unwrap();
+    }
+
     pub fn count(&self, sql: &str) -> i64 {
         diesel::select(diesel::dsl::sql::<BigInt>(&format!("({sql})")))
             .get_result(&mut self.connect())
