@@ -55,6 +55,7 @@ macro_rules! stale_attempts_query {
             ))
     };
 }
+#[cfg(test)]
 pub(super) use stale_attempts_query;
 
 /// The statement of [`Db::owed_attempts`].
@@ -90,6 +91,7 @@ macro_rules! owed_attempts_query {
             ))
     }};
 }
+#[cfg(test)]
 pub(super) use owed_attempts_query;
 
 impl Db {

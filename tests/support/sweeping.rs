@@ -1,7 +1,5 @@
 //! Brokers without a server that sweep when a test says so, and a bucket whose clock a test moves.
 
-use std::time::Duration;
-
 use bytepass::app::open_broker;
 use bytepass::broker::{Broker, Counts, SweepKind, SweepWalk};
 use bytepass::telemetry::metrics::Metrics;
@@ -80,6 +78,3 @@ pub fn five_days_later(proxy: &S3Proxy) {
         );
     }
 }
-
-/// How long a story waits for a worker.
-pub const WORKER_LIMIT: Duration = Duration::from_secs(30);
