@@ -70,7 +70,7 @@ macro_rules! owed_attempts_query {
             .or(seal_attempts::object_key.gt(key));
         seal_attempts::table
             .inner_join(uploads::table.on(uploads::id.eq(seal_attempts::upload_id)))
-            .filter(sql::<Bool>("seal_attempts.state = 'abandoned'"))
+            .filter(sql::<Bool>("(seal_attempts.state = 'abandoned') IS TRUE"))
             .filter(seal_attempts::object_removed_at.is_null())
             .filter(seal_attempts::started_at.ge(column_time(time)))
             .filter(behind)
@@ -197,7 +197,7 @@ pub(super) fn due_uploads_query<'a>(now: DateTime<Utc>, limit: u32) -> ListQuery
     uploads::table
         .select(UploadRow::as_select())
         .into_boxed()
-        .filter(sql::<Bool>("status = 'pending'"))
+        .filter(sql::<Bool>("(status = 'pending') IS TRUE"))
         .filter(sql::<Timestamp>(next_try).le(column_time(now)))
         .order((sql::<Timestamp>(next_try), uploads::id))
         .limit(i64::from(limit))
@@ -209,7 +209,9 @@ pub(super) fn owed_uploads_query(bucket: &str, after: UploadId, limit: u32) -> L
         .select(UploadRow::as_select())
         .into_boxed()
         .filter(uploads::object_removed_at.is_null())
-        .filter(sql::<Bool>("(status = 'rejected' OR status = 'deleted')"))
+        .filter(sql::<Bool>(
+            "(status = 'rejected' OR status = 'deleted') IS TRUE",
+        ))
         .filter(uploads::id.gt(after.to_string()))
         .filter(uploads::bucket.eq(bucket))
         .order(uploads::id)
@@ -226,7 +228,7 @@ pub(super) fn unattached_query<'a>(
     uploads::table
         .select(UploadRow::as_select())
         .into_boxed()
-        .filter(sql::<Bool>("status = 'confirmed'"))
+        .filter(sql::<Bool>("(status = 'confirmed') IS TRUE"))
         .filter(uploads::field.eq(field.as_str()))
         .filter(uploads::confirmed_at.le(column_time(before)))
         .filter(uploads::bucket.eq(bucket))

@@ -4,7 +4,7 @@ use bytepass::broker::SweepKind;
 use serde_json::json;
 
 use crate::support::rows::Rows;
-use crate::support::sweeping::{five_days_later, overdue, swept, verbs, verbs_behind_proxy};
+use crate::support::sweeping::{a_year_ago, overdue, swept, verbs, verbs_behind_proxy};
 use crate::support::tamper::staging_key;
 use crate::support::world::World;
 
@@ -34,7 +34,7 @@ async fn r6_a3_a_late_put_after_expiry_is_never_served_and_gone_in_the_next_swee
     assert_eq!(staged().await, 2);
     let late = user.confirm(created.id()).await;
     late.expect_problem(410, "upload-expired");
-    five_days_later(&proxy);
+    a_year_ago(&proxy);
     let counts = swept(&verbs, SweepKind::Staging).await;
     assert_eq!((counts.removed, counts.failed), (2, 0));
     assert_eq!(staged().await, 0);
@@ -66,7 +66,7 @@ async fn i3_sweeping_the_bucket_touches_nothing_that_is_confirmed_attached_or_no
             .put(&staging_key(&id.to_string()), JPEG, "image/jpeg")
             .await;
     }
-    five_days_later(&proxy);
+    a_year_ago(&proxy);
     let counts = swept(&verbs, SweepKind::Staging).await;
     assert_eq!((counts.removed, counts.foreign), (21, 2));
     for kind in SweepKind::ALL {
@@ -125,7 +125,7 @@ async fn a12_abandoned_multipart_uploads_under_our_prefixes_are_aborted_and_no_o
         "young"
     );
     assert_eq!(unfinished(&world).await.len(), 14);
-    five_days_later(&proxy);
+    a_year_ago(&proxy);
     let counts = swept(&verbs, SweepKind::Multipart).await;
     assert_eq!((counts.aborted, counts.failed), (13, 0));
     assert_eq!(unfinished(&world).await, ["elsewhere/backup.tar"]);

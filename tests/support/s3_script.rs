@@ -134,6 +134,8 @@ pub enum Act {
     LoseAnswer,
     /// The store has done it; its answer's headers are changed on the way back.
     Alter(fn(&mut HeaderMap)),
+    /// The store has done it; its answer's body, a text, is changed on the way back.
+    Rewrite(fn(&str) -> String),
     /// The store sees it so much later, also when the client has long given up.
     Late(Duration),
 }

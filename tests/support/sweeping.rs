@@ -3,7 +3,7 @@
 use bytepass::app::open_broker;
 use bytepass::broker::{Broker, Counts, SweepKind, SweepWalk};
 use bytepass::telemetry::metrics::Metrics;
-use hyper::{HeaderMap, Method};
+use hyper::Method;
 use serde_json::{Value, json};
 
 use super::records::Records;
@@ -64,17 +64,21 @@ pub fn moment(world: &World, secs_ago: i64) -> String {
     format!("{}{zone}", at.format("%Y-%m-%d %H:%M:%S%.6f"))
 }
 
-/// Lets the bucket's listings say that it is five days later.
-pub fn five_days_later(proxy: &S3Proxy) {
-    fn shift(headers: &mut HeaderMap) {
-        let at = chrono::Utc::now() + chrono::TimeDelta::days(5);
-        let text = at.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        headers.insert("date", text.parse().expect("a header"));
+/// Lets the bucket's listings say that everything there is from a year earlier than it is. Their date stays as it is, because the
+/// SDK signs by it.
+pub fn a_year_ago(proxy: &S3Proxy) {
+    fn shift(body: &str) -> String {
+        let year = chrono::Utc::now().format("%Y").to_string();
+        let before: i32 = year.parse().expect("a year");
+        let mut text = body.to_owned();
+        for tag in ["LastModified", "Initiated"] {
+            let (now, then) = (format!("<{tag}>{year}"), format!("<{tag}>{}", before - 1));
+            text = text.replace(&now, &then);
+        }
+        text
     }
     for query in ["list-type=2", "uploads"] {
-        proxy.rule(
-            Which::method(Method::GET).query_with(query),
-            Act::Alter(shift),
-        );
+        let listing = Which::method(Method::GET).query_with(query);
+        proxy.rule(listing, Act::Rewrite(shift));
     }
 }
