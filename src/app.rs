@@ -2,6 +2,7 @@
 //!
 //! Nothing is global: any number of brokers run side by side in one process, each with its own port, pools and metrics.
 
+mod admin;
 mod options;
 
 use std::future::Future;
@@ -20,6 +21,8 @@ use crate::outbound::Outbound;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::workers::{Workers, WorkersOptions};
+
+use self::admin::Admin;
 
 pub use self::options::database as database_options;
 
@@ -87,6 +90,7 @@ pub struct App {
     url: String,
     server: Server,
     handle: ServerHandle,
+    admin: Option<Admin>,
     metrics: Metrics,
     broker: Broker,
     workers: WorkersOptions,
@@ -98,6 +102,7 @@ impl App {
     pub async fn build(config: Config) -> Result<App, StartError> {
         let listener = listen(config.server.listen)?;
         let address = listener.local_addr().map_err(StartError::Server)?;
+        let admin_listener = admin::bind(&config.server)?;
         let url = config.server.base_url(address);
 
         let metrics = Metrics::new();
@@ -116,11 +121,16 @@ impl App {
         )
         .map_err(StartError::Server)?;
         let handle = server.handle();
+        let admin = admin_listener
+            .map(|listener| Admin::new(listener, &config.server, &broker, &metrics))
+            .transpose()
+            .map_err(StartError::Server)?;
         Ok(App {
             address,
             url,
             server,
             handle,
+            admin,
             metrics,
             broker,
             workers: options::workers(&config),
@@ -148,6 +158,11 @@ impl App {
         &self.url
     }
 
+    /// Where metrics are served, if anywhere: the URL to give to Prometheus.
+    pub fn metrics_url(&self) -> Option<String> {
+        self.admin.as_ref().map(Admin::metrics_url)
+    }
+
     /// What it counts.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -158,6 +173,8 @@ impl App {
         let handle = self.handle;
         let workers = Workers::start(&self.broker, &self.workers);
         let mut server = tokio::spawn(self.server);
+        // Until the very end, so that a stop can be watched.
+        let _admin = self.admin.map(Admin::start);
         tokio::select! {
             ended = &mut server => {
                 workers.stop().await;

@@ -115,19 +115,6 @@ fn pem_key(key: &PublicKey) -> PemKey {
     }
 }
 
-pub(super) fn workers(config: &Config) -> WorkersOptions {
-    let sweeper = &config.sweeper;
-    WorkersOptions {
-        removal_interval_secs: config.workers.removal_interval_secs,
-        sweeper: sweeper.enabled.then_some(SweeperOptions {
-            interval_secs: sweeper.interval_secs,
-            bucket_interval_secs: sweeper.bucket_interval_secs,
-            batch: sweeper.batch,
-            lease_secs: sweeper.lease_secs,
-        }),
-    }
-}
-
 /// What receipts and grants are signed with, at a server that clients reach at `url`.
 pub(super) fn signer(config: &Config, url: &str) -> SignerOptions {
     let receipts = &config.receipts;
@@ -140,6 +127,20 @@ pub(super) fn signer(config: &Config, url: &str) -> SignerOptions {
         receipts_audience: receipts.audience.clone(),
         receipt_lifetime_secs: receipts.lifetime_secs,
         keys: receipts.keys.iter().map(key).collect(),
+    }
+}
+
+pub(super) fn workers(config: &Config) -> WorkersOptions {
+    let sweeper = &config.sweeper;
+    WorkersOptions {
+        removal_interval_secs: config.workers.removal_interval_secs,
+        prune_interval_secs: config.workers.prune_interval_secs,
+        sweeper: sweeper.enabled.then_some(SweeperOptions {
+            interval_secs: sweeper.interval_secs,
+            bucket_interval_secs: sweeper.bucket_interval_secs,
+            batch: sweeper.batch,
+            lease_secs: sweeper.lease_secs,
+        }),
     }
 }
 

@@ -44,6 +44,11 @@ fn needed(act: Act) -> &'static str {
 
 /// Refuses a token that could not do this to any upload; asked before an id is looked at, so that it tells nothing.
 pub(super) fn check_scopes(caller: &Principal, act: Act) -> Result<(), BrokerError> {
+    if caller.grant.is_some() && act == Act::Download {
+        return Err(beyond_grants(
+            "uploads:write, in a token and not in a grant",
+        ));
+    }
     let own = on_ones_own(act) && caller.has(Scope::UploadsWrite);
     let allowed = own || anyones(caller, act);
     if allowed {
@@ -61,7 +66,9 @@ pub(super) fn check_upload(
     upload: &Upload,
     act: Act,
 ) -> Result<(), BrokerError> {
-    if !caller.reaches(&upload.field) {
+    // Its owner's other uploads are none of a grant's business.
+    let foreign = caller.grant.is_some() && upload.grant != caller.grant;
+    if foreign || !caller.reaches(&upload.field) {
         return Err(BrokerError::UploadNotFound);
     }
     if anyones(caller, act) || (on_ones_own(act) && owns(caller, upload)) {
@@ -73,6 +80,30 @@ pub(super) fn check_upload(
     } else {
         Err(BrokerError::UploadNotFound)
     }
+}
+
+/// Refuses a list to a grant: it sees what was made under it, one by one.
+pub(super) fn check_list(caller: &Principal) -> Result<(), BrokerError> {
+    if caller.grant.is_some() {
+        return Err(beyond_grants(
+            "uploads:write, in a token: a grant lists nothing",
+        ));
+    }
+    check_scopes(caller, Act::Read)
+}
+
+/// Refuses to delete for a grant what it may only cancel.
+pub(super) fn check_delete(caller: &Principal) -> Result<(), BrokerError> {
+    if caller.grant.is_some() {
+        return Err(beyond_grants(
+            "attachments:write, or uploads:write in a token: a grant cancels and doesn't delete",
+        ));
+    }
+    Ok(())
+}
+
+fn beyond_grants(needed: &'static str) -> BrokerError {
+    BrokerError::ScopeInsufficient { needed }
 }
 
 /// Whether the caller may read every owner's uploads.

@@ -1,6 +1,6 @@
 //! Attach an upload to a record, detach it, list what a record has.
 
-use crate::db::{Attach, AttachTo, Attached, Detach, Filter, IdempotencyClaim, Transition};
+use crate::db::{Attach, AttachTo, Attached, Detach, Filter, Transition};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::{Cardinality, FieldName};
 use crate::domain::ids::UploadId;
@@ -8,6 +8,7 @@ use crate::domain::principal::Principal;
 use crate::domain::upload::{Status, Upload};
 
 use super::access::{self, Act};
+use super::idempotency::IdempotencyKey;
 use super::{Broker, BrokerError, now};
 
 /// How many uploads of one record a list shows.
@@ -17,32 +18,26 @@ const REMOVAL_GRACE_SECS: u32 = 86_400;
 
 impl Broker {
     /// Ties a confirmed upload to a record. On a field of cardinality `one` the record's former upload is detached in the same
-    /// transaction. Attached to this record already: the upload as it is.
+    /// transaction. Attached to this record already, or by this very request before: the upload as it is.
     pub async fn attach(
         &self,
         caller: &Principal,
         id: UploadId,
         object_id: ObjectId,
-    ) -> Result<Upload, BrokerError> {
-        self.attach_once(caller, id, object_id, None).await
-    }
-
-    /// The same, claiming a key by its success.
-    async fn attach_once(
-        &self,
-        caller: &Principal,
-        id: UploadId,
-        object_id: ObjectId,
-        idempotency: Option<IdempotencyClaim>,
+        key: Option<IdempotencyKey>,
     ) -> Result<Upload, BrokerError> {
         access::check_scopes(caller, Act::Attach)?;
         let upload = self.find(id).await?;
         access::check_upload(caller, &upload, Act::Attach)?;
+        let to = self.attach_to(&upload, object_id)?;
+        let route = format!("POST /v1/uploads/{id}/attach");
+        let repeatable = self.repeatable(caller, &route, key)?;
+        let at = now();
         let attach = Attach {
             upload: id,
-            to: self.attach_to(&upload, object_id)?,
-            at: now(),
-            idempotency,
+            to,
+            at,
+            idempotency: repeatable.as_ref().map(|it| it.claim(id.to_string(), at)),
         };
         match self.0.db.attach(attach).await? {
             Attached::Moved { upload, detached } => {
@@ -50,10 +45,7 @@ impl Broker {
                 Ok(upload)
             }
             Attached::Already(upload) | Attached::Repeated(upload) => Ok(upload),
-            Attached::OtherBody => {
-                let cause = "an attach without a key met the key of another";
-                Err(BrokerError::Internal(cause.to_owned()))
-            }
+            Attached::OtherBody => Err(BrokerError::IdempotencyKeyReused),
             Attached::Stale(upload) => Err(not_attachable(upload.status)),
             Attached::Missing => Err(BrokerError::UploadNotFound),
         }
@@ -96,7 +88,7 @@ impl Broker {
         model: String,
         object_id: ObjectId,
     ) -> Result<Vec<Upload>, BrokerError> {
-        access::check_scopes(caller, Act::Read)?;
+        access::check_list(caller)?;
         self.check_model(&model)?;
         let own = (!access::reads_anyones(caller)).then(|| caller.owner.clone());
         let filter = Filter {

@@ -32,6 +32,17 @@ pub enum BrokerError {
         /// What would have been needed.
         detail: &'static str,
     },
+    /// The grant's uploads were all made.
+    GrantUsedUp {
+        /// When the grant ends, in seconds from now: it will not be of use again before.
+        retry_after_secs: u32,
+    },
+    /// The grant has ended, or was withdrawn.
+    GrantOver,
+    /// Another request succeeded with the same idempotency key.
+    IdempotencyKeyReused,
+    /// A request with the same idempotency key is still under way.
+    RequestInProgress,
     /// It is attached to another record.
     AlreadyAttached,
     /// No configured field has this model.

@@ -10,11 +10,14 @@ mod confirm;
 mod create;
 mod error;
 mod flights;
+mod grants;
+mod idempotency;
 mod read;
 mod removal;
 mod remove;
 mod seal;
 mod sweep;
+mod watch;
 
 use std::sync::Arc;
 
@@ -32,11 +35,14 @@ use crate::telemetry::metrics::Metrics;
 
 pub use self::create::{CreateUpload, Presented};
 pub use self::error::BrokerError;
+pub use self::grants::MintGrant;
+pub use self::idempotency::IdempotencyKey;
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;
+use self::idempotency::Repeatables;
 use self::read::Probe;
 
 /// What the verbs need to know of the configuration.
@@ -72,6 +78,7 @@ struct Inner {
     runtime: Handle,
     flights: Flights<Result<Upload, BrokerError>>,
     probe: Probe,
+    repeatables: Repeatables,
 }
 
 impl Broker {
@@ -93,6 +100,7 @@ impl Broker {
             runtime,
             flights,
             probe: Probe::default(),
+            repeatables: Repeatables::default(),
         }))
     }
 
@@ -137,6 +145,11 @@ impl Broker {
 
     fn count(&self, moved: &Upload, from: Status, by: &str) {
         self.count_step(&moved.field, from, moved.status, by);
+        let field = moved.field.as_str();
+        for difference in &moved.differences {
+            let reason = difference.pointer.trim_start_matches('/');
+            self.0.metrics.rejected(field, reason);
+        }
     }
 
     fn count_step(&self, field: &FieldName, from: Status, to: Status, by: &str) {

@@ -98,7 +98,7 @@ impl Broker {
 
     /// Uploads, newest first: a user's own, or everyone's for who may read everyone's.
     pub async fn list(&self, caller: &Principal, query: ListUploads) -> Result<Page, BrokerError> {
-        access::check_scopes(caller, Act::Read)?;
+        access::check_list(caller)?;
         let owner = match (access::reads_anyones(caller), query.owner) {
             (true, asked) => asked,
             (false, Some(asked)) if asked != caller.owner => {

@@ -130,6 +130,8 @@ impl Broker {
             Transition::Moved(upload) => {
                 let field = &upload.field;
                 self.count_step(field, Status::Pending, Status::Confirmed, by.as_str());
+                let life = (now() - upload.created_at).to_std().unwrap_or_default();
+                self.0.metrics.confirmed_after(field.as_str(), life);
                 if upload.status == Status::Attached {
                     self.count_attached(field, detached);
                 }

@@ -13,6 +13,8 @@ use super::value::Show;
 pub struct Server {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where metrics and probes are served, if anywhere; port 0 takes a free one.
+    pub admin_listen: Option<SocketAddr>,
     /// The address that clients know, if it is configured. It may have a path, and ends as it was written.
     pub public_url: Option<Url>,
     /// Threads that serve requests; 0 means one a core.
@@ -51,11 +53,8 @@ pub struct Limits {
 
 impl Server {
     pub(super) fn read(section: &mut Section) -> Option<Server> {
-        let listen = section.text("listen", Show::Plain, |text| {
-            text.parse::<SocketAddr>().map_err(|_| {
-                "must be an address and a port, 127.0.0.1:8000 or [::1]:8000".to_owned()
-            })
-        });
+        let listen = section.text("listen", Show::Plain, socket_address);
+        let admin_listen = section.optional("admin_listen", Show::Plain, socket_address);
         let public_url = section.optional("public_url", Show::Url, |text| {
             parse_url(text, Http::Allowed, Path::Allowed)
         });
@@ -67,6 +66,7 @@ impl Server {
         let max_connections = section.integer("max_connections", 1..=100_000);
         Some(Server {
             listen: listen?,
+            admin_listen: admin_listen?,
             public_url: public_url?,
             workers: workers?,
             shutdown_timeout_secs: shutdown_timeout_secs?,
@@ -93,6 +93,11 @@ impl Server {
             IpAddr::V6(address) => address.is_loopback(),
         }
     }
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |_| "must be an address and a port, 127.0.0.1:8000 or [::1]:8000".to_owned();
+    text.parse().map_err(wrong)
 }
 
 /// The address to reach a listener by from its own machine: "all addresses" is none that a client can name.

@@ -1,22 +1,23 @@
-//! Attaching an upload to a record and detaching it: a status change, and on a field of cardinality `one` the former upload's too,
-//! in one transaction.
+//! Attaching an upload to a record: a status change, and on a field of cardinality `one` the former upload's too, in one
+//! transaction.
 //!
 //! Locks are taken in one order: slot, upload, former uploads. So of two brokers that replace at once the second sees what the
 //! first has attached, and detaches it.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::Db;
-use super::connection::AnyConnection;
+use super::connection::{AnyConnection, MultiBackend};
+use super::detachments::untie;
 use super::idempotency::{self, Claimed, IdempotencyClaim};
 use super::queue::Write;
 use super::row::UploadRow;
 use super::schema::uploads;
 use super::slots::Slot;
-use super::transition::{Advance, Fills, Transition, is_written, new_event};
+use super::transition::{Advance, Fills, is_written, new_event};
 use super::trouble::{DbTrouble, Failure};
-use super::uploads::{find, find_row};
+use super::uploads::find;
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::{EventId, UploadId};
@@ -81,38 +82,12 @@ pub enum Attached {
     Missing,
 }
 
-/// A detach.
-#[derive(Debug, Clone)]
-pub struct Detach {
-    /// Which upload.
-    pub upload: UploadId,
-    /// The record that it was last seen attached to, where its field's cardinality is `one` or not known.
-    pub from: Option<(FieldName, ObjectId)>,
-    /// How long its object is kept, in seconds.
-    pub removal_grace_secs: u32,
-    /// When.
-    pub at: DateTime<Utc>,
-}
-
 impl Db {
     /// Attaches a confirmed upload to a record. A key is claimed by success alone.
     pub async fn attach(&self, attach: Attach) -> Result<Attached, DbTrouble> {
         let (slot, event) = (attach.to.slot(), new_event(attach.at));
         let change = AttachOne {
             attach,
-            slot,
-            event,
-        };
-        self.queue.submit(change).await
-    }
-
-    /// Detaches an attached upload: its slot is free again, and its object may be removed after the grace.
-    pub async fn detach(&self, detach: Detach) -> Result<Transition, DbTrouble> {
-        let from = detach.from.as_ref();
-        let slot = from.map(|(field, object_id)| Slot::new(field, object_id));
-        let event = new_event(detach.at);
-        let change = DetachOne {
-            detach,
             slot,
             event,
         };
@@ -258,93 +233,31 @@ fn attached_before(
     upload: UploadId,
     to: &AttachTo,
 ) -> Result<Vec<UploadId>, Failure> {
-    let ids: Vec<String> = uploads::table
-        .filter(uploads::object_id.eq(to.object_id.as_str()))
-        .filter(uploads::field.eq(to.field.as_str()))
-        .filter(uploads::status.eq(Status::Attached.as_str()))
-        .filter(uploads::id.ne(upload.to_string()))
-        .order(uploads::id)
-        .limit(MOST_FORMER)
-        .select(uploads::id)
-        .load(conn)?;
+    let (field, object_id) = (to.field.as_str(), to.object_id.as_str());
+    let ids: Vec<String> = attached_query(&upload.to_string(), field, object_id).load(conn)?;
     let parsed = ids.iter().map(|id| UploadId::parse(id));
     parsed
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::Refused(DbTrouble::Internal(format!("uploads.id: {error}"))))
 }
 
-fn untie(
-    conn: &mut AnyConnection,
-    upload: UploadId,
-    grace_secs: u32,
-    event: EventId,
-    at: DateTime<Utc>,
-) -> Result<Option<UploadRow>, Failure> {
-    let advance = Advance {
-        upload,
-        step: Step::Detach,
-        event,
-        at,
-        fills: Fills::RemoveAfter(at + TimeDelta::seconds(i64::from(grace_secs))),
-    };
-    advance.run(conn)
-}
-
-struct DetachOne {
-    detach: Detach,
-    slot: Option<Slot>,
-    event: EventId,
-}
-
-impl Write for DetachOne {
-    type Answer = Transition;
-
-    fn upload(&self) -> UploadId {
-        self.detach.upload
-    }
-
-    fn slot(&self) -> Option<&Slot> {
-        self.slot.as_ref()
-    }
-
-    fn write(&self, conn: &mut AnyConnection) -> Result<Transition, Failure> {
-        let Detach {
-            upload,
-            removal_grace_secs,
-            at,
-            ..
-        } = &self.detach;
-        let Some(row) = find_row(conn, &upload.to_string())? else {
-            return Ok(Transition::Missing);
-        };
-        free_slot(conn, &row.into_upload()?)?;
-        let Some(row) = untie(conn, *upload, *removal_grace_secs, self.event, *at)? else {
-            return self.without_change(conn);
-        };
-        let moved = row.into_upload()?;
-        // Again: it may have been attached, elsewhere than it was meant for, just after the look above.
-        free_slot(conn, &moved)?;
-        Ok(Transition::Moved(moved))
-    }
-}
-
-impl DetachOne {
-    /// Nothing to change: because an earlier try did it, or because it can't be done.
-    fn without_change(&self, conn: &mut AnyConnection) -> Result<Transition, Failure> {
-        let Some(upload) = find(conn, self.detach.upload)? else {
-            return Ok(Transition::Missing);
-        };
-        Ok(match is_written(conn, self.event)? {
-            true => Transition::Moved(upload),
-            false => Transition::Stale(upload),
-        })
-    }
-}
-
-/// Frees the slot that this upload may hold: before the upload itself is locked, as everybody does it.
-fn free_slot(conn: &mut AnyConnection, upload: &Upload) -> QueryResult<()> {
-    match &upload.object_id {
-        Some(object_id) => Slot::new(&upload.field, object_id).free(conn, upload.id),
-        None => Ok(()),
-    }
+/// The statement of it.
+pub(super) fn attached_query<'a>(
+    except: &str,
+    field: &'a str,
+    object_id: &'a str,
+) -> diesel::helper_types::IntoBoxed<
+    'a,
+    diesel::helper_types::Select<uploads::table, uploads::id>,
+    MultiBackend,
+> {
+    uploads::table
+        .select(uploads::id)
+        .into_boxed()
+        .filter(uploads::object_id.eq(object_id))
+        .filter(uploads::field.eq(field))
+        .filter(uploads::status.eq(Status::Attached.as_str()))
+        .filter(uploads::id.ne(except.to_owned()))
+        .order(uploads::id)
+        .limit(MOST_FORMER)
 }

@@ -33,6 +33,13 @@ pub struct IdempotencyClaim {
     pub at: DateTime<Utc>,
 }
 
+impl IdempotencyClaim {
+    /// The row that the claim may wait for.
+    pub(super) fn contends_for(&self) -> String {
+        [&*self.issuer, &self.subject, &self.route, &self.key].join("\0")
+    }
+}
+
 /// What a claim found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Claimed {
@@ -160,7 +167,14 @@ pub(super) fn forget_expired(
     type Key = (String, String, String, String);
     let due: Vec<Key> = idempotency_keys::table
         .filter(idempotency_keys::expires_at.le(column_time(now)))
-        .order(idempotency_keys::expires_at)
+        // Two brokers that prune at once come to the same rows in the same order.
+        .order((
+            idempotency_keys::expires_at,
+            idempotency_keys::issuer,
+            idempotency_keys::subject,
+            idempotency_keys::route,
+            idempotency_keys::key,
+        ))
         .limit(i64::from(limit))
         .select((
             idempotency_keys::issuer,

@@ -9,7 +9,10 @@ mod attachments;
 mod attempts;
 mod confirm;
 mod connection;
+mod creation;
+mod detachments;
 mod due;
+mod grants;
 mod idempotency;
 mod insert;
 mod leases;
@@ -27,6 +30,7 @@ mod sweep;
 mod transition;
 mod trouble;
 mod uploads;
+mod watch;
 mod writer;
 
 #[cfg(test)]
@@ -38,10 +42,13 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-pub use attachments::{Attach, AttachTo, Attached, Detach};
+pub use attachments::{Attach, AttachTo, Attached};
 pub use attempts::SealAttempt;
 pub use confirm::{Confirm, Confirmed};
+pub use creation::Creation;
+pub use detachments::Detach;
 pub use due::{Copied, DueUpload};
+pub use grants::{Minted, NewGrant};
 pub use idempotency::IdempotencyClaim;
 pub use leases::Lease;
 pub use list::Filter;

@@ -21,6 +21,11 @@ pub(super) trait Write: Send + 'static {
     /// The upload it touches. Batches are sorted by it, so that two brokers lock rows in the same order.
     fn upload(&self) -> UploadId;
 
+    /// What it locks before its upload, and others may want too: a grant, a request's key. Batches are sorted by this first.
+    fn contends_for(&self) -> Option<String> {
+        None
+    }
+
     /// The slot that it takes or frees. On Postgres a batch locks all of its slots before anything else, in one order, so that
     /// two brokers that replace the same attachments at once don't wait for each other in a circle.
     fn slot(&self) -> Option<&Slot> {
@@ -40,6 +45,8 @@ pub(super) trait Write: Send + 'static {
 pub(super) trait Item: Send {
     /// See [`Write::upload`].
     fn upload(&self) -> UploadId;
+    /// See [`Write::contends_for`].
+    fn contends_for(&self) -> Option<String>;
     /// See [`Write::slot`].
     fn slot(&self) -> Option<&Slot>;
     /// See [`Write::new_row`].
@@ -94,6 +101,10 @@ struct Queued<C: Write> {
 impl<C: Write> Item for Queued<C> {
     fn upload(&self) -> UploadId {
         self.change.upload()
+    }
+
+    fn contends_for(&self) -> Option<String> {
+        self.change.contends_for()
     }
 
     fn slot(&self) -> Option<&Slot> {

@@ -8,7 +8,7 @@ use super::connection::{AnyConnection, MultiBackend};
 use super::row::{UploadRow, column_time};
 use super::schema::uploads;
 use super::trouble::DbTrouble;
-use crate::domain::upload::{Status, Upload};
+use crate::domain::upload::Upload;
 
 impl Db {
     /// Uploads of this bucket whose grace has ended by `now` and whose object was not seen to be removed, longest due first, at
@@ -30,7 +30,8 @@ impl Db {
     }
 }
 
-/// The statement. Its nulls are as those of the index `uploads_removal`.
+/// The statement. Its nulls are as those of the index `uploads_removal`; a status is not asked for, because only a detach sets
+/// the time, and SQLite would walk the index of the statuses.
 pub(super) fn due_query(
     bucket: &str,
     now: DateTime<Utc>,
@@ -49,7 +50,6 @@ pub(super) fn due_query(
         .filter(uploads::remove_after.is_not_null())
         .filter(uploads::object_removed_at.is_null())
         .filter(uploads::remove_after.le(column_time(now)))
-        .filter(uploads::status.eq_any([Status::Detached.as_str(), Status::Deleted.as_str()]))
         .filter(uploads::bucket.eq(bucket))
         .order((uploads::remove_after, uploads::id))
         .limit(i64::from(limit))

@@ -39,7 +39,7 @@ pub struct NewUpload {
 }
 
 impl NewUpload {
-    fn into_upload(self) -> Upload {
+    pub(super) fn into_upload(self) -> Upload {
         Upload {
             id: self.id,
             status: Status::Pending,

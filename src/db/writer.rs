@@ -90,7 +90,7 @@ impl Writer {
             };
         }
         // Two brokers that lock the same rows do it in the same order; the sort is stable, so one upload's changes keep theirs.
-        batch.sort_by_key(|item| item.upload());
+        batch.sort_by_cached_key(|item| (item.contends_for(), item.upload()));
         batch
     }
 

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use crate::broker::Broker;
 
 use super::examples;
-use super::extract::{Caller, Json, NoBody, RecordPath, UploadPath};
+use super::extract::{Caller, Json, NoBody, RecordPath, Repeatable, UploadPath};
 use super::problem::Problem;
 use super::requests::AttachBody;
 use super::views::{AttachmentsView, UploadView};
@@ -19,23 +19,29 @@ type Answer = Result<HttpResponse, Problem>;
 #[utoipa::path(
     post, path = "/v1/uploads/{id}/attach", tag = "Attachments", operation_id = "attachUpload",
     security(("bearer" = ["attachments:write"])),
-    params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
+    params(
+        ("id" = String, Path, description = "The upload's id.", example = json!(examples::ID)),
+        ("idempotency-key" = Option<String>, Header, description = "Makes a retry within 24 hours return the upload as it is by then: 1 to 255 visible ASCII characters."),
+    ),
     request_body(content = AttachBody, example = json!(examples::attach_body())),
     responses(
         (status = 200, description = "The upload, attached.", body = UploadView, example = json!(examples::attached())),
         (status = 403, description = "scope-insufficient"),
         (status = 404, description = "upload-not-found"),
-        (status = 409, description = "already-attached, wrong-status"),
-        (status = 422, description = "unknown-field"),
+        (status = 409, description = "already-attached, wrong-status, request-in-progress"),
+        (status = 422, description = "unknown-field, idempotency-key-reused"),
     )
 )]
 pub async fn attach(
     caller: Caller,
     id: UploadPath,
+    repeatable: Repeatable,
     Json(body): Json<AttachBody>,
     broker: web::Data<Broker>,
 ) -> Answer {
-    let upload = broker.attach(&caller.0, id.0, body.try_into()?).await?;
+    let key = repeatable.with(&body)?;
+    let attach = broker.attach(&caller.0, id.0, body.try_into()?, key);
+    let upload = attach.await?;
     Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
 }
 

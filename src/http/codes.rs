@@ -59,6 +59,8 @@ codes! {
         "An upload belongs to one record. Detach it and create a new one, or attach a new upload to the other record.";
     WrongStatus "wrong-status" 409 "The upload's status doesn't allow this"
         "`status_now` says where the upload stands. To send the file again, create a new upload.";
+    RequestInProgress "request-in-progress" 409 "A request with the same idempotency key is still under way"
+        "Send the same request again after `Retry-After` seconds: its answer is that of the first one.";
     UploadExpired "upload-expired" 410 "The upload's time is over"
         "Create a new upload; this one can't be used any more.";
     PayloadTooLarge "payload-too-large" 413 "The request's body is too large"
@@ -73,8 +75,12 @@ codes! {
         "`errors` says which sizes the field takes, in bytes.";
     ChecksumRequired "checksum-required" 422 "The field requires a checksum"
         "Declare `checksum` with one of the algorithms in `errors`; the value is base64 of the digest, not hexadecimal.";
+    IdempotencyKeyReused "idempotency-key-reused" 422 "The idempotency key belongs to another request"
+        "A request with this `Idempotency-Key` and another body succeeded within the last 24 hours. Use a fresh key for each new request, and the same one for its retries alone.";
     ObjectMismatch "object-mismatch" 422 "What arrived is not what was declared"
         "The upload is rejected for good, and `errors` holds each difference. Create a new upload that declares the file as it is.";
+    QuotaExceeded "quota-exceeded" 429 "All uploads that were allowed were made"
+        "The grant is used up; canceled uploads count too, and it ends after `Retry-After` seconds. Ask the backend that minted it for a new one.";
     Internal "internal" 500 "Something went wrong on our side"
         "Send the request again; if it fails again, give the operator the `instance`: the log holds the cause under it.";
     StoreUnavailable "store-unavailable" 503 "The bucket doesn't answer"

@@ -74,19 +74,6 @@ pub fn attached() -> Value {
     }))
 }
 
-/// No longer tied to it.
-pub fn detached() -> Value {
-    recorded(json!({
-        "status": "detached", "object_id": "42", "attached_at": "2026-04-03T20:15:09.020Z",
-        "detached_at": "2026-05-01T08:00:00.000Z",
-    }))
-}
-
-/// What `Product/42` has.
-pub fn attachments() -> Value {
-    json!({"data": [attached()]})
-}
-
 /// The answer to the confirm: with a receipt.
 pub fn with_receipt() -> Value {
     let mut upload = confirmed();
@@ -103,6 +90,19 @@ pub fn jwks() -> Value {
     }]})
 }
 
+/// No longer tied to it.
+pub fn detached() -> Value {
+    recorded(json!({
+        "status": "detached", "object_id": "42", "attached_at": "2026-04-03T20:15:09.020Z",
+        "detached_at": "2026-05-01T08:00:00.000Z",
+    }))
+}
+
+/// What `Product/42` has.
+pub fn attachments() -> Value {
+    json!({"data": [attached()]})
+}
+
 /// A page with that upload.
 pub fn page() -> Value {
     json!({"data": [confirmed()], "next_cursor": null})
@@ -111,6 +111,22 @@ pub fn page() -> Value {
 /// Where a private upload's bytes are.
 pub fn download() -> Value {
     json!({"url": URL.replace("staging/upl_01knavb5w8e59a3fjc8w6qgp7z", KEY), "expires_at": "2026-04-03T20:30:00.000Z"})
+}
+
+/// What a backend asks for on behalf of a page.
+pub fn mint_body() -> Value {
+    json!({
+        "field": "Order.txid_proof", "owner": "user:1", "object_id": "123", "max_uploads": 1, "max_size": 5242880,
+        "expires_in": 900,
+    })
+}
+
+/// The grant; its token is cut short.
+pub fn grant() -> Value {
+    json!({
+        "grant": "eyJ0eXAiOiJncmFudCtqd3QiLCJhbGciOiJFZERTQSJ9.….…", "expires_at": "2026-04-03T20:30:00.000Z",
+        "uppy_endpoint": "https://broker.example/g/eyJ0eXAiOiJncmFudCtqd3QiLCJhbGciOiJFZERTQSJ9.….…",
+    })
 }
 
 /// What an operator sees.

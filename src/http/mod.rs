@@ -5,13 +5,16 @@
 //! document with a code of one table ([`codes`]); no answer, log line or metric shows a query, a token or a presigned URL that it
 //! doesn't have to.
 //!
-//! In reading order: `routes` (all of them on one page), `uploads`, `attachments`, `receipts` and `operations` (the handlers), `requests` and `views` (what goes
-//! in and out), `extract`, `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `openapi`, `pages`, `server`.
+//! In reading order: `routes` (all of them on one page), `uploads`, `attachments`, `grants`, `receipts` and `operations` (the
+//! handlers), `requests` and `views` (what goes in and out), `extract`, `codes`, `problem` and `refusals` (what goes wrong),
+//! `middleware`, `openapi`, `pages`, `server`.
 
+mod admin;
 mod attachments;
 mod codes;
 mod examples;
 mod extract;
+mod grants;
 mod middleware;
 mod openapi;
 mod operations;
@@ -28,5 +31,6 @@ mod views;
 #[cfg(test)]
 mod tests;
 
+pub use self::admin::serve_admin;
 pub use self::openapi::openapi;
 pub use self::server::{HttpOptions, serve};

@@ -10,7 +10,7 @@ use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
-use super::{attachments, operations, receipts, uploads, views};
+use super::{attachments, grants, operations, receipts, uploads, views};
 
 /// The whole API as an OpenAPI 3.1 document; the `openapi` command prints it, `/openapi.json` serves it.
 pub fn openapi() -> Document {
@@ -26,12 +26,14 @@ pub fn openapi() -> Document {
     ),
     paths(
         uploads::create, uploads::list, uploads::read, uploads::remove, uploads::confirm, uploads::presign,
-        uploads::download, attachments::attach, attachments::detach, attachments::list, receipts::jwks, operations::stats, operations::livez, operations::readyz,
+        uploads::download, attachments::attach, attachments::detach, attachments::list, grants::mint, receipts::jwks,
+        operations::stats, operations::livez, operations::readyz,
     ),
     components(schemas(ProblemView, views::DifferenceView)),
     tags(
         (name = "Uploads", description = "From asking to a sealed object."),
         (name = "Attachments", description = "Which upload belongs to which record: for backends."),
+        (name = "Grants", description = "Uploads for callers without a token of their own."),
         (name = "Receipts", description = "What verifies the receipt of a confirm, anywhere and offline."),
         (name = "Operations", description = "Statistics and probes."),
     ),
@@ -68,7 +70,7 @@ struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
-        let text = "A JWT of a configured issuer. Its `scope` lists what it may do; `fields` narrows it to some fields.";
+        let text = "A JWT of a configured issuer. Its `scope` lists what it may do; `fields` narrows it to some fields. A grant of `POST /v1/grants` is a bearer too, for its own uploads.";
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")

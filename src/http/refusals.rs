@@ -8,6 +8,8 @@ use crate::domain::upload::Status;
 
 use super::problem::{Code, Problem};
 
+/// When to ask again how a request that is under way went, in seconds.
+const IN_PROGRESS_RETRY_AFTER_SECS: u32 = 1;
 /// When to try again while an issuer's keys can't be had, in seconds.
 const KEYS_RETRY_AFTER_SECS: u32 = 30;
 
@@ -30,6 +32,23 @@ impl From<BrokerError> for Problem {
                 Problem::new(Code::WrongStatus, format!("{detail}; this one is {now}"))
                     .with_status_now(now)
             }
+            BrokerError::GrantUsedUp { retry_after_secs } => Problem::unavailable(
+                Code::QuotaExceeded,
+                "all uploads that the grant allows were made; ask for a new grant",
+                retry_after_secs,
+            ),
+            BrokerError::GrantOver => {
+                Problem::token_invalid("the grant has expired, or was withdrawn")
+            }
+            BrokerError::IdempotencyKeyReused => Problem::new(
+                Code::IdempotencyKeyReused,
+                "another request succeeded with this Idempotency-Key; use a fresh one",
+            ),
+            BrokerError::RequestInProgress => Problem::unavailable(
+                Code::RequestInProgress,
+                "a request with this Idempotency-Key is still under way; send it again in a moment",
+                IN_PROGRESS_RETRY_AFTER_SECS,
+            ),
             BrokerError::AlreadyAttached => Problem::new(
                 Code::AlreadyAttached,
                 "the upload is attached to another record",

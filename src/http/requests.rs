@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::broker::{CreateUpload, ListUploads};
@@ -20,7 +20,7 @@ use super::problem::Problem;
 const MAX_AGE_SECS: u64 = 100 * 366 * 86_400;
 
 /// What a client will upload.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateUpload)]
 pub struct CreateUploadBody {
@@ -35,21 +35,25 @@ pub struct CreateUploadBody {
     #[schema(minimum = 0, maximum = 9007199254740991u64)]
     size: u64,
     /// The file's checksum; required where the field's policy says so.
-    #[serde(default, deserialize_with = "object")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(required = false)]
     checksum: Option<ChecksumBody>,
     /// The record that the upload is meant for, `42` of `Product/42`. From a caller with `attachments:write` it is an
     /// instruction: a confirm attaches the upload to it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 255)]
     object_id: Option<String>,
     /// On whose behalf; needs the scope `uploads:confirm`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
 }
 
 /// A checksum of a file.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Checksum)]
 pub struct ChecksumBody {
@@ -77,7 +81,7 @@ impl TryFrom<CreateUploadBody> for CreateUpload {
 }
 
 /// The record to attach to.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Attach)]
 pub struct AttachBody {
@@ -95,7 +99,8 @@ impl TryFrom<AttachBody> for ObjectId {
     }
 }
 
-fn object_id(text: Option<&str>) -> Result<Option<ObjectId>, Problem> {
+/// The record that a request names.
+pub fn object_id(text: Option<&str>) -> Result<Option<ObjectId>, Problem> {
     text.map(ObjectId::parse)
         .transpose()
         .map_err(|error| Problem::invalid_member("/object_id", error.to_string()))

@@ -11,7 +11,7 @@ use actix_web::{Error, HttpResponse, Resource, Route, web};
 use super::extract::caller::authenticate;
 use super::middleware::catch_panics;
 use super::problem::Problem;
-use super::{attachments, operations, pages, receipts, uploads};
+use super::{attachments, grants, operations, pages, receipts, uploads};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -45,6 +45,10 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
             "GET, HEAD",
             |r| r.route(private(get().to(attachments::list))),
         ))
+        // Backends: uploads for callers without a token of their own.
+        .service(at("/v1/grants", "POST", |r| {
+            r.route(private(web::post().to(grants::mint)))
+        }))
         // Operators.
         .service(at("/v1/stats", "GET, HEAD", |r| {
             r.route(private(get().to(operations::stats)))
@@ -105,7 +109,7 @@ pub(super) fn private(route: Route) -> Route {
     route.wrap(from_fn(authenticate))
 }
 
-async fn nothing_here() -> Result<HttpResponse, Problem> {
+pub(super) async fn nothing_here() -> Result<HttpResponse, Problem> {
     Err(Problem::of_status(StatusCode::NOT_FOUND))
 }
 

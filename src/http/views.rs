@@ -122,10 +122,12 @@ impl UploadView {
         UploadView::new(upload, url)
     }
 
-    /// A pending upload with what to send.
-    pub fn presented(presented: Presented, public_url: &str) -> UploadView {
-        let presigned = presented.presigned;
-        let mut view = UploadView::new(presented.upload, None);
+    /// An upload with what to send, where there is something to be sent.
+    pub fn presented(presented: Presented, broker: &Broker, public_url: &str) -> UploadView {
+        let mut view = UploadView::of(presented.upload, broker);
+        let Some(presigned) = presented.presigned else {
+            return view;
+        };
         view.confirm_url = Some(format!("{public_url}/v1/uploads/{}/confirm", view.id));
         view.presigned = Some(PresignedView {
             method: presigned.method,
@@ -307,6 +309,6 @@ impl StatsView {
 }
 
 /// RFC 3339 in UTC with milliseconds: what every client's parser reads. Cut, not rounded, so that no deadline moves back.
-fn time(at: DateTime<Utc>) -> String {
+pub(super) fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -6,6 +6,7 @@
 //! ends within its time; no key outside the layout's prefixes is touched. Nothing here is logged except failing credentials.
 
 mod client;
+mod clock;
 mod disposition;
 mod hash;
 mod identity;
@@ -66,7 +67,7 @@ impl Store {
             }
             None => (calls.clone(), None),
         };
-        let client = client::build(&options, calls, http);
+        let client = client::build(&options, calls, http, metrics.clone());
         Store::assemble(options, client, signer, reader, metrics).await
     }
 

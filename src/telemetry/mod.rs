@@ -6,6 +6,7 @@
 mod json_lines;
 pub mod logging;
 pub mod metrics;
+pub mod system;
 
 #[cfg(test)]
 pub(crate) mod tests;

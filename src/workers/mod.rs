@@ -3,6 +3,7 @@
 //! `app` starts them with the server and stops them before its end. A loop may be stopped, or its process killed, at any line: each
 //! verb leaves rows from which the next round, here or in another broker, goes on. A round that panics ends alone.
 
+mod pruner;
 mod remover;
 mod sweeper;
 
@@ -24,6 +25,8 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 pub struct WorkersOptions {
     /// How often objects whose grace has ended are looked for, in seconds.
     pub removal_interval_secs: u32,
+    /// How often idempotency keys and grants that are out of date are looked for, in seconds.
+    pub prune_interval_secs: u32,
     /// How this broker sweeps; `None`: it doesn't.
     pub sweeper: Option<SweeperOptions>,
 }
@@ -72,6 +75,9 @@ impl Workers {
         workers.repeat("remover", interval, move || {
             remover::round(removing.clone())
         });
+        let interval = Duration::from_secs(u64::from(options.prune_interval_secs));
+        let pruning = broker.clone();
+        workers.repeat("pruner", interval, move || pruner::round(pruning.clone()));
         if let Some(options) = options.sweeper {
             workers.sweep(broker, options);
         }

@@ -58,7 +58,7 @@ async fn a_picture_goes_from_a_client_to_the_bucket_and_is_confirmed() {
     );
     assert_eq!(
         user.read(created.id()).await.expect(200).json,
-        confirmed.json
+        confirmed.upload()
     );
 }
 

@@ -112,7 +112,18 @@ async fn every_confirm_brings_a_fresh_receipt_whoever_asks_and_no_other_answer_h
     for answer in [user.read(id).await, user.get("/v1/uploads").await] {
         assert!(!answer.expect(200).text.contains("receipt"));
     }
-    user.delete(&format!("/v1/uploads/{id}")).await.expect(204);
+    let path = format!("/v1/uploads/{id}");
+    let record = json!({"object_id": "42"});
+    let attached = service.post(&format!("{path}/attach"), &record).await;
+    assert!(attached.expect(200).json.get("receipt").is_none());
+    let attached = user.confirm(id).await.expect(200);
+    let (_, claims) = receipts::read(&receipt_of(&attached));
+    assert_eq!(
+        claims["object_id"], "42",
+        "the record that it is attached to"
+    );
+    let detach = format!("{path}/detach");
+    service.post_empty(&detach).await.expect(200);
     let late = user.confirm(id).await.expect_problem(409, "wrong-status");
     assert!(!late.text.contains("receipt"), "{}", late.text);
 }

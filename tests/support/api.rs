@@ -161,6 +161,17 @@ impl Api {
         self.get(&format!("/v1/uploads/{id}")).await
     }
 
+    /// Attaches the upload to this record.
+    pub async fn attach(&self, id: &str, object_id: &str) -> Answer {
+        let body = json!({"object_id": object_id});
+        self.post(&format!("/v1/uploads/{id}/attach"), &body).await
+    }
+
+    /// Detaches the upload.
+    pub async fn detach(&self, id: &str) -> Answer {
+        self.post_empty(&format!("/v1/uploads/{id}/detach")).await
+    }
+
     /// Follows the presigned request of a `create` or `presign` answer, exactly as it says.
     pub async fn put(&self, created: &Answer, bytes: &[u8]) -> Answer {
         let request = presigned(&self.client, &created.json["presigned"]);

@@ -153,6 +153,7 @@ pub fn sign_backend(token: &Token) -> String {
 pub struct Broker {
     /// Where it answers.
     pub url: String,
+    metrics_url: Option<String>,
     // One for all callers, because each client of its own reads the system's certificates anew.
     nobody: Api,
     stop: Option<oneshot::Sender<()>>,
@@ -181,7 +182,7 @@ impl Broker {
                 match App::build(config).await {
                     Err(error) => drop(started.send(Err(error.to_string()))),
                     Ok(app) => {
-                        drop(started.send(Ok(app.url().to_owned())));
+                        drop(started.send(Ok((app.url().to_owned(), app.metrics_url()))));
                         let stop = async { drop(stopped.await) };
                         app.run_until_stopped(stop)
                             .await
@@ -194,13 +195,19 @@ impl Broker {
         let outcome = tokio::time::timeout(START_LIMIT, start)
             .await
             .expect("a start in time");
-        let url = outcome.expect("the broker's thread lives")?;
+        let (url, metrics_url) = outcome.expect("the broker's thread lives")?;
         Ok(Broker {
             nobody: Api::anonymous(&url),
             url,
+            metrics_url,
             stop: Some(stop),
             thread: Some(thread),
         })
+    }
+
+    /// Where its metrics are; needs `server.admin_listen`.
+    pub fn metrics_url(&self) -> &str {
+        self.metrics_url.as_deref().expect("an admin listener")
     }
 
     /// A caller without a token.

@@ -35,6 +35,7 @@ CREATE TABLE grants (
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL
 );
+CREATE INDEX grants_expiry ON grants (expires_at);
 
 -- A request that succeeded, and the id of what it made: never a URL, never a token.
 CREATE TABLE idempotency_keys (

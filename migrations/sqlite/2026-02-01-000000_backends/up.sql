@@ -34,6 +34,7 @@ CREATE TABLE grants (
     created_at text NOT NULL,
     expires_at text NOT NULL
 ) STRICT;
+CREATE INDEX grants_expiry ON grants (expires_at);
 
 -- A request that succeeded, and the id of what it made: never a URL, never a token.
 CREATE TABLE idempotency_keys (

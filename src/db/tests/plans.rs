@@ -9,14 +9,17 @@ use diesel::sql_types::{Bool, Integer, Text};
 
 use super::support::{Rig, field, now};
 use crate::db::Filter;
+use crate::db::attachments::attached_query;
 use crate::db::connection::AnyConnection;
 use crate::db::due::{
     Copied, due_uploads_query, owed_attempts_query, owed_uploads_query, stale_attempts_query,
     unattached_query,
 };
 use crate::db::list::list_query;
+use crate::db::removals::due_query;
 use crate::db::row::column_time;
 use crate::db::schema::{events, leases, seal_attempts, uploads};
+use crate::domain::attachment::ObjectId;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
 
@@ -222,5 +225,25 @@ fn what_the_sweeper_looks_for_is_found_by_an_index_of_its_own() {
             plan.contains("leases_pkey") || plan.contains("sqlite_autoindex_leases_1"),
             "{plan}"
         );
+    }
+}
+
+#[test]
+fn what_a_record_has_and_what_is_due_are_found_by_their_indexes() {
+    for rig in Rig::each() {
+        let conn = &mut planner(&rig);
+        let of_record = Filter {
+            status: Some(Status::Attached),
+            model: Some("Product".into()),
+            object_id: ObjectId::parse("42").ok(),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        let plan = plan!(rig, conn, list_query(&of_record));
+        assert!(plan.contains("uploads_record"), "{plan}");
+        let plan = plan!(rig, conn, attached_query("x", "Product.image", "42"));
+        assert!(plan.contains("uploads_record"), "{plan}");
+        let plan = plan!(rig, conn, due_query("media", now(), 100));
+        assert_by_index(&plan, "uploads_removal");
     }
 }

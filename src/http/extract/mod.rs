@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod caller;
+pub mod idempotency;
 pub mod json;
 pub mod path;
 pub mod query;
@@ -11,6 +12,7 @@ mod tests;
 
 pub use body::NoBody;
 pub use caller::Caller;
+pub use idempotency::Repeatable;
 pub use json::Json;
 pub use path::{RecordPath, UploadPath};
 pub use query::Query;

@@ -65,7 +65,7 @@ fn layout() -> Layout {
 async fn store_signed_by(provider: SharedCredentialsProvider) -> Store {
     let options = options(Some("http://127.0.0.1:9"));
     let http = client::http_client(&options);
-    let client = client::build(&options, provider.clone(), http);
+    let client = client::build(&options, provider.clone(), http, Metrics::new());
     Store::assemble(options, client, provider, None, Metrics::new())
         .await
         .unwrap()
