@@ -41,8 +41,33 @@ struct Inner {
     rejections: IntCounterVec,
     clock_skew: Gauge,
     write_batch_rows: Histogram,
-    sweep_results: IntCounterVec,
-    sweeps: HistogramVec,
+    sweeps: Sweeps,
+}
+
+/// What the sweeper does.
+struct Sweeps {
+    results: IntCounterVec,
+    took: HistogramVec,
+}
+
+impl Sweeps {
+    fn new(r: &Registry) -> Sweeps {
+        Sweeps {
+            results: counters(
+                r,
+                "bytepass_sweep_results_total",
+                "What the sweeper found and what came of it, by kind of work.",
+                &["kind", "result"],
+            ),
+            took: histograms(
+                r,
+                "bytepass_sweep_duration_seconds",
+                "Time of one batch of the sweeper; outcome is ok or error.",
+                CONFIRM_BUCKETS,
+                &["kind", "outcome"],
+            ),
+        }
+    }
 }
 
 impl Default for Metrics {
@@ -113,19 +138,7 @@ impl Metrics {
                 "Writes that shared one commit.",
                 BATCH_BUCKETS,
             ),
-            sweep_results: counters(
-                r,
-                "bytepass_sweep_results_total",
-                "What the sweeper found and what came of it, by kind of work.",
-                &["kind", "result"],
-            ),
-            sweeps: histograms(
-                r,
-                "bytepass_sweep_duration_seconds",
-                "Time of one batch of the sweeper; outcome is ok or error.",
-                CONFIRM_BUCKETS,
-                &["kind", "outcome"],
-            ),
+            sweeps: Sweeps::new(r),
             registry,
         }))
     }
@@ -192,7 +205,8 @@ impl Metrics {
     /// A batch of the sweeper came to this `result` so often.
     pub fn swept(&self, kind: &str, result: &str, count: u64) {
         self.0
-            .sweep_results
+            .sweeps
+            .results
             .with_label_values(&[kind, result])
             .inc_by(count);
     }
@@ -202,6 +216,7 @@ impl Metrics {
         let outcome = if ok { "ok" } else { "error" };
         self.0
             .sweeps
+            .took
             .with_label_values(&[kind, outcome])
             .observe(took.as_secs_f64());
     }

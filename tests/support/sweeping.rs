@@ -46,11 +46,19 @@ pub fn overdue(world: &World, secs: i64) {
     Records::of(&world.database).execute(&sql);
 }
 
-/// Makes every open attempt so many seconds old.
+/// Makes every open attempt so many seconds old. Tries again where brokers at work are in the way.
 pub fn age_attempts(world: &World, secs: i64) {
     let at = moment(world, secs);
     let sql = format!("UPDATE seal_attempts SET started_at = '{at}' WHERE state = 'open'");
-    Records::of(&world.database).execute(&sql);
+    let mut records = Records::of(&world.database);
+    let mut last = Ok(());
+    for _ in 0..20 {
+        last = records.try_execute(&sql);
+        if last.is_ok() {
+            return;
+        }
+    }
+    panic!("{sql}: {last:?}");
 }
 
 /// So many seconds ago, as the database writes it.

@@ -65,10 +65,26 @@ async fn an_age_is_by_the_buckets_own_clock_and_strangers_have_none() {
 
 #[tokio::test]
 async fn a_listing_without_a_date_or_an_answer_is_a_trouble() {
-    let body = objects(&[]);
+    for (root, date) in [
+        ("ListBucketResult", "x-date: none"),
+        ("ListMultipartUploadsResult", "date: yesterday"),
+    ] {
+        let answer = dated(date, &format!("<{root}></{root}>"));
+        let store = FakeS3::start(vec![answer]).await.store().await;
+        let marker = UnfinishedMarker::default();
+        let code = match root {
+            "ListBucketResult" => store.list_staged(None, 9).await.unwrap_err().code,
+            _ => {
+                store
+                    .list_unfinished("media/", &marker, 9)
+                    .await
+                    .unwrap_err()
+                    .code
+            }
+        };
+        assert_eq!(code, "no-date");
+    }
     for (answer, code) in [
-        (dated("x-date: none", &body), "no-date"),
-        (dated("date: yesterday", &body), "no-date"),
         (say("403 Forbidden", &error("AccessDenied")), "AccessDenied"),
         (say("404 Not Found", &error("NoSuchBucket")), "NoSuchBucket"),
         (Answer::BlackHole, "timeout"),
