@@ -20,6 +20,7 @@ use crate::http;
 use crate::outbound::Outbound;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
+use crate::webhooks::{WebhookError, Webhooks};
 use crate::workers::{Workers, WorkersOptions};
 
 use self::admin::Admin;
@@ -63,6 +64,9 @@ pub enum StartError {
     /// The server's threads can't be made.
     #[error("the server can't start: {0}")]
     Server(std::io::Error),
+    /// A webhook endpoint can't be used as configured.
+    #[error("{0}")]
+    Webhooks(WebhookError),
 }
 
 impl StartError {
@@ -70,7 +74,10 @@ impl StartError {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            StartError::DatabaseUrl(_) | StartError::Auth(_) | StartError::Receipts(_)
+            StartError::DatabaseUrl(_)
+                | StartError::Auth(_)
+                | StartError::Receipts(_)
+                | StartError::Webhooks(_)
         )
     }
 }
@@ -94,6 +101,7 @@ pub struct App {
     metrics: Metrics,
     broker: Broker,
     workers: WorkersOptions,
+    webhooks: Webhooks,
 }
 
 impl App {
@@ -106,7 +114,9 @@ impl App {
         let url = config.server.base_url(address);
 
         let metrics = Metrics::new();
-        let broker = open_broker(&config, &metrics).await?;
+        let db = open_database(&config, &metrics).await?;
+        let webhooks = webhooks(&config, db.clone(), metrics.clone())?;
+        let broker = broker_over(&config, db, &metrics).await?;
         let signer = Arc::new(signer(&config, &url)?);
         let authenticator = authenticator(&config, Some(&signer))?;
 
@@ -134,12 +144,14 @@ impl App {
             metrics,
             broker,
             workers: options::workers(&config),
+            webhooks,
         })
     }
 
-    /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys and the
-    /// broker's own. Having none of its own is left to [`Config::require_for_serve`].
+    /// Holds what a start would find wrong with a configuration without opening anything: the webhooks' targets, the issuers'
+    /// keys and the broker's own. Having none of its own is left to [`Config::require_for_serve`].
     pub fn check(config: &Config) -> Result<(), StartError> {
+        Webhooks::check(&options::webhooks(&config.webhooks)).map_err(StartError::Webhooks)?;
         if config.receipts.keys.is_empty() {
             return authenticator(config, None).map(drop);
         }
@@ -168,10 +180,11 @@ impl App {
         &self.metrics
     }
 
-    /// Serves, and lets the workers run, until `stop` is done; then lets the requests in flight finish, at most for the configured time.
+    /// Serves, and lets the workers run, until `stop` is done; then lets requests and deliveries in flight finish, at most for the
+    /// configured time.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
         let handle = self.handle;
-        let workers = Workers::start(&self.broker, &self.workers);
+        let workers = Workers::start(&self.broker, &self.webhooks, &self.workers);
         let mut server = tokio::spawn(self.server);
         // Until the very end, so that a stop can be watched.
         let _admin = self.admin.map(Admin::start);
@@ -183,12 +196,18 @@ impl App {
             () = stop => {}
         }
         tracing::info!("stopping: requests in flight may finish");
-        workers.stop().await;
-        handle.stop(true).await;
+        tokio::join!(workers.stop(), handle.stop(true));
         server
             .await
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
+}
+
+/// Deliveries, for the server and for `bytepass webhooks`. Calls nobody yet.
+pub fn webhooks(config: &Config, db: Db, metrics: Metrics) -> Result<Webhooks, StartError> {
+    let outbound = Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))?;
+    Webhooks::new(options::webhooks(&config.webhooks), db, outbound, metrics)
+        .map_err(StartError::Webhooks)
 }
 
 /// Reads the keys that receipts and grants are signed with.
@@ -212,6 +231,10 @@ fn authenticator(config: &Config, signer: Option<&Signer>) -> Result<Authenticat
 /// runs on the current tokio runtime, which must have more than one thread.
 pub async fn open_broker(config: &Config, metrics: &Metrics) -> Result<Broker, StartError> {
     let db = open_database(config, metrics).await?;
+    broker_over(config, db, metrics).await
+}
+
+async fn broker_over(config: &Config, db: Db, metrics: &Metrics) -> Result<Broker, StartError> {
     let store = Store::connect(options::store(config), metrics.clone())
         .await
         .map_err(|error| StartError::Store(error.to_string()))?;
@@ -221,7 +244,8 @@ pub async fn open_broker(config: &Config, metrics: &Metrics) -> Result<Broker, S
 
 /// Brings the schema up to date where the configuration says so, and refuses an older one otherwise.
 async fn open_database(config: &Config, metrics: &Metrics) -> Result<Db, StartError> {
-    let (options, metrics) = (options::database(&config.database), metrics.clone());
+    let (mut options, metrics) = (options::database(&config.database), metrics.clone());
+    options.subscriptions = self::options::webhooks(&config.webhooks).subscriptions();
     let migrate = config.database.migrate_at_start;
     let opened = tokio::task::spawn_blocking(move || {
         let db = Db::open(options, metrics)?;

@@ -16,4 +16,5 @@ pub mod outbound;
 pub mod policy;
 pub mod store;
 pub mod telemetry;
+pub mod webhooks;
 pub mod workers;

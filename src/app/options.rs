@@ -4,10 +4,12 @@ use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey, SignerOptions, Si
 use crate::broker::{BrokerOptions, SweepOptions};
 use crate::config::{
     AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey, ReceiptKey,
+    WebhookEndpoint, WebhookSettings,
 };
 use crate::db::DbOptions;
 use crate::http::HttpOptions;
 use crate::store::{CredentialSource, StoreOptions};
+use crate::webhooks::{EndpointOptions, WebhookOptions};
 use crate::workers::{SweeperOptions, WorkersOptions};
 
 pub(super) fn broker(config: &Config) -> BrokerOptions {
@@ -35,6 +37,27 @@ pub fn database(database: &Database) -> DbOptions {
         write_wait_ms: database.write_wait_ms,
         queue_len: database.queue_len,
         batch_max: database.batch_max,
+        subscriptions: Vec::new(),
+    }
+}
+
+/// What deliveries need, for `webhooks` too.
+pub fn webhooks(settings: &WebhookSettings) -> WebhookOptions {
+    let one = |endpoint: &WebhookEndpoint| EndpointOptions {
+        name: endpoint.name.clone(),
+        url: endpoint.url.clone(),
+        secrets: endpoint.secrets.clone(),
+        types: endpoint.types.clone(),
+        allow_private: endpoint.allow_private,
+        concurrency: endpoint.concurrency,
+    };
+    WebhookOptions {
+        endpoints: settings.endpoints.iter().map(one).collect(),
+        schedule_secs: settings.schedule_secs.clone(),
+        jitter_percent: settings.jitter_percent,
+        lease_secs: settings.lease_secs,
+        timeout_ms: settings.timeout_ms,
+        max_response_bytes: settings.max_response_bytes,
     }
 }
 

@@ -56,12 +56,14 @@ impl Broker {
         access::check_scopes(caller, Act::Attach)?;
         let upload = self.find(id).await?;
         access::check_upload(caller, &upload, Act::Attach)?;
+        let from = match (&upload.status, &upload.object_id) {
+            (Status::Attached, Some(object_id)) => (upload.field.clone(), object_id.clone()),
+            _ => return not_detachable(upload),
+        };
         let policy = self.0.options.fields.get(&upload.field);
-        let many = policy.is_some_and(|policy| policy.cardinality == Cardinality::Many);
-        let record = upload.object_id.filter(|_| !many);
         let detach = Detach {
             upload: id,
-            from: record.map(|object_id| (upload.field, object_id)),
+            from,
             removal_grace_secs: policy
                 .map_or(REMOVAL_GRACE_SECS, |policy| policy.removal_grace_secs),
             at: now(),
@@ -71,11 +73,7 @@ impl Broker {
                 self.count(&upload, Status::Attached, "");
                 Ok(upload)
             }
-            Transition::Stale(upload) if upload.status == Status::Detached => Ok(upload),
-            Transition::Stale(upload) => Err(BrokerError::WrongStatus {
-                now: upload.status,
-                detail: "only an attached upload can be detached",
-            }),
+            Transition::Stale(upload) => not_detachable(upload),
             Transition::Missing => Err(BrokerError::UploadNotFound),
         }
     }
@@ -160,4 +158,15 @@ fn not_attachable(now: Status) -> BrokerError {
         _ => "only a confirmed upload can be attached; create a new one",
     };
     BrokerError::WrongStatus { now, detail }
+}
+
+/// What a detach answers for an upload that isn't attached: a detached one is as it was asked to be.
+fn not_detachable(upload: Upload) -> Result<Upload, BrokerError> {
+    if upload.status == Status::Detached {
+        return Ok(upload);
+    }
+    Err(BrokerError::WrongStatus {
+        now: upload.status,
+        detail: "only an attached upload can be detached",
+    })
 }

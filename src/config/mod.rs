@@ -19,6 +19,7 @@ mod sweeper;
 mod telemetry;
 mod urls;
 mod value;
+mod webhooks;
 mod workers;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use sources::{Override, Sources};
 pub use storage::{AccessKey, Storage};
 pub use sweeper::Sweeper;
 pub use telemetry::{LogFormat, Telemetry};
+pub use webhooks::{WebhookEndpoint, WebhookSettings};
 pub use workers::Workers;
 
 use crate::domain::field::FieldPolicies;
@@ -44,7 +46,7 @@ use section::{Report, Section, refusal};
 use value::{Node, Value};
 
 /// The sections, in the order of default.toml.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "server",
     "cors",
     "database",
@@ -54,6 +56,7 @@ const SECTIONS: [&str; 11] = [
     "limits",
     "workers",
     "sweeper",
+    "webhooks",
     "telemetry",
     "fields",
 ];
@@ -79,6 +82,8 @@ pub struct Config {
     pub workers: Workers,
     /// `[sweeper]`.
     pub sweeper: Sweeper,
+    /// `[webhooks]`.
+    pub webhooks: WebhookSettings,
     /// `[telemetry]`.
     pub telemetry: Telemetry,
     fields: FieldPolicies,
@@ -108,6 +113,9 @@ impl Config {
         let limits = section(&mut layers, "limits", &mut report, Limits::read);
         let workers = section(&mut layers, "workers", &mut report, Workers::read);
         let sweeper = section(&mut layers, "sweeper", &mut report, Sweeper::read);
+        let webhooks = section(&mut layers, "webhooks", &mut report, |section| {
+            WebhookSettings::read(section, &sources.env)
+        });
         let telemetry = section(&mut layers, "telemetry", &mut report, Telemetry::read);
         let fields = fields::read(take(&mut layers, "fields"), storage.as_ref(), &mut report);
         refuse_unknown_sections(layers, &mut report);
@@ -127,6 +135,7 @@ impl Config {
                 limits: limits?,
                 workers: workers?,
                 sweeper: sweeper?,
+                webhooks: webhooks?,
                 telemetry: telemetry?,
                 fields: fields?,
                 explained,

@@ -11,16 +11,17 @@ use super::Db;
 use super::connection::{AnyConnection, MultiBackend};
 use super::detachments::untie;
 use super::idempotency::{self, Claimed, IdempotencyClaim};
+use super::outbox::NewEvent;
 use super::queue::Write;
 use super::row::UploadRow;
 use super::schema::uploads;
 use super::slots::Slot;
-use super::transition::{Advance, Fills, is_written, new_event};
+use super::transition::{Advance, Fills, is_written};
 use super::trouble::{DbTrouble, Failure};
 use super::uploads::find;
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
-use crate::domain::ids::{EventId, UploadId};
+use crate::domain::ids::UploadId;
 use crate::domain::upload::{Status, Step, Upload};
 
 /// How many former uploads one attach detaches: more than one only where the field's cardinality was `many` before.
@@ -85,7 +86,7 @@ pub enum Attached {
 impl Db {
     /// Attaches a confirmed upload to a record. A key is claimed by success alone.
     pub async fn attach(&self, attach: Attach) -> Result<Attached, DbTrouble> {
-        let (slot, event) = (attach.to.slot(), new_event(attach.at));
+        let (slot, event) = (attach.to.slot(), self.new_event(attach.at));
         let change = AttachOne {
             attach,
             slot,
@@ -98,7 +99,7 @@ impl Db {
 struct AttachOne {
     attach: Attach,
     slot: Option<Slot>,
-    event: EventId,
+    event: NewEvent,
 }
 
 impl Write for AttachOne {
@@ -119,7 +120,7 @@ impl Write for AttachOne {
             None => Claimed::Fresh,
         };
         let answer = match found {
-            Claimed::Fresh => match tie(conn, *upload, to, self.event, *at)? {
+            Claimed::Fresh => match tie(conn, *upload, to, &self.event, *at)? {
                 Some(Tied { row, detached }) => Attached::Moved {
                     upload: row.into_upload()?,
                     detached,
@@ -147,7 +148,7 @@ impl AttachOne {
         let Some(upload) = find(conn, self.attach.upload)? else {
             return Ok(Attached::Missing);
         };
-        if is_written(conn, self.event)? {
+        if is_written(conn, &self.event)? {
             return Ok(Attached::Moved {
                 upload,
                 detached: 0,
@@ -162,7 +163,7 @@ impl AttachOne {
 
     /// The key is claimed: by a request before, or by this one in a commit whose answer was lost.
     fn repeated(&self, conn: &mut AnyConnection) -> Result<Attached, Failure> {
-        if is_written(conn, self.event)? {
+        if is_written(conn, &self.event)? {
             return self.without_change(conn);
         }
         let found = find(conn, self.attach.upload)?;
@@ -197,7 +198,7 @@ pub(super) fn tie(
     conn: &mut AnyConnection,
     upload: UploadId,
     to: &AttachTo,
-    event: EventId,
+    event: &NewEvent,
     at: DateTime<Utc>,
 ) -> Result<Option<Tied>, Failure> {
     let slot = to.slot();
@@ -207,7 +208,7 @@ pub(super) fn tie(
     let advance = Advance {
         upload,
         step: Step::Attach,
-        event,
+        event: event.clone(),
         at,
         fills: Fills::Record(to.object_id.clone()),
     };
@@ -220,7 +221,7 @@ pub(super) fn tie(
     slot.give(conn, upload)?;
     let mut detached = 0;
     for former in attached_before(conn, upload, to)? {
-        let event = new_event(at);
+        let event = event.another(at);
         detached += usize::from(untie(conn, former, to.removal_grace_secs, event, at)?.is_some());
     }
     Ok(Some(Tied { row, detached }))

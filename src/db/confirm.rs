@@ -6,12 +6,13 @@ use super::Db;
 use super::attachments::{AttachTo, Tied, tie};
 use super::attempts::{self, AttemptState};
 use super::connection::AnyConnection;
+use super::outbox::NewEvent;
 use super::queue::Write;
 use super::slots::Slot;
-use super::transition::{Advance, Fills, Recorded, Transition, new_event};
+use super::transition::{Advance, Fills, Recorded, Transition};
 use super::trouble::{DbTrouble, Failure};
 use super::uploads::find;
-use crate::domain::ids::{EventId, UploadId};
+use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{ConfirmedBy, Step};
 use crate::policy::evidence::Verified;
@@ -47,7 +48,7 @@ impl Db {
     /// is abandoned; the upload that comes back says what it became in the meantime.
     pub async fn record_confirm(&self, confirm: Confirm) -> Result<Confirmed, DbTrouble> {
         let slot = confirm.attach.as_ref().and_then(AttachTo::slot);
-        let (event, attach_event) = (new_event(confirm.at), new_event(confirm.at));
+        let (event, attach_event) = (self.new_event(confirm.at), self.new_event(confirm.at));
         self.queue
             .submit(RecordConfirm {
                 confirm,
@@ -62,8 +63,8 @@ impl Db {
 struct RecordConfirm {
     confirm: Confirm,
     slot: Option<Slot>,
-    event: EventId,
-    attach_event: EventId,
+    event: NewEvent,
+    attach_event: NewEvent,
 }
 
 impl Write for RecordConfirm {
@@ -92,7 +93,7 @@ impl Write for RecordConfirm {
         let advance = Advance {
             upload: *upload,
             step: Step::Confirm,
-            event: self.event,
+            event: self.event.clone(),
             at: *at,
             fills: Fills::Recorded(Recorded {
                 key: key.clone(),
@@ -105,7 +106,7 @@ impl Write for RecordConfirm {
             return self.without_change(conn);
         };
         let tied = match &self.confirm.attach {
-            Some(to) => tie(conn, *upload, to, self.attach_event, *at)?,
+            Some(to) => tie(conn, *upload, to, &self.attach_event, *at)?,
             None => None,
         };
         let Tied { row, detached } = tied.unwrap_or(Tied { row, detached: 0 });

@@ -1,28 +1,28 @@
 //! Detaching an upload from its record: the slot is free again, and the object has a time from when on it may go.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::prelude::*;
 
 use super::Db;
 use super::connection::AnyConnection;
+use super::outbox::NewEvent;
 use super::queue::Write;
 use super::row::UploadRow;
 use super::slots::Slot;
-use super::transition::{Advance, Fills, Transition, is_written, new_event};
+use super::transition::{Advance, Fills, Transition, is_written};
 use super::trouble::{DbTrouble, Failure};
-use super::uploads::{find, find_row};
+use super::uploads::find;
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
-use crate::domain::ids::{EventId, UploadId};
-use crate::domain::upload::{Step, Upload};
+use crate::domain::ids::UploadId;
+use crate::domain::upload::Step;
 
 /// A detach.
 #[derive(Debug, Clone)]
 pub struct Detach {
     /// Which upload.
     pub upload: UploadId,
-    /// The record that it was last seen attached to, where its field's cardinality is `one` or not known.
-    pub from: Option<(FieldName, ObjectId)>,
+    /// The record that it was seen attached to: that never changes while it is. Its slot is freed, if it holds it.
+    pub from: (FieldName, ObjectId),
     /// How long its object is kept, in seconds.
     pub removal_grace_secs: u32,
     /// When.
@@ -32,9 +32,9 @@ pub struct Detach {
 impl Db {
     /// Detaches an attached upload: its slot is free again, and its object may be removed after the grace.
     pub async fn detach(&self, detach: Detach) -> Result<Transition, DbTrouble> {
-        let from = detach.from.as_ref();
-        let slot = from.map(|(field, object_id)| Slot::new(field, object_id));
-        let event = new_event(detach.at);
+        let (field, object_id) = &detach.from;
+        let slot = Slot::new(field, object_id);
+        let event = self.new_event(detach.at);
         let change = DetachOne {
             detach,
             slot,
@@ -49,7 +49,7 @@ pub(super) fn untie(
     conn: &mut AnyConnection,
     upload: UploadId,
     grace_secs: u32,
-    event: EventId,
+    event: NewEvent,
     at: DateTime<Utc>,
 ) -> Result<Option<UploadRow>, Failure> {
     let advance = Advance {
@@ -64,8 +64,8 @@ pub(super) fn untie(
 
 struct DetachOne {
     detach: Detach,
-    slot: Option<Slot>,
-    event: EventId,
+    slot: Slot,
+    event: NewEvent,
 }
 
 impl Write for DetachOne {
@@ -76,7 +76,7 @@ impl Write for DetachOne {
     }
 
     fn slot(&self) -> Option<&Slot> {
-        self.slot.as_ref()
+        Some(&self.slot)
     }
 
     fn write(&self, conn: &mut AnyConnection) -> Result<Transition, Failure> {
@@ -86,17 +86,14 @@ impl Write for DetachOne {
             at,
             ..
         } = &self.detach;
-        let Some(row) = find_row(conn, &upload.to_string())? else {
-            return Ok(Transition::Missing);
-        };
-        free_slot(conn, &row.into_upload()?)?;
-        let Some(row) = untie(conn, *upload, *removal_grace_secs, self.event, *at)? else {
-            return self.without_change(conn);
-        };
-        let moved = row.into_upload()?;
-        // Again: it may have been attached, elsewhere than it was meant for, just after the look above.
-        free_slot(conn, &moved)?;
-        Ok(Transition::Moved(moved))
+        // The slot before the upload, as everybody does it.
+        self.slot.lock(conn, *upload)?;
+        let moved = untie(conn, *upload, *removal_grace_secs, self.event.clone(), *at)?;
+        self.slot.release(conn, *upload)?;
+        match moved {
+            Some(row) => Ok(Transition::Moved(row.into_upload()?)),
+            None => self.without_change(conn),
+        }
     }
 }
 
@@ -106,17 +103,9 @@ impl DetachOne {
         let Some(upload) = find(conn, self.detach.upload)? else {
             return Ok(Transition::Missing);
         };
-        Ok(match is_written(conn, self.event)? {
+        Ok(match is_written(conn, &self.event)? {
             true => Transition::Moved(upload),
             false => Transition::Stale(upload),
         })
-    }
-}
-
-/// Frees the slot that this upload may hold: before the upload itself is locked, as everybody does it.
-fn free_slot(conn: &mut AnyConnection, upload: &Upload) -> QueryResult<()> {
-    match &upload.object_id {
-        Some(object_id) => Slot::new(&upload.field, object_id).free(conn, upload.id),
-        None => Ok(()),
     }
 }

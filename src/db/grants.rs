@@ -79,7 +79,7 @@ impl Db {
     /// A grant by its id, ended ones included.
     pub async fn find_grant(&self, id: GrantId) -> Result<Option<Grant>, DbTrouble> {
         let id = id.to_string();
-        let query = move |conn: &mut AnyConnection| Ok(find(conn, &id)?);
+        let query = move |conn: &mut AnyConnection| find(conn, &id);
         self.readers.read(query).await
     }
 

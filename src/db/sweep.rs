@@ -5,13 +5,14 @@ use diesel::prelude::*;
 
 use super::Db;
 use super::connection::AnyConnection;
+use super::outbox::NewEvent;
 use super::queue::Write;
 use super::row::column_time;
 use super::schema::uploads;
-use super::transition::{Advance, Fills, Transition, is_written, new_event};
+use super::transition::{Advance, Fills, Transition, is_written};
 use super::trouble::{DbTrouble, Failure};
 use super::uploads::find;
-use crate::domain::ids::{EventId, UploadId};
+use crate::domain::ids::UploadId;
 use crate::domain::upload::{Status, Step};
 
 impl Db {
@@ -37,7 +38,7 @@ impl Db {
         upload: UploadId,
         at: DateTime<Utc>,
     ) -> Result<Transition, DbTrouble> {
-        let event = new_event(at);
+        let event = self.new_event(at);
         self.queue
             .submit(DeleteUnattached { upload, at, event })
             .await
@@ -73,7 +74,7 @@ impl Write for Postpone {
 struct DeleteUnattached {
     upload: UploadId,
     at: DateTime<Utc>,
-    event: EventId,
+    event: NewEvent,
 }
 
 impl Write for DeleteUnattached {
@@ -93,7 +94,7 @@ impl Write for DeleteUnattached {
         let advance = Advance {
             upload: self.upload,
             step: Step::Delete,
-            event: self.event,
+            event: self.event.clone(),
             at: self.at,
             fills: Fills::Nothing,
         };
@@ -105,7 +106,7 @@ impl Write for DeleteUnattached {
         let Some(upload) = find(conn, self.upload)? else {
             return Ok(Transition::Missing);
         };
-        Ok(match is_written(conn, self.event)? {
+        Ok(match is_written(conn, &self.event)? {
             true => Transition::Moved(upload),
             false => Transition::Stale(upload),
         })

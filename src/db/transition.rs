@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use super::Db;
 use super::attempts::{self, AttemptState};
 use super::connection::AnyConnection;
+use super::outbox::NewEvent;
 use super::queue::Write;
 use super::row::{UploadRow, column_time, differences_text};
 use super::schema::{events, uploads};
@@ -14,7 +15,7 @@ use super::trouble::{DbTrouble, Failure};
 use super::uploads::{find, find_row};
 use crate::domain::attachment::ObjectId;
 use crate::domain::event::EventType;
-use crate::domain::ids::{EventId, UploadId};
+use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{ConfirmedBy, Difference, Status, Step, Upload};
 
@@ -72,19 +73,14 @@ impl StatusStep {
 impl Db {
     /// Moves a status by compare-and-set and appends one event.
     pub async fn move_status(&self, change: Change) -> Result<Transition, DbTrouble> {
-        let event = new_event(change.at);
+        let event = self.new_event(change.at);
         self.queue.submit(MoveStatus { change, event }).await
     }
 }
 
-/// A new event's id. Made once a change, so that a repeated write recognizes its own event.
-pub(super) fn new_event(at: DateTime<Utc>) -> EventId {
-    EventId::new(at, &rand::random())
-}
-
 struct MoveStatus {
     change: Change,
-    event: EventId,
+    event: NewEvent,
 }
 
 impl Write for MoveStatus {
@@ -98,7 +94,7 @@ impl Write for MoveStatus {
         let mut advance = Advance {
             upload: self.change.upload,
             step: self.change.step.step(),
-            event: self.event,
+            event: self.event.clone(),
             at: self.change.at,
             fills: Fills::Nothing,
         };
@@ -126,7 +122,7 @@ impl MoveStatus {
         let Some(upload) = find(conn, self.change.upload)? else {
             return Ok(Transition::Missing);
         };
-        Ok(match is_written(conn, self.event)? {
+        Ok(match is_written(conn, &self.event)? {
             true => Transition::Moved(upload),
             false => Transition::Stale(upload),
         })
@@ -134,9 +130,9 @@ impl MoveStatus {
 }
 
 /// Whether this event is there: then an earlier try, whose answer was lost, made the change that it tells of.
-pub(super) fn is_written(conn: &mut AnyConnection, event: EventId) -> QueryResult<bool> {
+pub(super) fn is_written(conn: &mut AnyConnection, event: &NewEvent) -> QueryResult<bool> {
     let own: Option<String> = events::table
-        .filter(events::id.eq(event.to_string()))
+        .filter(events::id.eq(event.id().to_string()))
         .select(events::id)
         .first(conn)
         .optional()?;
@@ -147,7 +143,7 @@ pub(super) fn is_written(conn: &mut AnyConnection, event: EventId) -> QueryResul
 pub(super) struct Advance {
     pub(super) upload: UploadId,
     pub(super) step: Step,
-    pub(super) event: EventId,
+    pub(super) event: NewEvent,
     pub(super) at: DateTime<Utc>,
     /// What it records besides status and version.
     pub(super) fills: Fills,
@@ -190,16 +186,6 @@ struct WithStatus {
     remove_after: Option<NaiveDateTime>,
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = events)]
-struct EventRow {
-    id: String,
-    upload_id: String,
-    seq: i64,
-    event_type: &'static str,
-    occurred_at: NaiveDateTime,
-}
-
 impl Advance {
     /// Changes the status if it still allows the step, and appends the event whose number is the new version. `None`: it
     /// doesn't, and nothing was written. Zero updated rows are an outcome, not an error.
@@ -218,36 +204,27 @@ impl Advance {
                 .returning(uploads::version)
                 .get_result(conn)
                 .optional()?;
-            if let Some(seq) = new_version {
-                self.append_event(conn, &id, seq, target)?;
-                return Ok(find_row(conn, &id)?);
+            if new_version.is_some() {
+                return self.append_event(conn, &id, target).map(Some);
             }
         }
         Ok(None)
     }
 
+    /// Appends the event, and gives back the row that it tells of.
     fn append_event(
         &self,
         conn: &mut AnyConnection,
         id: &str,
-        seq: i64,
         reached: Status,
-    ) -> Result<(), Failure> {
-        let Some(event_type) = EventType::of(reached) else {
-            let why = format!("no event for reaching {reached}");
-            return Err(Failure::Refused(DbTrouble::Internal(why)));
-        };
-        let row = EventRow {
-            id: self.event.to_string(),
-            upload_id: id.to_owned(),
-            seq,
-            event_type: event_type.as_str(),
-            occurred_at: column_time(self.at),
-        };
-        diesel::insert_into(events::table)
-            .values(row)
-            .execute(conn)?;
-        Ok(())
+    ) -> Result<UploadRow, Failure> {
+        let refused = |why: String| Failure::Refused(DbTrouble::Internal(why));
+        let kind = EventType::of(reached)
+            .ok_or_else(|| refused(format!("no event for reaching {reached}")))?;
+        let row = find_row(conn, id)?.ok_or_else(|| refused(format!("{id} is gone")))?;
+        let upload = row.clone().into_upload()?;
+        self.event.append(conn, kind, self.at, &upload)?;
+        Ok(row)
     }
 
     fn with_status(&self) -> WithStatus {

@@ -1,6 +1,6 @@
-//! Leases: which broker does a kind of work that one of them at a time should do.
+//! Turns: which broker does a kind of work that one of them at a time should do.
 //!
-//! They save work and decide nothing: a broker that slept over the end of its lease goes on beside its successor, and every change
+//! They save work and decide nothing: a broker that slept over the end of its turn goes on beside its successor, and every change
 //! that either makes is a compare-and-set of its own.
 
 use chrono::{DateTime, Utc};
@@ -16,7 +16,7 @@ use crate::domain::ids::UploadId;
 
 /// Who wants which work, and for how long.
 #[derive(Debug, Clone)]
-pub struct Lease {
+pub struct Turn {
     /// The kind of work.
     pub name: &'static str,
     /// The broker that wants it.
@@ -28,21 +28,21 @@ pub struct Lease {
 }
 
 impl Db {
-    /// Takes the lease, or holds it longer; false while it is another's.
-    pub async fn take_lease(&self, lease: Lease) -> Result<bool, DbTrouble> {
-        self.queue.submit(TakeLease(lease)).await
+    /// Takes the turn, or keeps it longer; false while it is another's.
+    pub async fn take_turn(&self, turn: Turn) -> Result<bool, DbTrouble> {
+        self.queue.submit(TakeTurn(turn)).await
     }
 
-    /// Gives the lease back, so that another broker need not wait for its end. Fine when it is another's.
-    pub async fn release_lease(&self, name: &'static str, holder: &str) -> Result<(), DbTrouble> {
+    /// Gives the turn back, so that another broker need not wait for its end. Fine when it is another's.
+    pub async fn release_turn(&self, name: &'static str, holder: &str) -> Result<(), DbTrouble> {
         let holder = holder.to_owned();
-        self.queue.submit(ReleaseLease { name, holder }).await
+        self.queue.submit(ReleaseTurn { name, holder }).await
     }
 }
 
-struct TakeLease(Lease);
+struct TakeTurn(Turn);
 
-impl Write for TakeLease {
+impl Write for TakeTurn {
     type Answer = bool;
 
     fn upload(&self) -> UploadId {
@@ -50,7 +50,7 @@ impl Write for TakeLease {
     }
 
     fn write(&self, conn: &mut AnyConnection) -> Result<bool, Failure> {
-        let Lease {
+        let Turn {
             name,
             holder,
             at,
@@ -84,12 +84,12 @@ impl Write for TakeLease {
     }
 }
 
-struct ReleaseLease {
+struct ReleaseTurn {
     name: &'static str,
     holder: String,
 }
 
-impl Write for ReleaseLease {
+impl Write for ReleaseTurn {
     type Answer = ();
 
     fn upload(&self) -> UploadId {

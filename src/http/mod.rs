@@ -6,8 +6,8 @@
 //! doesn't have to.
 //!
 //! In reading order: `routes` (all of them on one page), `uploads`, `attachments`, `grants`, `receipts` and `operations` (the
-//! handlers), `requests` and `views` (what goes in and out), `extract`, `codes`, `problem` and `refusals` (what goes wrong),
-//! `middleware`, `openapi`, `pages`, `server`.
+//! handlers), `requests`, `views` and `statistics` (what goes in and out), `extract`, `codes`, `problem` and `refusals` (what goes
+//! wrong), `middleware`, `openapi`, `pages`, `server`.
 
 mod admin;
 mod attachments;
@@ -25,6 +25,7 @@ mod refusals;
 mod requests;
 mod routes;
 mod server;
+mod statistics;
 mod uploads;
 mod views;
 

@@ -41,6 +41,7 @@ struct Inner {
     rejections: IntCounterVec,
     clock_skew: Gauge,
     write_batch_rows: Histogram,
+    webhook_attempts: IntCounterVec,
     sweeps: Sweeps,
 }
 
@@ -138,6 +139,12 @@ impl Metrics {
                 "Writes that shared one commit.",
                 BATCH_BUCKETS,
             ),
+            webhook_attempts: counters(
+                r,
+                "bytepass_webhook_attempts_total",
+                "Attempts to deliver an event; outcome is delivered, failed, dead or gone.",
+                &["endpoint", "outcome"],
+            ),
             sweeps: Sweeps::new(r),
             registry,
         }))
@@ -200,6 +207,14 @@ impl Metrics {
     /// So many writes shared one commit.
     pub fn batch_written(&self, rows: usize) {
         self.0.write_batch_rows.observe(rows as f64);
+    }
+
+    /// A delivery was tried; `endpoint` is a configured name, so the label is bounded.
+    pub fn webhook_attempted(&self, endpoint: &str, outcome: &str) {
+        self.0
+            .webhook_attempts
+            .with_label_values(&[endpoint, outcome])
+            .inc();
     }
 
     /// A batch of the sweeper came to this `result` so often.

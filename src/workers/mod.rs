@@ -3,6 +3,7 @@
 //! `app` starts them with the server and stops them before its end. A loop may be stopped, or its process killed, at any line: each
 //! verb leaves rows from which the next round, here or in another broker, goes on. A round that panics ends alone.
 
+mod deliverer;
 mod pruner;
 mod remover;
 mod sweeper;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::broker::{Broker, SweepKind};
+use crate::webhooks::Webhooks;
 
 /// How long a stop tries to give turns back.
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
@@ -63,7 +65,7 @@ enum Next {
 
 impl Workers {
     /// Starts every loop on the current runtime.
-    pub fn start(broker: &Broker, options: &WorkersOptions) -> Workers {
+    pub fn start(broker: &Broker, webhooks: &Webhooks, options: &WorkersOptions) -> Workers {
         let (stop, _) = watch::channel(false);
         let mut workers = Workers {
             stop,
@@ -78,13 +80,20 @@ impl Workers {
         let interval = Duration::from_secs(u64::from(options.prune_interval_secs));
         let pruning = broker.clone();
         workers.repeat("pruner", interval, move || pruner::round(pruning.clone()));
+        for endpoint in webhooks.endpoints() {
+            let (webhooks, endpoint) = (webhooks.clone(), endpoint.clone());
+            let stopped = workers.stop.subscribe();
+            workers
+                .loops
+                .spawn(deliverer::run(webhooks, endpoint, stopped));
+        }
         if let Some(options) = options.sweeper {
             workers.sweep(broker, options);
         }
         workers
     }
 
-    /// Ends every loop where it is, and waits until they have ended.
+    /// Ends every loop where it is, but for deliveries that are under way, which have a few seconds; waits until they have ended.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.loops.join_next().await.is_some() {}

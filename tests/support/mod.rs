@@ -19,6 +19,7 @@ pub mod postgres;
 pub mod postgres_proxy;
 pub mod raw_http;
 pub mod receipts;
+pub mod receiver;
 pub mod records;
 pub mod rows;
 pub mod s3_proxy;

