@@ -47,7 +47,7 @@ async fn a_backend_attaches_a_users_upload_and_detaches_it() {
     // Asked again: the same, and no second event.
     let again = backend.attach(&id, "42").await.expect(200);
     assert_eq!(again.json, attached.json);
-    assert_eq!(user.confirm(&id).await.expect(200).json, attached.json);
+    assert_eq!(user.confirm(&id).await.expect(200).upload(), attached.json);
     let list = backend.get("/v1/attachments/Product/42").await.expect(200);
     assert_eq!(list.json, json!({"data": [attached.json]}));
 

@@ -153,7 +153,18 @@ async fn of_requests(world: &World, broker: &Broker) -> Vec<Told> {
     let reused = keyed(json!({"size": 6})).await;
     let used_up = page.post("/v1/uploads", &body(&json!({}))).await;
     let held = world.database.block_writes();
-    let both = [(); 2].map(|()| Box::pin(keyed(json!({"size": 7}))));
+    // Of a key that nobody has used: the first of the two waits for the database, the second is told so.
+    let user = broker.user();
+    let twice = async || {
+        let request = user.request(Method::POST, "/v1/uploads");
+        send(
+            request
+                .header("idempotency-key", "fresh")
+                .json(&body(&json!({}))),
+        )
+        .await
+    };
+    let both = [(); 2].map(|()| Box::pin(twice()));
     let (in_progress, _, _) = futures::future::select_all(both).await;
     drop(held);
     vec![

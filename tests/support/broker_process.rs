@@ -27,6 +27,8 @@ enum Start {
 /// A broker of its own process. Dropping it kills the process and removes its folder.
 pub struct BrokerProcess {
     child: Child,
+    /// Nobody has seen it end: the port is its own.
+    alive: bool,
     start: Start,
     folder: TempDir,
     env: Vec<(String, String)>,
@@ -77,6 +79,7 @@ impl BrokerProcess {
         };
         BrokerProcess {
             child,
+            alive: true,
             start,
             folder,
             env,
@@ -114,6 +117,7 @@ impl BrokerProcess {
     pub fn kill(&mut self) {
         self.child.kill().expect("it is ours");
         self.child.wait().expect("it is ours");
+        self.alive = false;
     }
 
     /// Asks it to stop and waits until it has.
@@ -127,6 +131,7 @@ impl BrokerProcess {
         let end = Instant::now() + Duration::from_secs(LIMIT_SECS);
         loop {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
+                self.alive = false;
                 return status;
             }
             assert!(Instant::now() < end, "still there: {}", self.log());
@@ -144,9 +149,20 @@ impl BrokerProcess {
         BrokerProcess::spawn(this.start.clone(), folder, this.env.clone())
     }
 
-    /// All that the process, and its predecessors in this folder, wrote to standard error.
+    /// All that the process, and its predecessors in this folder, wrote to standard error. Lines are gathered for a moment and
+    /// written in order, so those of every answered request are there once the line of one more is.
     pub fn log(&self) -> String {
-        log_of(self.folder.path())
+        let address = self.url.strip_prefix("http://").filter(|_| self.alive);
+        let last = address.and_then(last_request);
+        let end = Instant::now() + Duration::from_secs(LIMIT_SECS);
+        loop {
+            let log = log_of(self.folder.path());
+            if last.as_ref().is_none_or(|id| log.contains(id)) {
+                return log;
+            }
+            assert!(Instant::now() < end, "the last line is missing: {log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// All that it wrote to standard output, but for the line that [`BrokerProcess::ready`] is made of.
@@ -170,7 +186,7 @@ impl Drop for BrokerProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("the broker's log:\n{}", self.log());
+            eprintln!("the broker's log:\n{}", log_of(self.folder.path()));
         }
     }
 }
@@ -241,12 +257,24 @@ fn owned(env: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn is_alive(address: SocketAddr) -> std::io::Result<bool> {
+    Ok(livez(address)?.starts_with("HTTP/1.1 200"))
+}
+
+/// The id of one more request; `None` if nobody answers.
+fn last_request(address: &str) -> Option<String> {
+    let answer = livez(address.parse().ok()?).ok()?;
+    let mut lines = answer.lines();
+    let id = lines.find_map(|line| line.strip_prefix("x-request-id: "))?;
+    Some(id.to_owned())
+}
+
+fn livez(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
     stream.write_all(b"GET /livez HTTP/1.1\r\nhost: broker\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    Ok(answer.starts_with("HTTP/1.1 200"))
+    Ok(answer)
 }
 
 fn log_of(folder: &Path) -> String {

@@ -157,10 +157,9 @@ fn what_a_confirm_looks_for_is_found_by_an_index() {
         )
         .set(uploads::status.eq("confirmed"));
         let plan = plan!(rig, conn, update);
-        assert!(
-            plan.contains(pkey) || plan.contains("uploads_status"),
-            "{plan}"
-        );
+        // All three name the id; which one an empty table makes look cheapest is up to the planner.
+        let indexes = [pkey, "uploads_status", "uploads_due"];
+        assert!(indexes.iter().any(|it| plan.contains(it)), "{plan}");
         let attempt = seal_attempts::table
             .filter(seal_attempts::object_key.eq("x"))
             .select(seal_attempts::name);

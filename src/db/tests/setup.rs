@@ -143,6 +143,7 @@ async fn a_reader_can_not_write() {
 fn names(rig: &Rig) -> BTreeSet<String> {
     let sql = if rig.is_postgres() {
         "SELECT table_name || '.' || column_name AS name FROM information_schema.columns WHERE table_schema = 'public' \
+         AND table_name NOT IN (SELECT viewname FROM pg_views) \
          UNION SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE '%_pkey'"
     } else {
         "SELECT m.name || '.' || c.name AS name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' \

@@ -228,7 +228,7 @@ async fn serve_with_a_file_does_the_whole_job_and_logs_where_it_listens() {
     let settings = |listen: std::net::SocketAddr| {
         world.settings(json!({"server": {"listen": listen.to_string()}}))
     };
-    let broker = BrokerProcess::serve(
+    let mut broker = BrokerProcess::serve(
         |listen| toml::to_string(&settings(listen)).expect("TOML"),
         &[],
     );
@@ -237,6 +237,8 @@ async fn serve_with_a_file_does_the_whole_job_and_logs_where_it_listens() {
         .upload("Product.image", b"a picture", "image/png")
         .await;
     assert_eq!(confirmed.json["status"], "confirmed");
+    // A clean end writes the last lines.
+    assert!(broker.terminate().success());
     let log = broker.log();
     let lines: Vec<Value> = log
         .lines()

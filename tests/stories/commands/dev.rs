@@ -31,14 +31,20 @@ async fn dev_prints_one_line_of_json_with_two_addresses_and_four_tokens() {
     };
     assert_eq!(
         names(&broker.ready),
-        Some(["bucket_url", "tokens", "url"].map(str::to_owned).into())
+        Some(
+            ["bucket_url", "metrics_url", "tokens", "url"]
+                .map(str::to_owned)
+                .into()
+        )
     );
     let port = |url: &str| {
         url.rsplit(':')
             .next()
             .and_then(|port| port.parse::<u16>().ok())
     };
-    for url in [broker.url.as_str(), broker.bucket_url()] {
+    let metrics_url = broker.ready["metrics_url"].as_str().expect("a URL");
+    let metrics = metrics_url.strip_suffix("/metrics").expect("its path");
+    for url in [broker.url.as_str(), broker.bucket_url(), metrics] {
         assert!(
             url.starts_with("http://127.0.0.1:") && port(url) > Some(0),
             "{url}"
