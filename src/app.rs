@@ -115,22 +115,12 @@ impl App {
 
         let metrics = Metrics::new();
         let db = open_database(&config, &metrics).await?;
-        let store = Store::connect(options::store(&config), metrics.clone())
-            .await
-            .map_err(|error| StartError::Store(error.to_string()))?;
         let outbound = outbound()?;
         let webhooks = webhooks(&config, db.clone(), outbound.clone(), metrics.clone())?;
+        let broker = broker_over(&config, db, &metrics).await?;
         let signer = Arc::new(signer(&config, &url)?);
         let authenticator = authenticator(&config, Some(&signer), outbound)?;
 
-        let runtime = Handle::current();
-        let broker = Broker::new(
-            options::broker(&config),
-            db,
-            store,
-            metrics.clone(),
-            runtime,
-        );
         let http_options = options::http(&config, &url);
         let server = http::serve(
             listener,
@@ -154,7 +144,7 @@ impl App {
             admin,
             metrics,
             broker,
-            workers: options::workers(&config.workers),
+            workers: options::workers(&config),
             webhooks,
         })
     }
@@ -248,6 +238,21 @@ fn authenticator(
             None => Ok(authenticator),
         })
         .map_err(|error| StartError::Auth(error.to_string()))
+}
+
+/// The verbs without a server, for commands: opens the database and resolves the bucket's credentials. What outlives its caller
+/// runs on the current tokio runtime, which must have more than one thread.
+pub async fn open_broker(config: &Config, metrics: &Metrics) -> Result<Broker, StartError> {
+    let db = open_database(config, metrics).await?;
+    broker_over(config, db, metrics).await
+}
+
+async fn broker_over(config: &Config, db: Db, metrics: &Metrics) -> Result<Broker, StartError> {
+    let store = Store::connect(options::store(config), metrics.clone())
+        .await
+        .map_err(|error| StartError::Store(error.to_string()))?;
+    let (options, runtime) = (options::broker(config), Handle::current());
+    Ok(Broker::new(options, db, store, metrics.clone(), runtime))
 }
 
 /// Brings the schema up to date where the configuration says so, and refuses an older one otherwise.

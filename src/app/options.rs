@@ -1,16 +1,16 @@
 //! Takes the configuration apart: each room gets options of its own, so that none knows how they were written.
 
 use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey, SignerOptions, SigningKeyPem};
-use crate::broker::BrokerOptions;
+use crate::broker::{BrokerOptions, SweepOptions};
 use crate::config::{
-    self, AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
-    ReceiptKey, WebhookEndpoint, WebhookSettings,
+    AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey, ReceiptKey,
+    WebhookEndpoint, WebhookSettings,
 };
 use crate::db::DbOptions;
 use crate::http::HttpOptions;
 use crate::store::{CredentialSource, StoreOptions};
 use crate::webhooks::{EndpointOptions, WebhookOptions};
-use crate::workers::WorkersOptions;
+use crate::workers::{SweeperOptions, WorkersOptions};
 
 pub(super) fn broker(config: &Config) -> BrokerOptions {
     BrokerOptions {
@@ -20,6 +20,11 @@ pub(super) fn broker(config: &Config) -> BrokerOptions {
         proof: config.storage.checksum_proof(),
         confirms_in_flight: config.limits.confirms_in_flight,
         download_lifetime_secs: config.limits.download_lifetime_secs,
+        sweep: SweepOptions {
+            retry_secs: config.sweeper.interval_secs,
+            attempt_stale_secs: config.sweeper.attempt_stale_secs,
+            staging_max_age_secs: config.sweeper.staging_max_age_secs,
+        },
     }
 }
 
@@ -148,10 +153,17 @@ pub(super) fn signer(config: &Config, url: &str) -> SignerOptions {
     }
 }
 
-pub(super) fn workers(workers: &config::Workers) -> WorkersOptions {
+pub(super) fn workers(config: &Config) -> WorkersOptions {
+    let sweeper = &config.sweeper;
     WorkersOptions {
-        removal_interval_secs: workers.removal_interval_secs,
-        prune_interval_secs: workers.prune_interval_secs,
+        removal_interval_secs: config.workers.removal_interval_secs,
+        prune_interval_secs: config.workers.prune_interval_secs,
+        sweeper: sweeper.enabled.then_some(SweeperOptions {
+            interval_secs: sweeper.interval_secs,
+            bucket_interval_secs: sweeper.bucket_interval_secs,
+            batch: sweeper.batch,
+            lease_secs: sweeper.lease_secs,
+        }),
     }
 }
 

@@ -16,6 +16,7 @@ mod read;
 mod removal;
 mod remove;
 mod seal;
+mod sweep;
 mod watch;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use tokio::runtime::Handle;
 
 use crate::db::{Change, Db, StatusStep, Transition};
 use crate::domain::field::{FieldName, FieldPolicies, Visibility};
-use crate::domain::ids::UploadId;
+use crate::domain::ids::{UploadId, random_text};
 use crate::domain::object_key::Layout;
 use crate::domain::upload::{Status, Upload};
 use crate::policy::admission::ChecksumProof;
@@ -37,6 +38,7 @@ pub use self::error::BrokerError;
 pub use self::grants::MintGrant;
 pub use self::idempotency::IdempotencyKey;
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
+pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;
@@ -58,6 +60,8 @@ pub struct BrokerOptions {
     pub confirms_in_flight: usize,
     /// How long a presigned URL to read a private object lives, in seconds.
     pub download_lifetime_secs: u32,
+    /// When the sweeper acts.
+    pub sweep: SweepOptions,
 }
 
 /// The verbs, over one bucket and one database. Clones share everything.
@@ -65,6 +69,8 @@ pub struct BrokerOptions {
 pub struct Broker(Arc<Inner>);
 
 struct Inner {
+    /// This broker's own among those over one database.
+    name: String,
     options: BrokerOptions,
     db: Db,
     store: Store,
@@ -86,6 +92,7 @@ impl Broker {
     ) -> Broker {
         let flights = Flights::new(runtime.clone(), options.confirms_in_flight);
         Broker(Arc::new(Inner {
+            name: random_text(&rand::random()),
             options,
             db,
             store,

@@ -107,6 +107,12 @@ fn read_policy(section: &mut Section, name: FieldName) -> Option<FieldPolicy> {
     let [one, many] = [Cardinality::One, Cardinality::Many].map(|c| (c.as_str(), c));
     let cardinality = section.choice("cardinality", &[one, many]);
     let removal_grace_secs = section.integer("removal_grace_secs", 0..=MAX_REMOVAL_GRACE_SECS);
+    let unattached_lifetime_secs = match section.has("unattached_lifetime_secs") {
+        true => section
+            .integer("unattached_lifetime_secs", 60..=MAX_REMOVAL_GRACE_SECS)
+            .map(Some),
+        false => Some(None),
+    };
     let required_checksums = section.list("required_checksums", required_checksum);
     let url_lifetime_secs = section.integer("url_lifetime_secs", 1..=MAX_URL_LIFETIME_SECS);
     let upload_lifetime_secs =
@@ -129,6 +135,7 @@ fn read_policy(section: &mut Section, name: FieldName) -> Option<FieldPolicy> {
         visibility: visibility?,
         cardinality: cardinality?,
         removal_grace_secs: removal_grace_secs?,
+        unattached_lifetime_secs: unattached_lifetime_secs?,
         required_checksums: required_checksums?,
         url_lifetime_secs: url_lifetime_secs?,
         upload_lifetime_secs: upload_lifetime_secs?,

@@ -15,6 +15,7 @@ mod section;
 mod server;
 mod sources;
 mod storage;
+mod sweeper;
 mod telemetry;
 mod urls;
 mod value;
@@ -32,6 +33,7 @@ pub use section::Explained;
 pub use server::{Cors, Limits, Server, reachable};
 pub use sources::{Override, Sources};
 pub use storage::{AccessKey, Storage};
+pub use sweeper::Sweeper;
 pub use telemetry::{LogFormat, Telemetry};
 pub use webhooks::{WebhookEndpoint, WebhookSettings};
 pub use workers::Workers;
@@ -44,7 +46,7 @@ use section::{Report, Section, refusal};
 use value::{Node, Value};
 
 /// The sections, in the order of default.toml.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "server",
     "cors",
     "database",
@@ -53,6 +55,7 @@ const SECTIONS: [&str; 11] = [
     "receipts",
     "limits",
     "workers",
+    "sweeper",
     "webhooks",
     "telemetry",
     "fields",
@@ -77,6 +80,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[workers]`.
     pub workers: Workers,
+    /// `[sweeper]`.
+    pub sweeper: Sweeper,
     /// `[webhooks]`.
     pub webhooks: WebhookSettings,
     /// `[telemetry]`.
@@ -107,12 +112,16 @@ impl Config {
         });
         let limits = section(&mut layers, "limits", &mut report, Limits::read);
         let workers = section(&mut layers, "workers", &mut report, Workers::read);
+        let sweeper = section(&mut layers, "sweeper", &mut report, Sweeper::read);
         let webhooks = section(&mut layers, "webhooks", &mut report, |section| {
             WebhookSettings::read(section, &sources.env)
         });
         let telemetry = section(&mut layers, "telemetry", &mut report, Telemetry::read);
         let fields = fields::read(take(&mut layers, "fields"), storage.as_ref(), &mut report);
         refuse_unknown_sections(layers, &mut report);
+        if let (Some(sweeper), Some(fields), Some(storage)) = (&sweeper, &fields, &storage) {
+            sweeper.refuse_early(fields, storage, &mut report);
+        }
 
         let Report { explained, errors } = report;
         let whole = || {
@@ -125,6 +134,7 @@ impl Config {
                 receipts: receipts?,
                 limits: limits?,
                 workers: workers?,
+                sweeper: sweeper?,
                 webhooks: webhooks?,
                 telemetry: telemetry?,
                 fields: fields?,

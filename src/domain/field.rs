@@ -119,6 +119,8 @@ pub struct FieldPolicy {
     pub cardinality: Cardinality,
     /// How long the object of a detached upload is kept, in seconds.
     pub removal_grace_secs: u32,
+    /// How long a confirmed upload may stay without a record before it is deleted, in seconds; `None`: for ever.
+    pub unattached_lifetime_secs: Option<u32>,
     /// One of these must be declared; empty where a checksum is optional.
     pub required_checksums: Vec<ChecksumAlgorithm>,
     /// How long a presigned request lives, in seconds.

@@ -25,6 +25,7 @@ fn fields(required: &[ChecksumAlgorithm]) -> FieldPolicies {
         visibility: Visibility::Public,
         cardinality: Cardinality::One,
         removal_grace_secs: 86_400,
+        unattached_lifetime_secs: None,
         required_checksums: required.to_vec(),
         url_lifetime_secs: 900,
         upload_lifetime_secs: 86_400,

@@ -11,6 +11,7 @@ mod disposition;
 mod hash;
 mod identity;
 mod inspect;
+mod list;
 mod options;
 mod presign;
 mod remove;
@@ -22,6 +23,7 @@ mod trouble;
 mod tests;
 
 pub use disposition::ServedAs;
+pub use list::{Staged, StagedPage, Unfinished, UnfinishedMarker, UnfinishedPage};
 pub use options::{CredentialSource, StoreOptions, StoreSetupError};
 pub use presign::PresignedRequest;
 pub use seal::CopyAnswer;

@@ -42,6 +42,33 @@ struct Inner {
     clock_skew: Gauge,
     write_batch_rows: Histogram,
     webhook_attempts: IntCounterVec,
+    sweeps: Sweeps,
+}
+
+/// What the sweeper does.
+struct Sweeps {
+    results: IntCounterVec,
+    took: HistogramVec,
+}
+
+impl Sweeps {
+    fn new(r: &Registry) -> Sweeps {
+        Sweeps {
+            results: counters(
+                r,
+                "bytepass_sweep_results_total",
+                "What the sweeper found and what came of it, by kind of work.",
+                &["kind", "result"],
+            ),
+            took: histograms(
+                r,
+                "bytepass_sweep_duration_seconds",
+                "Time of one batch of the sweeper; outcome is ok or error.",
+                CONFIRM_BUCKETS,
+                &["kind", "outcome"],
+            ),
+        }
+    }
 }
 
 impl Default for Metrics {
@@ -118,6 +145,7 @@ impl Metrics {
                 "Attempts to deliver an event; outcome is delivered, failed, dead or gone.",
                 &["endpoint", "outcome"],
             ),
+            sweeps: Sweeps::new(r),
             registry,
         }))
     }
@@ -187,6 +215,25 @@ impl Metrics {
             .webhook_attempts
             .with_label_values(&[endpoint, outcome])
             .inc();
+    }
+
+    /// A batch of the sweeper came to this `result` so often.
+    pub fn swept(&self, kind: &str, result: &str, count: u64) {
+        self.0
+            .sweeps
+            .results
+            .with_label_values(&[kind, result])
+            .inc_by(count);
+    }
+
+    /// A batch of the sweeper ended, well or not.
+    pub fn sweep_took(&self, kind: &str, ok: bool, took: Duration) {
+        let outcome = if ok { "ok" } else { "error" };
+        self.0
+            .sweeps
+            .took
+            .with_label_values(&[kind, outcome])
+            .observe(took.as_secs_f64());
     }
 
     /// Everything in Prometheus' text format.

@@ -6,6 +6,7 @@
 mod deliverer;
 mod pruner;
 mod remover;
+mod sweeper;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -15,8 +16,11 @@ use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, SweepKind};
 use crate::webhooks::Webhooks;
+
+/// How long a stop tries to give turns back.
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How often what is done.
 #[derive(Debug, Clone)]
@@ -25,13 +29,29 @@ pub struct WorkersOptions {
     pub removal_interval_secs: u32,
     /// How often idempotency keys and grants that are out of date are looked for, in seconds.
     pub prune_interval_secs: u32,
+    /// How this broker sweeps; `None`: it doesn't.
+    pub sweeper: Option<SweeperOptions>,
+}
+
+/// How often and how much is swept.
+#[derive(Debug, Clone, Copy)]
+pub struct SweeperOptions {
+    /// The pause between two rounds over the rows, in seconds.
+    pub interval_secs: u32,
+    /// The pause between two rounds over the bucket's listing, in seconds.
+    pub bucket_interval_secs: u32,
+    /// How many things a batch holds at most.
+    pub batch: u32,
+    /// How much longer than the pause a broker keeps its turn, in seconds.
+    pub lease_secs: u32,
 }
 
 /// The running loops. Dropped, they end where they are.
-#[derive(Debug)]
 pub struct Workers {
     stop: watch::Sender<bool>,
     loops: JoinSet<()>,
+    /// Whose turns to sweep are given back at the end.
+    sweeping: Option<Broker>,
 }
 
 /// What a round of a loop says about the next one.
@@ -50,6 +70,7 @@ impl Workers {
         let mut workers = Workers {
             stop,
             loops: JoinSet::new(),
+            sweeping: options.sweeper.map(|_| broker.clone()),
         };
         let interval = Duration::from_secs(u64::from(options.removal_interval_secs));
         let removing = broker.clone();
@@ -66,6 +87,9 @@ impl Workers {
                 .loops
                 .spawn(deliverer::run(webhooks, endpoint, stopped));
         }
+        if let Some(options) = options.sweeper {
+            workers.sweep(broker, options);
+        }
         workers
     }
 
@@ -73,6 +97,21 @@ impl Workers {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.loops.join_next().await.is_some() {}
+        if let Some(broker) = self.sweeping {
+            // If it fails, the others wait for the leases' end.
+            let _ = tokio::time::timeout(RELEASE_LIMIT, broker.release_sweeps()).await;
+        }
+    }
+
+    /// One loop a kind, so that a slow bucket doesn't hold up what the rows ask for.
+    fn sweep(&mut self, broker: &Broker, options: SweeperOptions) {
+        for kind in SweepKind::ALL {
+            let broker = broker.clone();
+            let pause = u64::from(sweeper::pause_secs(kind, &options));
+            self.repeat(kind.as_str(), Duration::from_secs(pause), move || {
+                sweeper::round(broker.clone(), kind, options)
+            });
+        }
     }
 
     /// Runs rounds, with a pause after each that says so, until the workers stop.
@@ -116,6 +155,7 @@ mod tests {
         Workers {
             stop,
             loops: JoinSet::new(),
+            sweeping: None,
         }
     }
 

@@ -25,6 +25,7 @@ pub mod rows;
 pub mod s3_proxy;
 pub mod s3_script;
 pub mod statuses;
+pub mod sweeping;
 pub mod tamper;
 pub mod temporary_keys;
 pub mod tokens;

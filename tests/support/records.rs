@@ -82,11 +82,18 @@ impl Records {
 
     /// Runs statements.
     pub fn execute(&mut self, sql: &str) {
+        if let Err(error) = self.try_execute(sql) {
+            panic!("{sql}: {error}");
+        }
+    }
+
+    /// Runs statements; a broker that holds what they need may be in the way.
+    pub fn try_execute(&mut self, sql: &str) -> Result<(), String> {
         match self {
             Records::Sqlite(connection) => connection.batch_execute(sql),
             Records::Postgres(connection) => connection.batch_execute(sql),
         }
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        .map_err(|error| error.to_string())
     }
 
     /// Takes the database's write lock, so that every broker's writes wait and reads go on, until [`Records::unlock`].

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -141,7 +141,7 @@ async fn carry(
         Act::CutBefore => return Err(io::ErrorKind::ConnectionAborted.into()),
         Act::HoldBefore(hold) => hold.pass().await,
         Act::Late(time) => tokio::time::sleep(*time).await,
-        Act::Count | Act::HoldAnswer(_) | Act::LoseAnswer | Act::Alter(_) => {}
+        Act::Count | Act::HoldAnswer(_) | Act::LoseAnswer | Act::Alter(_) | Act::Rewrite(_) => {}
     }
     let mut answer = forward(upstream, request).await?;
     script.answered(index, answer.status());
@@ -149,9 +149,19 @@ async fn carry(
         Act::LoseAnswer => return Err(io::ErrorKind::ConnectionAborted.into()),
         Act::HoldAnswer(hold) => hold.pass().await,
         Act::Alter(change) => change(answer.headers_mut()),
+        Act::Rewrite(change) => answer = rewritten(answer, change).await?,
         _ => {}
     }
     Ok(answer)
+}
+
+/// The answer with another body, and its length.
+async fn rewritten(answer: Answer, change: fn(&str) -> String) -> io::Result<Answer> {
+    let (mut head, body) = answer.into_parts();
+    let bytes = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let text = change(&String::from_utf8_lossy(&bytes));
+    head.headers.insert(CONTENT_LENGTH, text.len().into());
+    Ok(Response::from_parts(head, Full::new(Bytes::from(text))))
 }
 
 async fn forward(upstream: SocketAddr, request: Request<Bytes>) -> io::Result<Answer> {

@@ -14,6 +14,7 @@ pub struct Which {
     method: Option<Method>,
     key_prefix: Option<String>,
     path_part: Option<String>,
+    query_part: Option<String>,
     header: Option<&'static str>,
     no_header: Option<&'static str>,
     nth: usize,
@@ -68,6 +69,12 @@ impl Which {
         self
     }
 
+    /// Only queries that contain this.
+    pub fn query_with(mut self, part: &str) -> Which {
+        self.query_part = Some(part.to_owned());
+        self
+    }
+
     /// Only requests that carry this header.
     pub fn with_header(mut self, name: &'static str) -> Which {
         self.header = Some(name);
@@ -93,6 +100,10 @@ impl Which {
             .as_ref()
             .is_none_or(|method| method == request.method())
             && self.path_part.as_ref().is_none_or(|it| path.contains(it))
+            && self.query_part.as_ref().is_none_or(|it| {
+                let query = request.uri().query();
+                query.is_some_and(|query| query.contains(it))
+            })
             && self
                 .key_prefix
                 .as_ref()
@@ -123,6 +134,8 @@ pub enum Act {
     LoseAnswer,
     /// The store has done it; its answer's headers are changed on the way back.
     Alter(fn(&mut HeaderMap)),
+    /// The store has done it; its answer's body, a text, is changed on the way back.
+    Rewrite(fn(&str) -> String),
     /// The store sees it so much later, also when the client has long given up.
     Late(Duration),
 }

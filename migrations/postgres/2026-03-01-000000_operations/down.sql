@@ -1,3 +1,4 @@
+DROP INDEX uploads_due;
 DROP TABLE upload_log;
 ALTER TABLE uploads
     DROP COLUMN last_problem,
@@ -7,4 +8,3 @@ DROP TABLE leases;
 DROP INDEX seal_attempts_owed;
 DROP INDEX uploads_unattached;
 DROP INDEX uploads_owed;
-DROP INDEX uploads_due;

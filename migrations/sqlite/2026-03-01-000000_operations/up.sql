@@ -1,12 +1,18 @@
 -- What operations need: what is due, who holds which work, what an owner has pending, what happened. Only additions.
 
--- What the sweeper looks for, each by an index of its own that holds nothing else.
-CREATE INDEX uploads_due ON uploads (expires_at, id) WHERE status = 'pending';
+-- When the sweeper tries a pending upload again whose state it could not learn, and what the last problem was.
+ALTER TABLE uploads ADD COLUMN sweep_after text;
+ALTER TABLE uploads ADD COLUMN last_problem text;
+
+-- What the sweeper looks for, each by an index of its own that holds nothing else. A plain comparison of the
+-- status would let SQLite prefer the index of that alone, and sort.
+-- By the time of the next try, so that those whose state can't be learned are not in the way of the others.
+CREATE INDEX uploads_due ON uploads (COALESCE(sweep_after, expires_at), id) WHERE (status = 'pending') IS TRUE;
 CREATE INDEX uploads_owed ON uploads (id)
-    WHERE object_removed_at IS NULL AND (status = 'rejected' OR status = 'deleted');
-CREATE INDEX uploads_unattached ON uploads (field, confirmed_at, id) WHERE status = 'confirmed';
+    WHERE object_removed_at IS NULL AND (status = 'rejected' OR status = 'deleted') IS TRUE;
+CREATE INDEX uploads_unattached ON uploads (field, confirmed_at, id) WHERE (status = 'confirmed') IS TRUE;
 CREATE INDEX seal_attempts_owed ON seal_attempts (started_at, object_key)
-    WHERE state = 'abandoned' AND object_removed_at IS NULL;
+    WHERE (state = 'abandoned') IS TRUE AND object_removed_at IS NULL;
 
 -- One row a kind of work; who moved `held_until` by compare-and-set has it until then.
 CREATE TABLE leases (
@@ -23,10 +29,6 @@ CREATE TABLE owner_usage (
 ) STRICT;
 INSERT INTO owner_usage (owner, pending_count, pending_bytes)
 SELECT owner, COUNT(*), CAST(SUM(size) AS integer) FROM uploads WHERE status = 'pending' GROUP BY owner;
-
--- When the sweeper tries a pending upload again whose state it could not learn, and what the last problem was.
-ALTER TABLE uploads ADD COLUMN sweep_after text;
-ALTER TABLE uploads ADD COLUMN last_problem text;
 
 -- What happened to an upload besides its status changes; bounded by its writer.
 CREATE TABLE upload_log (

@@ -15,4 +15,5 @@ mod proxy;
 mod setup;
 mod stalls;
 mod support;
+mod sweep;
 mod transitions;

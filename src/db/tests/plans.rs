@@ -1,17 +1,24 @@
 //! The plans of the statements that a large table would be slow without.
 
+use chrono::DateTime;
 use diesel::backend::Backend;
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Integer, Text};
+use diesel::sql_types::{Bool, Integer, Text};
 
 use super::support::{Rig, field, now};
 use crate::db::Filter;
 use crate::db::attachments::attached_query;
 use crate::db::connection::AnyConnection;
+use crate::db::due::{
+    Copied, due_uploads_query, owed_attempts_query, owed_uploads_query, stale_attempts_query,
+    unattached_query,
+};
 use crate::db::list::list_query;
 use crate::db::removals::due_query;
-use crate::db::schema::{events, seal_attempts, uploads};
+use crate::db::row::column_time;
+use crate::db::schema::{events, leases, seal_attempts, uploads};
 use crate::domain::attachment::ObjectId;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
@@ -190,6 +197,31 @@ fn statistics_read_only_their_index() {
         assert_by_index(&plan, "uploads_stats");
         assert!(
             plan.contains("Index Only Scan") || plan.contains("COVERING INDEX"),
+            "{plan}"
+        );
+    }
+}
+
+#[test]
+fn what_the_sweeper_looks_for_is_found_by_an_index_of_its_own() {
+    for rig in Rig::each() {
+        let conn = &mut planner(&rig);
+        let due = due_uploads_query(now(), 256);
+        assert_by_index(&plan!(rig, conn, due), "uploads_due");
+        let owed = owed_uploads_query("media", UploadId::NONE, 256);
+        assert_by_index(&plan!(rig, conn, owed), "uploads_owed");
+        let field = field("Product.image");
+        let unattached = unattached_query("media", &field, now(), 256);
+        assert_by_index(&plan!(rig, conn, unattached), "uploads_unattached");
+        let stale = stale_attempts_query!(now(), 256_u32);
+        assert_by_index(&plan!(rig, conn, stale), "seal_attempts_state");
+        let copied = owed_attempts_query!("media", now(), None, 256_u32);
+        assert_by_index(&plan!(rig, conn, copied), "seal_attempts_owed");
+        let lease = diesel::update(leases::table.filter(leases::name.eq("sweep-pending")))
+            .set(leases::holder.eq("x"));
+        let plan = plan!(rig, conn, lease);
+        assert!(
+            plan.contains("leases_pkey") || plan.contains("sqlite_autoindex_leases_1"),
             "{plan}"
         );
     }

@@ -99,6 +99,11 @@ impl Rig {
         .unwrap()
     }
 
+    /// Runs statements past the room.
+    pub fn execute(&self, sql: &str) {
+        self.connect().batch_execute(sql).unwrap();
+    }
+
     pub fn count(&self, sql: &str) -> i64 {
         diesel::select(diesel::dsl::sql::<BigInt>(&format!("({sql})")))
             .get_result(&mut self.connect())
@@ -154,6 +159,7 @@ pub fn admitted(name: &str, size: u64) -> Admitted {
         visibility: Visibility::Public,
         cardinality: Cardinality::One,
         removal_grace_secs: 86_400,
+        unattached_lifetime_secs: None,
         required_checksums: Vec::new(),
         url_lifetime_secs: 900,
         upload_lifetime_secs: 86_400,

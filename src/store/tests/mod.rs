@@ -4,6 +4,7 @@ mod answers;
 mod copies;
 mod credentials;
 mod fake_s3;
+mod listing;
 mod reading;
 mod requests;
 mod signatures;

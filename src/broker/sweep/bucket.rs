@@ -1,0 +1,109 @@
+//! What the bucket's own listing says is to go, whatever the rows say: what was staged and what was begun too long ago.
+
+use futures::future::join_all;
+
+use crate::broker::{Broker, BrokerError};
+use crate::store::{StoreTrouble, Unfinished, UnfinishedMarker};
+
+use super::{SweepReport, SweepWalk};
+
+impl Broker {
+    /// One page of the staging prefix. The age is above every field's deadline, which the configuration's check holds, so no
+    /// signature that could still write here is alive.
+    pub(super) async fn sweep_staging(
+        &self,
+        walk: &mut SweepWalk,
+    ) -> Result<SweepReport, BrokerError> {
+        let options = &self.0.options;
+        let store = &self.0.store;
+        let page = store
+            .list_staged(walk.staged.as_deref(), walk.limit)
+            .await?;
+        let is_old = |age_secs: i64| age_secs >= i64::from(options.sweep.staging_max_age_secs);
+        let old = page.objects.iter().filter(|it| is_old(it.age_secs));
+        let keys: Vec<_> = old.map(|it| options.layout.staging_key(it.id)).collect();
+        let mut report = SweepReport::of(keys.len(), walk.limit);
+        report.counts.foreign = page.foreign;
+        report.more = page.next.is_some();
+        walk.staged = page.next;
+        if walk.dry_run {
+            report.would = keys
+                .iter()
+                .map(|key| format!("remove {}", key.as_str()))
+                .collect();
+            return Ok(report);
+        }
+        for chunk in keys.chunks(self.sweeps_at_once()) {
+            let removing = chunk.iter().map(|key| store.remove_staging(key));
+            let answers = join_all(removing).await.into_iter().map(noted).collect();
+            if !super::rows::removed(&mut report, answers) {
+                break;
+            }
+        }
+        Ok(report)
+    }
+
+    /// One page of multipart uploads below one of our prefixes.
+    pub(super) async fn sweep_multipart(
+        &self,
+        walk: &mut SweepWalk,
+    ) -> Result<SweepReport, BrokerError> {
+        let prefixes = self.managed_prefixes();
+        let Some(prefix) = prefixes.get(walk.prefix) else {
+            return Ok(SweepReport::default());
+        };
+        let (store, max_age_secs) = (&self.0.store, self.0.options.sweep.staging_max_age_secs);
+        let page = store
+            .list_unfinished(prefix, &walk.unfinished, walk.limit)
+            .await?;
+        let is_old = |it: &&Unfinished| it.age_secs >= i64::from(max_age_secs);
+        let old: Vec<&Unfinished> = page.uploads.iter().filter(is_old).collect();
+        let mut report = SweepReport::of(old.len(), walk.limit);
+        report.counts.foreign = page.foreign;
+        if page.next.is_none() {
+            walk.prefix += 1;
+        }
+        walk.unfinished = page.next.clone().unwrap_or_else(UnfinishedMarker::default);
+        report.more = walk.prefix < prefixes.len();
+        if walk.dry_run {
+            let line = |it: &&Unfinished| format!("abort {} of {}", it.upload_id, it.key);
+            report.would = old.iter().map(line).collect();
+            return Ok(report);
+        }
+        for chunk in old.chunks(self.sweeps_at_once()) {
+            let aborting = chunk.iter().map(|upload| store.abort_unfinished(upload));
+            let answers: Vec<bool> = join_all(aborting).await.into_iter().map(noted).collect();
+            report.counts.aborted += answers.iter().filter(|&&gone| gone).count() as u64;
+            let go_on = answers.contains(&true);
+            report.counts.failed += answers.iter().filter(|&&gone| !gone).count() as u64;
+            report.more &= go_on;
+            if !go_on {
+                break;
+            }
+        }
+        Ok(report)
+    }
+
+    /// Staging and the location; where the location is the whole bucket, only the prefixes of fields, because there others may have
+    /// theirs.
+    fn managed_prefixes(&self) -> Vec<String> {
+        let options = &self.0.options;
+        let layout = &options.layout;
+        let mut prefixes = vec![layout.staging_prefix.clone()];
+        if layout.location.is_empty() {
+            prefixes.extend(options.fields.iter().map(|policy| policy.upload_to.clone()));
+            prefixes.sort();
+            prefixes.dedup();
+        } else {
+            prefixes.push(layout.location.clone());
+        }
+        prefixes
+    }
+}
+
+fn noted(answer: Result<(), StoreTrouble>) -> bool {
+    if let Err(trouble) = &answer {
+        tracing::warn!(operation = trouble.operation, code = %trouble.code, "something is still to be removed");
+    }
+    answer.is_ok()
+}

@@ -1,0 +1,157 @@
+//! What rows say is to go: attempts that nobody finishes, objects that were given up, uploads that no record claimed.
+
+use futures::future::join_all;
+
+use crate::broker::{Broker, BrokerError, now};
+use crate::db::{Copied, Transition};
+use crate::domain::field::FieldPolicy;
+use crate::domain::upload::{Status, Upload};
+
+use super::{SweepReport, SweepWalk, before};
+
+impl Broker {
+    /// First gives up what is stale, by compare-and-set, then removes what given-up attempts may have copied: a record demands that
+    /// its attempt is still open, so no object that goes here can ever be an upload's.
+    pub(super) async fn sweep_attempts(
+        &self,
+        walk: &mut SweepWalk,
+    ) -> Result<SweepReport, BrokerError> {
+        let options = &self.0.options;
+        let stale_since = before(self.sweep_time().await?, options.sweep.attempt_stale_secs);
+        let stale = self.0.db.stale_attempts(stale_since, walk.limit).await?;
+        let mut report = SweepReport::of(stale.len(), walk.limit);
+        if walk.dry_run {
+            let line = |it: &Copied| format!("give up the seal attempt {}", it.key.as_str());
+            report.would = stale.iter().map(line).collect();
+            report.more = false;
+        } else {
+            let giving_up = stale
+                .iter()
+                .map(|it| self.0.db.abandon_attempt(it.upload, &it.key));
+            for abandoned in join_all(giving_up).await {
+                report.counts.abandoned += u64::from(abandoned?);
+            }
+        }
+        let (bucket, after) = (&options.bucket, walk.owed_attempts.take());
+        let limit = walk.limit;
+        let owed = self
+            .0
+            .db
+            .owed_attempts(bucket, stale_since, after, limit)
+            .await?;
+        report.counts.found += owed.len() as u64;
+        report.more |= owed.len() >= limit as usize;
+        walk.owed_attempts = owed.last().cloned();
+        if walk.dry_run {
+            let line = |it: &Copied| format!("remove {}", it.key.as_str());
+            report.would.extend(owed.iter().map(line));
+            return Ok(report);
+        }
+        for chunk in owed.chunks(self.sweeps_at_once()) {
+            let removing = chunk
+                .iter()
+                .map(|it| self.remove_copy(it.upload, it.key.clone()));
+            if !removed(&mut report, join_all(removing).await) {
+                break;
+            }
+        }
+        Ok(report)
+    }
+
+    pub(super) async fn sweep_owed(
+        &self,
+        walk: &mut SweepWalk,
+    ) -> Result<SweepReport, BrokerError> {
+        let (bucket, after) = (&self.0.options.bucket, walk.owed_upload);
+        let owed = self.0.db.owed_uploads(bucket, after, walk.limit).await?;
+        let mut report = SweepReport::of(owed.len(), walk.limit);
+        if let Some(last) = owed.last() {
+            walk.owed_upload = last.id;
+        }
+        if walk.dry_run {
+            let line = |it: &Upload| format!("remove the objects of {} ({})", it.id, it.status);
+            report.would = owed.iter().map(line).collect();
+            return Ok(report);
+        }
+        for chunk in owed.chunks(self.sweeps_at_once()) {
+            let removing = chunk.iter().map(|upload| self.remove_objects(upload));
+            if !removed(&mut report, join_all(removing).await) {
+                break;
+            }
+        }
+        Ok(report)
+    }
+
+    /// Field by field; one that says nothing keeps its uploads for ever.
+    pub(super) async fn sweep_unattached(
+        &self,
+        walk: &mut SweepWalk,
+    ) -> Result<SweepReport, BrokerError> {
+        let now = self.sweep_time().await?;
+        let mut report = SweepReport::default();
+        for policy in self.0.options.fields.iter() {
+            if let Some(secs) = policy.unattached_lifetime_secs {
+                let since = before(now, secs);
+                self.sweep_unattached_of(policy, since, walk, &mut report)
+                    .await?;
+            }
+        }
+        Ok(report)
+    }
+
+    async fn sweep_unattached_of(
+        &self,
+        policy: &FieldPolicy,
+        since: chrono::DateTime<chrono::Utc>,
+        walk: &SweepWalk,
+        report: &mut SweepReport,
+    ) -> Result<(), BrokerError> {
+        let (bucket, field) = (&self.0.options.bucket, policy.name.clone());
+        let db = &self.0.db;
+        let found = db
+            .unattached_uploads(bucket, field, since, walk.limit)
+            .await?;
+        report.counts.found += found.len() as u64;
+        if walk.dry_run {
+            let line = |it: &Upload| format!("delete {}, which no record claimed", it.id);
+            report.would.extend(found.iter().map(line));
+            return Ok(());
+        }
+        report.more |= found.len() >= walk.limit as usize;
+        for chunk in found.chunks(self.sweeps_at_once()) {
+            let deleting = chunk.iter().map(|upload| self.delete_unattached(upload));
+            let mut answers = Vec::new();
+            for deleted in join_all(deleting).await {
+                let Some(gone) = deleted? else { continue };
+                report.counts.deleted += 1;
+                answers.push(gone);
+            }
+            // The rows have moved whatever the bucket says; what it still has is owed.
+            if !removed(report, answers) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` where somebody was first; otherwise whether its objects are gone too.
+    async fn delete_unattached(&self, upload: &Upload) -> Result<Option<bool>, BrokerError> {
+        match self.0.db.delete_unattached(upload.id, now()).await? {
+            Transition::Moved(deleted) => {
+                self.count(&deleted, Status::Confirmed, "sweeper");
+                Ok(Some(self.remove_objects(&deleted).await))
+            }
+            Transition::Stale(_) | Transition::Missing => Ok(None),
+        }
+    }
+}
+
+/// Counts removals. False, and no further batch, when none of several succeeded: then the bucket is asked again after a pause.
+pub(super) fn removed(report: &mut SweepReport, answers: Vec<bool>) -> bool {
+    let gone = answers.iter().filter(|&&gone| gone).count();
+    report.counts.removed += gone as u64;
+    report.counts.failed += (answers.len() - gone) as u64;
+    let go_on = gone > 0 || answers.is_empty();
+    report.more &= go_on;
+    go_on
+}

@@ -1,0 +1,114 @@
+//! What only the sweeper writes: that an upload is to be tried again later, and that nobody claimed one.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use super::Db;
+use super::connection::AnyConnection;
+use super::outbox::NewEvent;
+use super::queue::Write;
+use super::row::column_time;
+use super::schema::uploads;
+use super::transition::{Advance, Fills, Transition, is_written};
+use super::trouble::{DbTrouble, Failure};
+use super::uploads::find;
+use crate::domain::ids::UploadId;
+use crate::domain::upload::{Status, Step};
+
+impl Db {
+    /// Puts the next try of a pending upload off, and notes why. One that is no longer pending stays as it is.
+    pub async fn postpone(
+        &self,
+        upload: UploadId,
+        until: DateTime<Utc>,
+        problem: String,
+    ) -> Result<(), DbTrouble> {
+        self.queue
+            .submit(Postpone {
+                upload,
+                until,
+                problem,
+            })
+            .await
+    }
+
+    /// Moves a confirmed upload to `deleted`; one that was attached meanwhile, or attached and detached, stays as it is.
+    pub async fn delete_unattached(
+        &self,
+        upload: UploadId,
+        at: DateTime<Utc>,
+    ) -> Result<Transition, DbTrouble> {
+        let event = self.new_event(at);
+        self.queue
+            .submit(DeleteUnattached { upload, at, event })
+            .await
+    }
+}
+
+struct Postpone {
+    upload: UploadId,
+    until: DateTime<Utc>,
+    problem: String,
+}
+
+impl Write for Postpone {
+    type Answer = ();
+
+    fn upload(&self) -> UploadId {
+        self.upload
+    }
+
+    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+        diesel::update(uploads::table)
+            .filter(uploads::id.eq(self.upload.to_string()))
+            .filter(uploads::status.eq(Status::Pending.as_str()))
+            .set((
+                uploads::sweep_after.eq(column_time(self.until)),
+                uploads::last_problem.eq(&self.problem),
+            ))
+            .execute(conn)?;
+        Ok(())
+    }
+}
+
+struct DeleteUnattached {
+    upload: UploadId,
+    at: DateTime<Utc>,
+    event: NewEvent,
+}
+
+impl Write for DeleteUnattached {
+    type Answer = Transition;
+
+    fn upload(&self) -> UploadId {
+        self.upload
+    }
+
+    fn write(&self, conn: &mut AnyConnection) -> Result<Transition, Failure> {
+        // Changes nothing, but locks the row: a deletion is allowed from `detached` too, whose grace is not ours to end.
+        let confirmed = diesel::update(uploads::table)
+            .filter(uploads::id.eq(self.upload.to_string()))
+            .filter(uploads::status.eq(Status::Confirmed.as_str()))
+            .set(uploads::version.eq(uploads::version))
+            .execute(conn)?;
+        let advance = Advance {
+            upload: self.upload,
+            step: Step::Delete,
+            event: self.event.clone(),
+            at: self.at,
+            fills: Fills::Nothing,
+        };
+        if confirmed == 1
+            && let Some(row) = advance.run(conn)?
+        {
+            return Ok(Transition::Moved(row.into_upload()?));
+        }
+        let Some(upload) = find(conn, self.upload)? else {
+            return Ok(Transition::Missing);
+        };
+        Ok(match is_written(conn, &self.event)? {
+            true => Transition::Moved(upload),
+            false => Transition::Stale(upload),
+        })
+    }
+}

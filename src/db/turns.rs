@@ -1,0 +1,106 @@
+//! Turns: which broker does a kind of work that one of them at a time should do.
+//!
+//! They save work and decide nothing: a broker that slept over the end of its turn goes on beside its successor, and every change
+//! that either makes is a compare-and-set of its own.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use super::Db;
+use super::connection::AnyConnection;
+use super::queue::Write;
+use super::row::column_time;
+use super::schema::leases;
+use super::trouble::{DbTrouble, Failure};
+use crate::domain::ids::UploadId;
+
+/// Who wants which work, and for how long.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// The kind of work.
+    pub name: &'static str,
+    /// The broker that wants it.
+    pub holder: String,
+    /// Now.
+    pub at: DateTime<Utc>,
+    /// Until when it is the holder's alone.
+    pub until: DateTime<Utc>,
+}
+
+impl Db {
+    /// Takes the turn, or keeps it longer; false while it is another's.
+    pub async fn take_turn(&self, turn: Turn) -> Result<bool, DbTrouble> {
+        self.queue.submit(TakeTurn(turn)).await
+    }
+
+    /// Gives the turn back, so that another broker need not wait for its end. Fine when it is another's.
+    pub async fn release_turn(&self, name: &'static str, holder: &str) -> Result<(), DbTrouble> {
+        let holder = holder.to_owned();
+        self.queue.submit(ReleaseTurn { name, holder }).await
+    }
+}
+
+struct TakeTurn(Turn);
+
+impl Write for TakeTurn {
+    type Answer = bool;
+
+    fn upload(&self) -> UploadId {
+        UploadId::NONE
+    }
+
+    fn write(&self, conn: &mut AnyConnection) -> Result<bool, Failure> {
+        let Turn {
+            name,
+            holder,
+            at,
+            until,
+        } = &self.0;
+        let ended = leases::held_until.le(column_time(*at));
+        let taken = diesel::update(leases::table)
+            .filter(leases::name.eq(*name))
+            .filter(leases::holder.eq(holder).or(ended))
+            .set((
+                leases::holder.eq(holder),
+                leases::held_until.eq(column_time(*until)),
+            ))
+            .execute(conn)?;
+        if taken == 1 {
+            return Ok(true);
+        }
+        let insert = diesel::insert_into(leases::table)
+            .values((
+                leases::name.eq(*name),
+                leases::holder.eq(holder),
+                leases::held_until.eq(column_time(*until)),
+            ))
+            .on_conflict_do_nothing();
+        // The same statement on both; MultiConnection itself has no `on_conflict`.
+        let inserted = match conn {
+            AnyConnection::Sqlite(conn) => insert.execute(conn)?,
+            AnyConnection::Postgres(conn) => insert.execute(conn)?,
+        };
+        Ok(inserted == 1)
+    }
+}
+
+struct ReleaseTurn {
+    name: &'static str,
+    holder: String,
+}
+
+impl Write for ReleaseTurn {
+    type Answer = ();
+
+    fn upload(&self) -> UploadId {
+        UploadId::NONE
+    }
+
+    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+        diesel::delete(leases::table)
+            .filter(leases::name.eq(self.name))
+            .filter(leases::holder.eq(&self.holder))
+            .execute(conn)?;
+        Ok(())
+    }
+}

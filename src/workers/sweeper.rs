@@ -1,0 +1,50 @@
+//! Sweeps: each kind at its own pace, one broker at a time where there are several.
+
+use crate::broker::{Broker, SweepKind, SweepWalk};
+
+use super::{Next, SweeperOptions};
+
+/// How often which kind comes round, in seconds.
+pub(super) fn pause_secs(kind: SweepKind, options: &SweeperOptions) -> u32 {
+    if kind.lists_the_bucket() {
+        options.bucket_interval_secs
+    } else {
+        options.interval_secs
+    }
+}
+
+/// All there is to do of a kind, batch by batch, while this broker has the kind's lease. It keeps the lease over the pause, so that
+/// brokers don't do one after the other what one of them has just done; one that dies is followed when its lease ends.
+pub(super) async fn round(broker: Broker, kind: SweepKind, options: SweeperOptions) -> Next {
+    let name = kind.as_str();
+    let lease_secs = pause_secs(kind, &options).saturating_add(options.lease_secs);
+    let mut walk = SweepWalk::new(kind, options.batch);
+    loop {
+        match broker.take_sweep(kind, lease_secs).await {
+            Ok(true) => {}
+            Ok(false) => return Next::AfterThePause,
+            Err(error) => {
+                tracing::warn!(
+                    sweep = name,
+                    ?error,
+                    "nobody can be asked whose turn it is to sweep"
+                );
+                return Next::AfterThePause;
+            }
+        }
+        match broker.sweep(&mut walk).await {
+            Ok(report) => {
+                if report.counts.found > 0 {
+                    tracing::info!(sweep = name, counts = ?report.counts, "swept");
+                }
+                if !report.more {
+                    return Next::AfterThePause;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(sweep = name, ?error, "a sweep is left to the next round");
+                return Next::AfterThePause;
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What lies in the bucket too long goes, by the bucket's own clock and whatever the rows say; everything else stays.
+
+use bytepass::broker::SweepKind;
+use serde_json::json;
+
+use crate::support::rows::Rows;
+use crate::support::sweeping::{a_year_ago, overdue, swept, verbs, verbs_behind_proxy};
+use crate::support::tamper::staging_key;
+use crate::support::world::World;
+
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes that were meant";
+const LATE: &[u8] = b"\xff\xd8\xff\xe0 the bytes that came late!!";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r6_a3_a_late_put_after_expiry_is_never_served_and_gone_in_the_next_sweep_of_its_age() {
+    let world = World::new().await;
+    let broker = world.broker().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    let user = broker.user();
+    let created = user.create("Product.image", LATE, "image/jpeg").await;
+    let deleted = user.upload("Product.image", JPEG, "image/jpeg").await;
+    overdue(&world, 60);
+    assert_eq!(swept(&verbs, SweepKind::Pending).await.expired, 1);
+    user.put(&created, LATE).await.expect(200);
+    let path = format!("/v1/uploads/{}", deleted.id());
+    user.delete(&path).await.expect(204);
+    world
+        .bucket
+        .put(&staging_key(deleted.id()), LATE, "image/jpeg")
+        .await;
+
+    let staged = async || world.bucket.list("staging/").await.len();
+    assert_eq!(swept(&verbs, SweepKind::Staging).await.removed, 0, "young");
+    assert_eq!(staged().await, 2);
+    let late = user.confirm(created.id()).await;
+    late.expect_problem(410, "upload-expired");
+    a_year_ago(&proxy);
+    let counts = swept(&verbs, SweepKind::Staging).await;
+    assert_eq!((counts.removed, counts.failed), (2, 0));
+    assert_eq!(staged().await, 0);
+    assert!(world.bucket.list("media/").await.is_empty());
+    assert_eq!(Rows::of(&world).events(created.id()), ["1 upload.expired"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i3_sweeping_the_bucket_touches_nothing_that_is_confirmed_attached_or_not_ours() {
+    let world = World::new().await;
+    let broker = world.broker().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    let user = broker.user();
+    let confirmed = user.upload("Product.image", JPEG, "image/jpeg").await;
+    let key = confirmed.json["key"].as_str().expect("a key").to_owned();
+    for foreign in [
+        "staging/notes.txt",
+        "staging/upl_/x",
+        "elsewhere/a",
+        "media/by-hand.jpg",
+    ] {
+        world.bucket.put(foreign, JPEG, "image/jpeg").await;
+    }
+    // More than a few pages of what clients left.
+    for n in 0..20_u8 {
+        let id = bytepass::domain::ids::UploadId::new(chrono::Utc::now(), &[n; 10]);
+        world
+            .bucket
+            .put(&staging_key(&id.to_string()), JPEG, "image/jpeg")
+            .await;
+    }
+    a_year_ago(&proxy);
+    let counts = swept(&verbs, SweepKind::Staging).await;
+    assert_eq!((counts.removed, counts.foreign), (21, 2));
+    for kind in SweepKind::ALL {
+        swept(&verbs, kind).await;
+    }
+    let left = world.bucket.list("").await;
+    let mut expected = vec![
+        "elsewhere/a",
+        "media/by-hand.jpg",
+        key.as_str(),
+        "staging/notes.txt",
+        "staging/upl_/x",
+    ];
+    expected.sort_unstable();
+    assert_eq!(left.keys().collect::<Vec<_>>(), expected);
+    assert_eq!(user.read(confirmed.id()).await.json["status"], "confirmed");
+}
+
+/// Begins a multipart upload past the broker, through S3's own API, with one part.
+async fn begin(world: &World, key: &str) {
+    let (client, bucket) = (&world.bucket.client, &world.bucket.name);
+    let begun = client.create_multipart_upload().bucket(bucket).key(key);
+    let begun = begun.send().await.expect("it begins");
+    let part = client.upload_part().bucket(bucket).key(key).part_number(1);
+    let id = begun.upload_id().expect("an id");
+    let part = part.upload_id(id).body(JPEG.to_vec().into());
+    part.send().await.expect("a part");
+}
+
+async fn unfinished(world: &World) -> Vec<String> {
+    let listed = world
+        .bucket
+        .client
+        .list_multipart_uploads()
+        .bucket(&world.bucket.name)
+        .send()
+        .await
+        .expect("a listing");
+    let keys = listed.uploads().iter().filter_map(|it| it.key());
+    keys.map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a12_abandoned_multipart_uploads_under_our_prefixes_are_aborted_and_no_others() {
+    let world = World::new().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    for n in 0..12 {
+        begin(&world, &format!("media/products/{n}.jpg")).await;
+    }
+    begin(&world, "staging/upl_x").await;
+    begin(&world, "elsewhere/backup.tar").await;
+    assert_eq!(unfinished(&world).await.len(), 14);
+    assert_eq!(
+        swept(&verbs, SweepKind::Multipart).await.aborted,
+        0,
+        "young"
+    );
+    assert_eq!(unfinished(&world).await.len(), 14);
+    a_year_ago(&proxy);
+    let counts = swept(&verbs, SweepKind::Multipart).await;
+    assert_eq!((counts.aborted, counts.failed), (13, 0));
+    assert_eq!(unfinished(&world).await, ["elsewhere/backup.tar"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_would_remove_what_may_still_be_confirmed_is_refused_at_start() {
+    let world = World::new().await;
+    let refused = |change| {
+        let settings = toml::to_string(&world.settings(change)).expect("TOML");
+        let sources = bytepass::config::Sources::default().with_defaults("test", settings);
+        let loaded = bytepass::config::Config::load(&sources);
+        loaded.expect_err("refused").to_string()
+    };
+    let early = refused(json!({"sweeper": {"staging_max_age_secs": 86_400 + 3_599}}));
+    assert!(early.contains("sweeper.staging_max_age_secs"), "{early}");
+    assert!(early.contains("at least 90000"), "{early}");
+    let hasty =
+        json!({"sweeper": {"attempt_stale_secs": 60}, "storage": {"copy_base_ms": 600_000}});
+    let hasty = refused(hasty);
+    assert!(hasty.contains("sweeper.attempt_stale_secs"), "{hasty}");
+    verbs(&world, json!({"sweeper": {"staging_max_age_secs": 90_000}})).await;
+}

@@ -1,0 +1,92 @@
+//! Brokers without a server that sweep when a test says so, and a bucket whose clock a test moves.
+
+use bytepass::app::open_broker;
+use bytepass::broker::{Broker, Counts, SweepKind, SweepWalk};
+use bytepass::telemetry::metrics::Metrics;
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::records::Records;
+use super::s3_proxy::S3Proxy;
+use super::s3_script::{Act, Which};
+use super::world::World;
+
+/// The verbs over this world, by the same settings as its brokers'.
+pub async fn verbs(world: &World, change: Value) -> Broker {
+    let opened = open_broker(&world.config(change), &Metrics::new()).await;
+    opened.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The verbs with a proxy before their bucket, which they don't wait long for.
+pub async fn verbs_behind_proxy(world: &World) -> (Broker, S3Proxy) {
+    let proxy = S3Proxy::before(&world.bucket);
+    let storage = json!({
+        "endpoint": proxy.endpoint(), "public_endpoint": world.bucket.server.endpoint,
+        "attempt_timeout_ms": 300, "operation_timeout_ms": 700, "copy_base_ms": 500,
+    });
+    (verbs(world, json!({ "storage": storage })).await, proxy)
+}
+
+/// A whole walk; what all of its batches counted.
+pub async fn swept(broker: &Broker, kind: SweepKind) -> Counts {
+    let (mut walk, mut counts) = (SweepWalk::new(kind, 7), Counts::default());
+    loop {
+        let report = broker.sweep(&mut walk).await.expect("a sweep");
+        counts += report.counts;
+        if !report.more {
+            return counts;
+        }
+    }
+}
+
+/// Moves the deadline of every pending upload to so many seconds ago.
+pub fn overdue(world: &World, secs: i64) {
+    let at = moment(world, secs);
+    let sql = format!("UPDATE uploads SET expires_at = '{at}' WHERE status = 'pending'");
+    Records::of(&world.database).execute(&sql);
+}
+
+/// Makes every open attempt so many seconds old. Tries again where brokers at work are in the way.
+pub fn age_attempts(world: &World, secs: i64) {
+    let at = moment(world, secs);
+    let sql = format!("UPDATE seal_attempts SET started_at = '{at}' WHERE state = 'open'");
+    let mut records = Records::of(&world.database);
+    let mut last = Ok(());
+    for _ in 0..20 {
+        last = records.try_execute(&sql);
+        if last.is_ok() {
+            return;
+        }
+    }
+    panic!("{sql}: {last:?}");
+}
+
+/// So many seconds ago, as the database writes it.
+pub fn moment(world: &World, secs_ago: i64) -> String {
+    let at = chrono::Utc::now() - chrono::TimeDelta::seconds(secs_ago);
+    let zone = if world.database.url().starts_with("postgres") {
+        "+00"
+    } else {
+        ""
+    };
+    format!("{}{zone}", at.format("%Y-%m-%d %H:%M:%S%.6f"))
+}
+
+/// Lets the bucket's listings say that everything there is from a year earlier than it is. Their date stays as it is, because the
+/// SDK signs by it.
+pub fn a_year_ago(proxy: &S3Proxy) {
+    fn shift(body: &str) -> String {
+        let year = chrono::Utc::now().format("%Y").to_string();
+        let before: i32 = year.parse().expect("a year");
+        let mut text = body.to_owned();
+        for tag in ["LastModified", "Initiated"] {
+            let (now, then) = (format!("<{tag}>{year}"), format!("<{tag}>{}", before - 1));
+            text = text.replace(&now, &then);
+        }
+        text
+    }
+    for query in ["list-type=2", "uploads"] {
+        let listing = Which::method(Method::GET).query_with(query);
+        proxy.rule(listing, Act::Rewrite(shift));
+    }
+}
