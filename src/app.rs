@@ -11,7 +11,7 @@ use std::sync::Arc;
 use actix_web::dev::{Server, ServerHandle};
 use tokio::runtime::Handle;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, EventSenders};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::db::{Db, DbSetupError};
@@ -96,7 +96,9 @@ impl App {
         let store = Store::connect(options::store(&config), metrics.clone())
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
-        let authenticator = authenticator(&config)?;
+        let outbound = outbound()?;
+        let authenticator = authenticator(&config, outbound.clone())?;
+        let senders = event_senders(&config, outbound);
 
         let runtime = Handle::current();
         let broker = Broker::new(
@@ -111,6 +113,7 @@ impl App {
             listener,
             broker,
             Arc::new(authenticator),
+            senders,
             metrics.clone(),
             &http_options,
         )
@@ -127,7 +130,7 @@ impl App {
 
     /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys.
     pub fn check(config: &Config) -> Result<(), StartError> {
-        authenticator(config).map(drop)
+        authenticator(config, outbound()?).map(drop)
     }
 
     /// The port that it listens on.
@@ -161,9 +164,21 @@ impl App {
     }
 }
 
+/// The one client for calls that leave the broker.
+fn outbound() -> Result<Outbound, StartError> {
+    Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))
+}
+
+/// Who may tell of objects that arrived.
+fn event_senders(config: &Config, outbound: Outbound) -> EventSenders {
+    let events = &config.events;
+    let secrets = [&events.secret, &events.previous_secret];
+    let secrets = secrets.into_iter().flatten().cloned().collect();
+    EventSenders::new(secrets, options::sns(events), outbound)
+}
+
 /// Prepares the issuers' keys; key sets are fetched later.
-fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
-    let outbound = Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))?;
+fn authenticator(config: &Config, outbound: Outbound) -> Result<Authenticator, StartError> {
     Authenticator::new(options::issuers(&config.auth), outbound)
         .map_err(|error| StartError::Auth(error.to_string()))
 }

@@ -8,9 +8,11 @@
 //! ceiling; a bad token and missing keys are different errors; and no error, log line or `Debug` shows a token or a key.
 //!
 //! In reading order: `options` (what is configured), `authenticator` (the whole path), `compact` and `json` (reading a
-//! token), `claims` (judging it), `keys`, `jwk` and `remote` (the keys), `remembered` (tokens seen before), `mint`.
+//! token), `claims` (judging it), `keys`, `jwk` and `remote` (the keys), `remembered` (tokens seen before), `mint`; and for the
+//! bucket's events, which are no callers: `senders`, `sns`, `certificates`.
 
 mod authenticator;
+mod certificates;
 mod claims;
 mod compact;
 mod json;
@@ -22,6 +24,8 @@ mod pem;
 mod remembered;
 mod remote;
 mod ring_provider;
+mod senders;
+mod sns;
 #[cfg(test)]
 mod tests;
 
@@ -29,3 +33,5 @@ pub use authenticator::{AuthError, Authenticator};
 pub use mint::{MintRequest, mint_hs256};
 pub use options::{Algorithm, AuthSetupError, IssuerOptions, KeySource, PemKey};
 pub use remote::Ticks;
+pub use senders::EventSenders;
+pub use sns::{SnsKind, SnsMessage, SnsOptions, SnsTopic};

@@ -26,7 +26,11 @@ impl Broker {
     }
 
     /// Joins or starts the work of a confirm; gives back the upload as it is afterwards.
-    async fn join_confirm(&self, id: UploadId, by: ConfirmedBy) -> Result<Upload, BrokerError> {
+    pub(super) async fn join_confirm(
+        &self,
+        id: UploadId,
+        by: ConfirmedBy,
+    ) -> Result<Upload, BrokerError> {
         loop {
             let broker = self.clone();
             let work = move || async move { broker.confirm_in_turn(id, by).await };

@@ -9,6 +9,7 @@ mod confirm;
 mod create;
 mod error;
 mod flights;
+mod hint;
 mod read;
 mod remove;
 mod seal;
@@ -29,10 +30,12 @@ use crate::telemetry::metrics::Metrics;
 
 pub use self::create::{CreateUpload, Presented};
 pub use self::error::BrokerError;
+pub use self::hint::HintOutcome;
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;
+use self::hint::Hints;
 use self::read::Probe;
 
 /// What the verbs need to know of the configuration.
@@ -48,6 +51,8 @@ pub struct BrokerOptions {
     pub proof: ChecksumProof,
     /// How many confirms may be at work at once; one more waits for two seconds and is then told to come back.
     pub confirms_in_flight: usize,
+    /// How many hints may wait or be at work; one more is [`HintOutcome::Full`].
+    pub hints_waiting: usize,
 }
 
 /// The verbs, over one bucket and one database. Clones share everything.
@@ -61,6 +66,7 @@ struct Inner {
     metrics: Metrics,
     runtime: Handle,
     flights: Flights<Result<Upload, BrokerError>>,
+    hints: Hints,
     probe: Probe,
 }
 
@@ -74,6 +80,7 @@ impl Broker {
         runtime: Handle,
     ) -> Broker {
         let flights = Flights::new(runtime.clone(), options.confirms_in_flight);
+        let hints = Hints::new(options.hints_waiting, options.confirms_in_flight);
         Broker(Arc::new(Inner {
             options,
             db,
@@ -81,6 +88,7 @@ impl Broker {
             metrics,
             runtime,
             flights,
+            hints,
             probe: Probe::default(),
         }))
     }

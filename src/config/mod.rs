@@ -7,6 +7,7 @@
 mod auth;
 mod database;
 mod error;
+mod events;
 mod fields;
 mod issuer_keys;
 mod layers;
@@ -24,6 +25,7 @@ mod tests;
 pub use auth::{Auth, Issuer, IssuerKeys, KeyAlgorithm, PublicKey};
 pub use database::Database;
 pub use error::{ConfigError, ConfigErrors};
+pub use events::{Events, SnsTopic};
 pub use section::Explained;
 pub use server::{Cors, Limits, Server, reachable};
 pub use sources::{Override, Sources};
@@ -38,12 +40,13 @@ use section::{Report, Section, refusal};
 use value::{Node, Value};
 
 /// The sections, in the order of default.toml.
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     "server",
     "cors",
     "database",
     "storage",
     "auth",
+    "events",
     "limits",
     "telemetry",
     "fields",
@@ -62,6 +65,8 @@ pub struct Config {
     pub storage: Storage,
     /// `[auth]`.
     pub auth: Auth,
+    /// `[events]`.
+    pub events: Events,
     /// `[limits]`.
     pub limits: Limits,
     /// `[telemetry]`.
@@ -87,6 +92,7 @@ impl Config {
         let auth = section(&mut layers, "auth", &mut report, |section| {
             Auth::read(section, &sources.env)
         });
+        let events = section(&mut layers, "events", &mut report, Events::read);
         let limits = section(&mut layers, "limits", &mut report, Limits::read);
         let telemetry = section(&mut layers, "telemetry", &mut report, Telemetry::read);
         let fields = fields::read(take(&mut layers, "fields"), storage.as_ref(), &mut report);
@@ -100,6 +106,7 @@ impl Config {
                 database: database?,
                 storage: storage?,
                 auth: auth?,
+                events: events?,
                 limits: limits?,
                 telemetry: telemetry?,
                 fields: fields?,

@@ -5,10 +5,11 @@
 //! document with a code of one table ([`codes`]); no answer, log line or metric shows a query, a token or a presigned URL that it
 //! doesn't have to.
 //!
-//! In reading order: `routes` (all of them on one page), `uploads` and `operations` (the handlers), `requests` and `views` (what goes
+//! In reading order: `routes` (all of them on one page), `uploads`, `operations` and `events` (the handlers), `requests` and `views` (what goes
 //! in and out), `extract`, `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `openapi`, `pages`, `server`.
 
 mod codes;
+mod events;
 mod examples;
 mod extract;
 mod middleware;
@@ -16,6 +17,7 @@ mod openapi;
 mod operations;
 mod pages;
 mod problem;
+mod records;
 mod refusals;
 mod requests;
 mod routes;

@@ -11,7 +11,7 @@ use actix_web::{Error, HttpResponse, Resource, Route, web};
 use super::extract::caller::authenticate;
 use super::middleware::catch_panics;
 use super::problem::Problem;
-use super::{operations, pages, uploads};
+use super::{events, operations, pages, uploads};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -32,6 +32,11 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         }))
         .service(at("/v1/uploads/{id}/download", "GET, HEAD", |r| {
             r.route(private(get().to(uploads::download)))
+        }))
+        // The bucket, which proves itself by a secret or by SNS's signature.
+        .service(at("/v1/events/s3", "HEAD, POST", |r| {
+            r.route(web::post().to(events::receive))
+                .route(web::head().to(events::is_there))
         }))
         // Operators.
         .service(at("/v1/stats", "GET, HEAD", |r| {

@@ -33,6 +33,8 @@ struct Inner {
     http_requests: HistogramVec,
     s3_requests: HistogramVec,
     confirms: Histogram,
+    s3_events: IntCounterVec,
+    s3_event_hints: IntCounterVec,
     write_batch_rows: Histogram,
 }
 
@@ -80,6 +82,18 @@ impl Metrics {
                 "Time of one confirm's work, however many callers waited for it.",
                 CONFIRM_BUCKETS,
             ),
+            s3_events: counters(
+                r,
+                "bytepass_s3_events_total",
+                "Events that the bucket sent, one for each record, by shape and by what became of them.",
+                &["shape", "outcome"],
+            ),
+            s3_event_hints: counters(
+                r,
+                "bytepass_s3_event_hints_total",
+                "Uploads that an event pointed at, by how that ended.",
+                &["outcome"],
+            ),
             write_batch_rows: histogram(
                 r,
                 "bytepass_db_write_batch_rows",
@@ -126,6 +140,16 @@ impl Metrics {
     /// One confirm's work ended, well or not.
     pub fn confirm_took(&self, took: Duration) {
         self.0.confirms.observe(took.as_secs_f64());
+    }
+
+    /// The bucket sent an event. Both labels are fixed words.
+    pub fn s3_event(&self, shape: &'static str, outcome: &'static str) {
+        self.0.s3_events.with_label_values(&[shape, outcome]).inc();
+    }
+
+    /// What an event pointed at was looked at, well or not. The label is a fixed word.
+    pub fn hint_ended(&self, outcome: &'static str) {
+        self.0.s3_event_hints.with_label_values(&[outcome]).inc();
     }
 
     /// So many writes shared one commit.

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod caller;
+pub mod event;
 pub mod json;
 pub mod path;
 pub mod query;
