@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use ring::signature::{
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, UnparsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -45,12 +45,14 @@ pub(super) struct Certificate {
 impl Certificate {
     /// Reads the first certificate of a PEM text; the error says what is wrong with it.
     pub(super) fn read(pem: &[u8]) -> Result<Certificate, &'static str> {
-        let der =
-            CertificateDer::from_pem_slice(pem).map_err(|_| "it is no certificate in PEM")?;
+        let der = CertificateDer::from_pem_slice(pem).map_err(|_| "it is no certificate in PEM")?;
         let certificate = X509::from_der(&der).map_err(|_| "it is no X.509 certificate")?;
         let inner = certificate.tbs_certificate();
         let validity = inner.validity();
-        let key = inner.subject_public_key_info().subject_public_key.as_bytes();
+        let key = inner
+            .subject_public_key_info()
+            .subject_public_key
+            .as_bytes();
         Ok(Certificate {
             key: key.ok_or("its key is not whole")?.to_vec(),
             from_secs: validity.not_before.to_unix_duration().as_secs(),

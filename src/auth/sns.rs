@@ -198,10 +198,14 @@ impl Sns {
     /// Confirms the subscription that a verified message asks about. Again is harmless: SNS answers the same.
     pub(super) async fn subscribe(&self, message: &SnsMessage) -> Result<(), AuthError> {
         let topic = self.topic_of(message)?;
-        let url = subscribe_url(message, topic)
-            .ok_or(invalid("the message's SubscribeURL is not SNS's, or for another topic"))?;
+        let url = subscribe_url(message, topic).ok_or(invalid(
+            "the message's SubscribeURL is not SNS's, or for another topic",
+        ))?;
         let rule = AddressRule::AnyButLinkLocal;
-        let answer = self.outbound.get(url.as_str(), rule, SUBSCRIBE_LIMITS).await;
+        let answer = self
+            .outbound
+            .get(url.as_str(), rule, SUBSCRIBE_LIMITS)
+            .await;
         let failed = match answer {
             Ok(fetched) if fetched.status == 200 => {
                 tracing::info!(topic = %topic.arn, "the subscription to the topic is confirmed");

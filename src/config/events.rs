@@ -77,7 +77,8 @@ fn topic(text: &str) -> Result<SnsTopic, String> {
         host,
     })
     .ok_or_else(|| {
-        "must list topics by their ARN, \"arn:aws:sns:eu-central-1:123456789012:uploads\"".to_owned()
+        "must list topics by their ARN, \"arn:aws:sns:eu-central-1:123456789012:uploads\""
+            .to_owned()
     })
 }
 

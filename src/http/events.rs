@@ -61,7 +61,10 @@ pub async fn receive(
                 return Ok(HttpResponse::Ok().json(EventView::default()));
             }
             SnsKind::UnsubscribeConfirmation => {
-                tracing::warn!(topic = message.topic(), "the subscription to the topic has ended");
+                tracing::warn!(
+                    topic = message.topic(),
+                    "the subscription to the topic has ended"
+                );
                 count("sns", "unsubscribed");
                 return Ok(HttpResponse::Ok().json(EventView::default()));
             }

@@ -5,9 +5,7 @@ use serde_json::Value;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme,
-};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
@@ -97,10 +95,7 @@ fn add_senders(document: &mut Document) {
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("eventSecret", http(HttpAuthScheme::Bearer, secret));
     components.add_security_scheme("eventPassword", http(HttpAuthScheme::Basic, password));
-    components.add_security_scheme(
-        "snsSignature",
-        SecurityScheme::ApiKey(ApiKey::Header(sns)),
-    );
+    components.add_security_scheme("snsSignature", SecurityScheme::ApiKey(ApiKey::Header(sns)));
 }
 
 struct Problems;

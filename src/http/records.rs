@@ -67,10 +67,7 @@ fn of_notification(record: &Value) -> Record {
     if name == "s3:TestEvent" {
         return Record::Test;
     }
-    if !name
-        .trim_start_matches("s3:")
-        .starts_with("ObjectCreated:")
-    {
+    if !name.trim_start_matches("s3:").starts_with("ObjectCreated:") {
         return Record::Other;
     }
     let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str);
@@ -136,7 +133,11 @@ mod tests {
         for (source, name, shape) in [
             ("aws:s3", "ObjectCreated:Put", "s3"),
             ("minio:s3", "s3:ObjectCreated:Put", "minio"),
-            ("ceph:s3", "s3:ObjectCreated:CompleteMultipartUpload", "ceph"),
+            (
+                "ceph:s3",
+                "s3:ObjectCreated:CompleteMultipartUpload",
+                "ceph",
+            ),
             ("other", "ObjectCreated:Post", "unknown"),
         ] {
             let body = json!({"Records": [record(source, name, "staging%2Fa+b%2B%C3%A9")]});
@@ -159,18 +160,31 @@ mod tests {
             Record::Test
         );
         assert_eq!(of(record("ceph:s3", "s3:TestEvent", "x")), Record::Test);
-        for name in ["ObjectRemoved:Delete", "s3:ObjectRemoved:Delete", "ObjectCreatedNot:Put", ""] {
+        for name in [
+            "ObjectRemoved:Delete",
+            "s3:ObjectRemoved:Delete",
+            "ObjectCreatedNot:Put",
+            "",
+        ] {
             assert_eq!(of(record("aws:s3", name, "k")), Record::Other, "{name}");
         }
         let deleted = json!({"detail-type": "Object Deleted", "source": "aws.s3", "detail": {}});
         assert_eq!(one(deleted), Record::Other);
-        for odd in [json!(1), json!({}), json!({"eventName": 5}), json!({"eventName": "ObjectCreated:Put"}),
-            record("aws:s3", "ObjectCreated:Put", "%ff")]
-        {
+        for odd in [
+            json!(1),
+            json!({}),
+            json!({"eventName": 5}),
+            json!({"eventName": "ObjectCreated:Put"}),
+            record("aws:s3", "ObjectCreated:Put", "%ff"),
+        ] {
             assert_eq!(of(odd.clone()), Record::Unreadable, "{odd}");
         }
         for text in ["", "{", "null", "[]", "{}", "\"x\"", "{\"Records\": 5}"] {
-            assert_eq!(read(text.as_bytes()), ("unknown", vec![Record::Unreadable]), "{text}");
+            assert_eq!(
+                read(text.as_bytes()),
+                ("unknown", vec![Record::Unreadable]),
+                "{text}"
+            );
         }
         assert_eq!(read_value(json!({"Records": []})).1, []);
     }

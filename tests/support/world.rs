@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytepass::app::App;
 use bytepass::config::{Config, Sources};
 use bytepass::dev_bucket::{DevBucket, DevBucketOptions};
+use bytepass::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -146,6 +147,8 @@ pub fn sign_backend(token: &Token) -> String {
 pub struct Broker {
     /// Where it answers.
     pub url: String,
+    /// What it counts.
+    pub metrics: Metrics,
     // One for all callers, because each client of its own reads the system's certificates anew.
     nobody: Api,
     stop: Option<oneshot::Sender<()>>,
@@ -174,7 +177,7 @@ impl Broker {
                 match App::build(config).await {
                     Err(error) => drop(started.send(Err(error.to_string()))),
                     Ok(app) => {
-                        drop(started.send(Ok(app.url().to_owned())));
+                        drop(started.send(Ok((app.url().to_owned(), app.metrics().clone()))));
                         let stop = async { drop(stopped.await) };
                         app.run_until_stopped(stop)
                             .await
@@ -187,10 +190,11 @@ impl Broker {
         let outcome = tokio::time::timeout(START_LIMIT, start)
             .await
             .expect("a start in time");
-        let url = outcome.expect("the broker's thread lives")?;
+        let (url, metrics) = outcome.expect("the broker's thread lives")?;
         Ok(Broker {
             nobody: Api::anonymous(&url),
             url,
+            metrics,
             stop: Some(stop),
             thread: Some(thread),
         })
