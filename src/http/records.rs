@@ -120,11 +120,10 @@ mod tests {
     }
 
     fn key_of(body: Value) -> (Shape, String) {
-        match read_value(body) {
-            (shape, records) => match records.as_slice() {
-                [Record::Created { bucket, key }] if bucket == "b" => (shape, key.clone()),
-                other => panic!("{other:?}"),
-            },
+        let (shape, records) = read_value(body);
+        match records.as_slice() {
+            [Record::Created { bucket, key }] if bucket == "b" => (shape, key.clone()),
+            other => panic!("{other:?}"),
         }
     }
 
