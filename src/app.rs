@@ -2,25 +2,33 @@
 //!
 //! Nothing is global: any number of brokers run side by side in one process, each with its own port, pools and metrics.
 
+mod admin;
 mod options;
+mod parts;
 
 use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::{Server, ServerHandle};
 use tokio::runtime::Handle;
 
-use crate::auth::{Authenticator, EventSenders};
 use crate::broker::Broker;
 use crate::config::Config;
-use crate::db::{Db, DbSetupError};
+use crate::db::DbSetupError;
 use crate::http;
-use crate::outbound::Outbound;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
+use crate::webhooks::{WebhookError, Webhooks};
+use crate::workers::{Workers, WorkersOptions};
+
+use self::admin::Admin;
+use self::parts::{
+    authenticator, deliveries, event_senders, listen, open_database, outbound, signer,
+};
 
 pub use self::options::database as database_options;
+pub use self::parts::webhooks;
 
 /// Why a broker did not start; each is one clear line, without secrets.
 #[derive(Debug, thiserror::Error)]
@@ -50,18 +58,30 @@ pub enum StartError {
     /// An issuer can't be used as configured.
     #[error("the callers' keys can't be used: {0}")]
     Auth(String),
+    /// A key of the broker's own can't be used as configured.
+    #[error("receipts can't be signed: {0}")]
+    Receipts(String),
     /// The client that fetches callers' keys can't be made.
     #[error("the callers' keys can't be fetched: {0}")]
     Outbound(String),
     /// The server's threads can't be made.
     #[error("the server can't start: {0}")]
     Server(std::io::Error),
+    /// A webhook endpoint can't be used as configured.
+    #[error("{0}")]
+    Webhooks(WebhookError),
 }
 
 impl StartError {
     /// Whether the configuration has to be changed, so that another start as it is can't go better.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, StartError::DatabaseUrl(_) | StartError::Auth(_))
+        matches!(
+            self,
+            StartError::DatabaseUrl(_)
+                | StartError::Auth(_)
+                | StartError::Receipts(_)
+                | StartError::Webhooks(_)
+        )
     }
 }
 
@@ -80,7 +100,11 @@ pub struct App {
     url: String,
     server: Server,
     handle: ServerHandle,
+    admin: Option<Admin>,
     metrics: Metrics,
+    broker: Broker,
+    workers: WorkersOptions,
+    webhooks: Webhooks,
 }
 
 impl App {
@@ -89,6 +113,7 @@ impl App {
     pub async fn build(config: Config) -> Result<App, StartError> {
         let listener = listen(config.server.listen)?;
         let address = listener.local_addr().map_err(StartError::Server)?;
+        let admin_listener = admin::bind(&config.server)?;
         let url = config.server.base_url(address);
 
         let metrics = Metrics::new();
@@ -97,7 +122,9 @@ impl App {
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
         let outbound = outbound()?;
-        let authenticator = authenticator(&config, outbound.clone())?;
+        let webhooks = deliveries(&config, db.clone(), outbound.clone(), metrics.clone())?;
+        let signer = Arc::new(signer(&config, &url)?);
+        let authenticator = authenticator(&config, outbound.clone(), Some(&signer))?;
         let senders = event_senders(&config, outbound);
 
         let runtime = Handle::current();
@@ -111,26 +138,42 @@ impl App {
         let http_options = options::http(&config, &url);
         let server = http::serve(
             listener,
-            broker,
+            broker.clone(),
             Arc::new(authenticator),
+            signer,
             senders,
             metrics.clone(),
             &http_options,
         )
         .map_err(StartError::Server)?;
         let handle = server.handle();
+        let admin = admin_listener
+            .map(|listener| Admin::new(listener, &config.server, &broker, &metrics))
+            .transpose()
+            .map_err(StartError::Server)?;
         Ok(App {
             address,
             url,
             server,
             handle,
+            admin,
             metrics,
+            broker,
+            workers: options::workers(&config.workers),
+            webhooks,
         })
     }
 
-    /// Holds what a start would find wrong with a configuration without opening anything: the issuers' keys.
+    /// Holds what a start would find wrong with a configuration without opening anything: the webhooks' targets, the issuers'
+    /// keys and the broker's own. Having none of its own is left to [`Config::require_for_serve`].
     pub fn check(config: &Config) -> Result<(), StartError> {
-        authenticator(config, outbound()?).map(drop)
+        Webhooks::check(&options::webhooks(&config.webhooks)).map_err(StartError::Webhooks)?;
+        if config.receipts.keys.is_empty() {
+            return authenticator(config, outbound()?, None).map(drop);
+        }
+        let url = config.server.base_url(config.server.listen);
+        let signer = signer(config, &url)?;
+        authenticator(config, outbound()?, Some(&signer)).map(drop)
     }
 
     /// The port that it listens on.
@@ -143,68 +186,37 @@ impl App {
         &self.url
     }
 
+    /// Where metrics are served, if anywhere: the URL to give to Prometheus.
+    pub fn metrics_url(&self) -> Option<String> {
+        self.admin.as_ref().map(Admin::metrics_url)
+    }
+
     /// What it counts.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Serves until `stop` is done, then lets the requests in flight finish, at most for the configured time.
+    /// Serves, and lets the workers run, until `stop` is done; then lets requests and deliveries in flight finish, at most for the
+    /// configured time.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
         let handle = self.handle;
+        let workers = Workers::start(&self.broker, &self.webhooks, &self.workers);
         let mut server = tokio::spawn(self.server);
+        // Until the very end, so that a stop can be watched.
+        let _admin = self.admin.map(Admin::start);
         tokio::select! {
-            ended = &mut server => return ended.unwrap_or_else(|error| Err(std::io::Error::other(error))),
+            ended = &mut server => {
+                workers.stop().await;
+                return ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            }
             () = stop => {}
         }
         tracing::info!("stopping: requests in flight may finish");
-        handle.stop(true).await;
+        tokio::join!(workers.stop(), handle.stop(true));
         server
             .await
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
-}
-
-/// The one client for calls that leave the broker.
-fn outbound() -> Result<Outbound, StartError> {
-    Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))
-}
-
-/// Who may tell of objects that arrived.
-fn event_senders(config: &Config, outbound: Outbound) -> EventSenders {
-    let events = &config.events;
-    let secrets = [&events.secret, &events.previous_secret];
-    let secrets = secrets.into_iter().flatten().cloned().collect();
-    EventSenders::new(secrets, options::sns(events), outbound)
-}
-
-/// Prepares the issuers' keys; key sets are fetched later.
-fn authenticator(config: &Config, outbound: Outbound) -> Result<Authenticator, StartError> {
-    Authenticator::new(options::issuers(&config.auth), outbound)
-        .map_err(|error| StartError::Auth(error.to_string()))
-}
-
-/// Brings the schema up to date where the configuration says so, and refuses an older one otherwise.
-async fn open_database(config: &Config, metrics: &Metrics) -> Result<Db, StartError> {
-    let (options, metrics) = (options::database(&config.database), metrics.clone());
-    let migrate = config.database.migrate_at_start;
-    let opened = tokio::task::spawn_blocking(move || {
-        let db = Db::open(options, metrics)?;
-        if migrate {
-            db.migrate()?;
-        }
-        match db.pending_migrations()? {
-            0 => Ok(db),
-            pending => Err(StartError::MigrationsPending(pending)),
-        }
-    });
-    opened
-        .await
-        .unwrap_or_else(|error| Err(StartError::Database(error.to_string())))
-}
-
-/// Binds at once, so that a taken port is an error before anything else begins.
-fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|cause| StartError::Listen { address, cause })
 }
 
 #[cfg(test)]

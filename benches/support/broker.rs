@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use bytepass::auth::new_signing_key_pem;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::process::Process;
@@ -51,6 +53,7 @@ fn settings(ground: &Ground<'_>) -> Value {
             "bucket": BUCKET, "endpoint": ground.bucket, "path_style": true,
             "access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY,
         },
+        "receipts": {"keys": [{"kid": "bench", "pem": new_signing_key_pem().expose_secret()}]},
         "telemetry": {"log": "info", "log_format": "json"},
         "auth": {"issuers": [{
             "name": "shop", "issuer": ISSUER, "audience": "bytepass", "owner_prefix": "user:",

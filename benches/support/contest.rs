@@ -2,12 +2,16 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use super::client::{Load, Requests, Until, load};
 use super::options::Common;
 use super::process::Process;
 use super::table::{Sample, median};
 use super::{Outcome, baselines, failed};
+
+/// How long after its last answer a server may write the line of it.
+const LOG_LIMIT: Duration = Duration::from_secs(1);
 
 /// One server and its rounds so far.
 pub struct Contestant {
@@ -39,13 +43,15 @@ impl Contestant {
         until: Until,
         status: u16,
     ) -> Outcome<()> {
-        self.process.take_log_lines()?;
+        self.process.empty_log()?;
         let cpu_before = self.process.cpu_secs();
         let done = load(self.process.address, requests, connections, until, status)
             .await
             .map_err(|error| format!("{}: {error}", self.name))?;
+        let answers = done.latencies_us.len();
+        let lines = self.log_lines(answers)?;
+        // With the work of the last lines.
         let cpu_secs = cpu_before.zip(self.process.cpu_secs());
-        let (lines, answers) = (self.process.take_log_lines()?, done.latencies_us.len());
         if self.logs && lines < answers {
             return Err(format!(
                 "{}: {lines} log lines of {answers} requests",
@@ -61,6 +67,17 @@ impl Contestant {
             rss_mib: self.process.rss_mib().unwrap_or(f64::NAN),
         });
         Ok(())
+    }
+
+    /// How many lines it has written; it may gather them for a moment.
+    fn log_lines(&self, expected: usize) -> Outcome<usize> {
+        let deadline = Instant::now() + LOG_LIMIT;
+        let mut lines = self.process.log_lines()?;
+        while self.logs && lines < expected && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+            lines = self.process.log_lines()?;
+        }
+        Ok(lines)
     }
 
     /// Forgets the rounds so far: they were for warming up.

@@ -103,18 +103,23 @@ impl Process {
         Some(kib / 1024.0)
     }
 
-    /// How many log lines it has written since the last call; the file is emptied, so that it stays small.
-    pub fn take_log_lines(&self) -> Outcome<usize> {
+    /// How many log lines it has written since the file was emptied.
+    pub fn log_lines(&self) -> Outcome<usize> {
         let Some(path) = &self.log else {
             return Ok(0);
         };
         let text = std::fs::read(path).map_err(failed("reading the log"))?;
-        let emptied = File::options()
-            .write(true)
-            .open(path)
-            .and_then(|file| file.set_len(0));
-        emptied.map_err(failed("emptying the log"))?;
         Ok(text.iter().filter(|&&byte| byte == b'\n').count())
+    }
+
+    /// Empties the file, so that it stays small.
+    pub fn empty_log(&self) -> Outcome<()> {
+        let Some(path) = &self.log else {
+            return Ok(());
+        };
+        let opened = File::options().write(true).open(path);
+        let emptied = opened.and_then(|file| file.set_len(0));
+        emptied.map_err(failed("emptying the log"))
     }
 }
 

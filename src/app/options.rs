@@ -1,13 +1,18 @@
 //! Takes the configuration apart: each room gets options of its own, so that none knows how they were written.
 
-use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey, SnsOptions, SnsTopic};
+use crate::auth::{
+    Algorithm, IssuerOptions, KeySource, PemKey, SignerOptions, SigningKeyPem, SnsOptions, SnsTopic,
+};
 use crate::broker::BrokerOptions;
 use crate::config::{
-    AccessKey, Auth, Config, Database, Events, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
+    self, AccessKey, Auth, Config, Database, Events, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
+    ReceiptKey, WebhookEndpoint, WebhookSettings,
 };
 use crate::db::DbOptions;
 use crate::http::HttpOptions;
 use crate::store::{CredentialSource, StoreOptions};
+use crate::webhooks::{EndpointOptions, WebhookOptions};
+use crate::workers::WorkersOptions;
 
 pub(super) fn broker(config: &Config) -> BrokerOptions {
     BrokerOptions {
@@ -17,6 +22,7 @@ pub(super) fn broker(config: &Config) -> BrokerOptions {
         proof: config.storage.checksum_proof(),
         confirms_in_flight: config.limits.confirms_in_flight,
         hints_waiting: config.events.queue_len,
+        download_lifetime_secs: config.limits.download_lifetime_secs,
     }
 }
 
@@ -29,6 +35,27 @@ pub fn database(database: &Database) -> DbOptions {
         write_wait_ms: database.write_wait_ms,
         queue_len: database.queue_len,
         batch_max: database.batch_max,
+        subscriptions: Vec::new(),
+    }
+}
+
+/// What deliveries need, for `webhooks` too.
+pub fn webhooks(settings: &WebhookSettings) -> WebhookOptions {
+    let one = |endpoint: &WebhookEndpoint| EndpointOptions {
+        name: endpoint.name.clone(),
+        url: endpoint.url.clone(),
+        secrets: endpoint.secrets.clone(),
+        types: endpoint.types.clone(),
+        allow_private: endpoint.allow_private,
+        concurrency: endpoint.concurrency,
+    };
+    WebhookOptions {
+        endpoints: settings.endpoints.iter().map(one).collect(),
+        schedule_secs: settings.schedule_secs.clone(),
+        jitter_percent: settings.jitter_percent,
+        lease_secs: settings.lease_secs,
+        timeout_ms: settings.timeout_ms,
+        max_response_bytes: settings.max_response_bytes,
     }
 }
 
@@ -38,6 +65,7 @@ pub(super) fn store(config: &Config) -> StoreOptions {
         .fields()
         .iter()
         .map(|policy| policy.url_lifetime_secs)
+        .chain([config.limits.download_lifetime_secs])
         .max();
     StoreOptions {
         bucket: storage.bucket.clone(),
@@ -112,7 +140,7 @@ fn pem_key(key: &PublicKey) -> PemKey {
 pub(super) fn sns(events: &Events) -> SnsOptions {
     let stand_in = events.sns_endpoint.as_ref();
     let stand_in = stand_in.map(|url| url.origin().ascii_serialization());
-    let one = |topic: &crate::config::SnsTopic| SnsTopic {
+    let one = |topic: &config::SnsTopic| SnsTopic {
         arn: topic.arn.clone(),
         origin: stand_in
             .clone()
@@ -121,6 +149,28 @@ pub(super) fn sns(events: &Events) -> SnsOptions {
     SnsOptions {
         topics: events.sns_topics.iter().map(one).collect(),
         allow_sha1: events.sns_allow_sha1,
+    }
+}
+
+/// What receipts and grants are signed with, at a server that clients reach at `url`.
+pub(super) fn signer(config: &Config, url: &str) -> SignerOptions {
+    let receipts = &config.receipts;
+    let key = |key: &ReceiptKey| SigningKeyPem {
+        kid: key.kid.clone(),
+        pem: key.pem.clone(),
+    };
+    SignerOptions {
+        issuer: receipts.issuer.clone().unwrap_or_else(|| url.to_owned()),
+        receipts_audience: receipts.audience.clone(),
+        receipt_lifetime_secs: receipts.lifetime_secs,
+        keys: receipts.keys.iter().map(key).collect(),
+    }
+}
+
+pub(super) fn workers(workers: &config::Workers) -> WorkersOptions {
+    WorkersOptions {
+        removal_interval_secs: workers.removal_interval_secs,
+        prune_interval_secs: workers.prune_interval_secs,
     }
 }
 

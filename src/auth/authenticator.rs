@@ -8,12 +8,14 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::claims::ClaimRules;
-use super::compact::{Compact, MAX_TOKEN_BYTES};
+use super::claims::{Accepted, ClaimRules};
+use super::compact::{Compact, Kind, MAX_TOKEN_BYTES};
+use super::grants::{GRANT_ISSUER, GrantRules};
 use super::keys::{Key, KeySet};
 use super::options::{self, Algorithm, AuthSetupError, IssuerOptions, KeySource};
-use super::remembered::{Remembered, fingerprint};
+use super::remembered::{Origin, Remembered, fingerprint};
 use super::remote::{RemoteKeys, Ticks};
+use super::signer::Signer;
 use super::{pem, ring_provider};
 use crate::domain::principal::Principal;
 use crate::outbound::Outbound;
@@ -35,6 +37,8 @@ pub enum AuthError {
     KeysUnavailable,
 }
 
+const NO_SUCH_ISSUER: &str = "the token's issuer is unknown";
+
 enum Keys {
     Configured(KeySet),
     Remote(Arc<RemoteKeys>),
@@ -48,6 +52,7 @@ struct Issuer {
 /// Turns bearer tokens into principals. One for the whole server; share it in an `Arc`.
 pub struct Authenticator {
     issuers: Vec<Issuer>,
+    grants: Option<GrantRules>,
     remembered: Remembered,
 }
 
@@ -89,8 +94,31 @@ impl Authenticator {
         };
         Ok(Authenticator {
             issuers: issuers.iter().map(prepare).collect::<Result<_, _>>()?,
+            grants: None,
             remembered: Remembered::new(),
         })
+    }
+
+    /// Accepts the grants of this signer too. Without it no grant is a bearer.
+    ///
+    /// The error names an issuer that could be taken for the broker itself.
+    pub fn with_grants_of(mut self, signer: &Signer) -> Result<Authenticator, AuthSetupError> {
+        for Issuer { rules, .. } in &self.issuers {
+            let problem = if rules.issuer == signer.issuer() {
+                format!(
+                    "\"{}\" is the broker's own issuer (receipts.issuer, or else server.public_url)",
+                    rules.issuer
+                )
+            } else if rules.name == GRANT_ISSUER {
+                format!("the name \"{GRANT_ISSUER}\" is that of the broker's own grants")
+            } else {
+                continue;
+            };
+            let issuer = rules.name.clone();
+            return Err(AuthSetupError { issuer, problem });
+        }
+        self.grants = Some(GrantRules::new(signer));
+        Ok(self)
     }
 
     /// For the tests of other rooms, which may not name `outbound`.
@@ -116,33 +144,51 @@ impl Authenticator {
         let now_secs = now.timestamp_millis() as f64 / 1000.0;
         let seen = fingerprint(bearer.as_bytes());
         if let Some(entry) = self.remembered.get(&seen, now_secs) {
-            if self.issuers[entry.issuer]
-                .keys
-                .still_serve(entry.generation)
-            {
+            if self.still_serves(entry.origin) {
                 return Ok(entry.principal);
             }
             self.remembered.forget(&seen);
         }
         let token = Compact::parse(bearer).map_err(invalid)?;
-        let (place, issuer) = self.issuer_of(&token)?;
-        let (key, generation) = issuer.keys.find(&token).await?;
-        // The key says which algorithm counts; the header may only agree.
-        if key.algorithm != token.algorithm {
-            return Err(invalid("the token's algorithm is not its key's"));
-        }
-        if !key.verifies(token.message, token.signature) {
-            return Err(invalid("the token's signature is wrong"));
-        }
+        let (origin, accepted) = match token.kind {
+            Kind::Caller => self.judge_caller(&token, now_secs).await?,
+            Kind::Grant => {
+                let grants = self.grants.as_ref().ok_or(invalid(NO_SUCH_ISSUER))?;
+                let key = grants.key_of(&token).map_err(invalid)?;
+                check_signature(&key, &token)?;
+                let accepted = grants.judge(&token.claims, now_secs).map_err(invalid)?;
+                (Origin::Own, accepted)
+            }
+        };
+        let principal = Arc::new(accepted.principal);
+        let expires_secs = accepted.expires_secs;
+        self.remembered
+            .insert(seen, principal.clone(), origin, now_secs, expires_secs);
+        Ok(principal)
+    }
+
+    async fn judge_caller(
+        &self,
+        token: &Compact<'_>,
+        now_secs: f64,
+    ) -> Result<(Origin, Accepted), AuthError> {
+        let (place, issuer) = self.issuer_of(token)?;
+        let (key, generation) = issuer.keys.find(token).await?;
+        check_signature(&key, token)?;
         let accepted = issuer
             .rules
             .judge(&token.claims, now_secs)
             .map_err(invalid)?;
-        let principal = Arc::new(accepted.principal);
-        let (origin, expires_secs) = ((place, generation), accepted.expires_secs);
-        self.remembered
-            .insert(seen, principal.clone(), origin, now_secs, expires_secs);
-        Ok(principal)
+        Ok((Origin::Issuer { place, generation }, accepted))
+    }
+
+    fn still_serves(&self, origin: Origin) -> bool {
+        match origin {
+            Origin::Own => true,
+            Origin::Issuer { place, generation } => {
+                self.issuers[place].keys.still_serve(generation)
+            }
+        }
     }
 
     fn issuer_of(&self, token: &Compact<'_>) -> Result<(usize, &Issuer), AuthError> {
@@ -150,7 +196,7 @@ impl Authenticator {
         let mut issuers = self.issuers.iter().enumerate();
         issuers
             .find(|(_, issuer)| iss == Some(issuer.rules.issuer.as_str()))
-            .ok_or(invalid("the token's issuer is unknown"))
+            .ok_or(invalid(NO_SUCH_ISSUER))
     }
 }
 
@@ -192,6 +238,17 @@ fn configured_keys(source: &KeySource) -> Result<KeySet, String> {
         )),
         Some(None) => Err("two keys have no id; at most one may have none".to_owned()),
     }
+}
+
+/// The key says which algorithm counts; the header may only agree.
+fn check_signature(key: &Key, token: &Compact<'_>) -> Result<(), AuthError> {
+    if key.algorithm != token.algorithm {
+        return Err(invalid("the token's algorithm is not its key's"));
+    }
+    if !key.verifies(token.message, token.signature) {
+        return Err(invalid("the token's signature is wrong"));
+    }
+    Ok(())
 }
 
 fn invalid(reason: &'static str) -> AuthError {

@@ -8,16 +8,27 @@ use serde_json::{Map, Value};
 use super::json;
 use super::jwk::MAX_KID_BYTES;
 use super::options::Algorithm;
+use super::signer::GRANT_TYPE;
 
 /// The longest token, in bytes. Longer ones are refused unread.
 pub(super) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Header members that would let a token bring its own key, or change what is signed.
 const REFUSED_MEMBERS: [&str; 6] = ["crit", "jku", "jwk", "x5u", "x5c", "b64"];
 
+/// What a token says that it is, by its `typ`. A receipt is neither, and so is never a bearer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A token of a configured issuer.
+    Caller,
+    /// A grant of the broker's own.
+    Grant,
+}
+
 /// A token, taken apart. Nothing in it is proven.
 pub(super) struct Compact<'a> {
     /// What is signed: header and payload as they came.
     pub(super) message: &'a str,
+    pub(super) kind: Kind,
     /// The signature, in canonical base64url.
     pub(super) signature: &'a str,
     pub(super) algorithm: Algorithm,
@@ -46,11 +57,12 @@ impl<'a> Compact<'a> {
         decode(signature)?;
         let members = json::object(&header_json)
             .ok_or("the token's header is no JSON object with distinct members")?;
-        let (algorithm, kid) = read_header(&members)?;
+        let (kind, algorithm, kid) = read_header(&members)?;
         let claims = json::object(&claims_json)
             .ok_or("the token's claims are no JSON object with distinct members")?;
         Ok(Compact {
             message: &token[..header.len() + 1 + payload.len()],
+            kind,
             signature,
             algorithm,
             kid,
@@ -59,19 +71,24 @@ impl<'a> Compact<'a> {
     }
 }
 
-fn read_header(members: &Map<String, Value>) -> Result<(Algorithm, Option<String>), &'static str> {
+fn read_header(
+    members: &Map<String, Value>,
+) -> Result<(Kind, Algorithm, Option<String>), &'static str> {
     if REFUSED_MEMBERS
         .iter()
         .any(|name| members.contains_key(*name))
     {
         return Err("the token's header has a member that is not accepted");
     }
-    match members.get("typ") {
-        None => {}
-        Some(Value::String(typ))
-            if ["jwt", "at+jwt"].contains(&typ.to_ascii_lowercase().as_str()) => {}
+    let kind = match members.get("typ") {
+        None => Kind::Caller,
+        Some(Value::String(typ)) => match typ.to_ascii_lowercase().as_str() {
+            "jwt" | "at+jwt" => Kind::Caller,
+            GRANT_TYPE => Kind::Grant,
+            _ => return Err("the token's typ is not accepted"),
+        },
         Some(_) => return Err("the token's typ is not accepted"),
-    }
+    };
     let algorithm = members
         .get("alg")
         .and_then(Value::as_str)
@@ -82,5 +99,5 @@ fn read_header(members: &Map<String, Value>) -> Result<(Algorithm, Option<String
         Some(Value::String(kid)) if (1..=MAX_KID_BYTES).contains(&kid.len()) => Some(kid.clone()),
         Some(_) => return Err("the token's key id is not accepted"),
     };
-    Ok((algorithm, kid))
+    Ok((kind, algorithm, kid))
 }

@@ -7,14 +7,19 @@
 //! under that key's own algorithm; its owner begins with that issuer's prefix and its scopes lie under that issuer's
 //! ceiling; a bad token and missing keys are different errors; and no error, log line or `Debug` shows a token or a key.
 //!
+//! The other way round, [`Signer`] signs what the broker itself says: receipts of confirmed uploads, and grants, which are
+//! accepted back as bearers. `typ` and `aud` keep callers' tokens, grants and receipts apart.
+//!
 //! In reading order: `options` (what is configured), `authenticator` (the whole path), `compact` and `json` (reading a
-//! token), `claims` (judging it), `keys`, `jwk` and `remote` (the keys), `remembered` (tokens seen before), `mint`; and for the
-//! bucket's events, which are no callers: `senders`, `sns`, `certificates`.
+//! token), `claims` and `grants` (judging it), `keys`, `jwk` and `remote` (the keys), `remembered` (tokens seen before),
+//! `signer` and `signing_key` (what the broker signs), `mint` (development tokens); and for the bucket's events, which are no
+//! callers: `senders`, `sns`, `certificates`.
 
 mod authenticator;
 mod certificates;
 mod claims;
 mod compact;
+mod grants;
 mod json;
 mod jwk;
 mod keys;
@@ -25,6 +30,8 @@ mod remembered;
 mod remote;
 mod ring_provider;
 mod senders;
+mod signer;
+mod signing_key;
 mod sns;
 #[cfg(test)]
 mod tests;
@@ -34,4 +41,6 @@ pub use mint::{MintRequest, mint_hs256};
 pub use options::{Algorithm, AuthSetupError, IssuerOptions, KeySource, PemKey};
 pub use remote::Ticks;
 pub use senders::EventSenders;
+pub use signer::{GrantToken, Signer, SignerOptions, SignerSetupError, SigningKeyPem};
+pub use signing_key::new_signing_key_pem;
 pub use sns::{SnsKind, SnsMessage, SnsOptions, SnsTopic};

@@ -24,14 +24,26 @@ pub(super) fn fingerprint(bytes: &[u8]) -> Fingerprint {
     hash
 }
 
+/// Whose keys verified a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The broker's own, which don't change while it runs.
+    Own,
+    /// A configured issuer's.
+    Issuer {
+        /// Its place in the configuration.
+        place: usize,
+        /// The key set that verified the token.
+        generation: u64,
+    },
+}
+
 /// A verified caller, and what the verification hangs on.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) principal: Arc<Principal>,
-    /// The issuer's place in the configuration.
-    pub(super) issuer: usize,
-    /// The key set that verified the token.
-    pub(super) generation: u64,
+    /// Whose keys verified the token.
+    pub(super) origin: Origin,
     from_secs: f64,
     until_secs: f64,
 }
@@ -59,14 +71,13 @@ impl Remembered {
         &self,
         token: Fingerprint,
         principal: Arc<Principal>,
-        (issuer, generation): (usize, u64),
+        origin: Origin,
         now_secs: f64,
         expires_secs: f64,
     ) {
         let entry = Entry {
             principal,
-            issuer,
-            generation,
+            origin,
             from_secs: now_secs,
             until_secs: expires_secs.min(now_secs + MAX_LIFE_SECS),
         };

@@ -13,14 +13,20 @@ pub(super) enum Act {
     Presign,
     Remove,
     Download,
+    Attach,
 }
 
-/// The scopes that allow an act on anyone's upload, besides `uploads:write` on one's own.
+/// Whether `uploads:write` allows it on one's own upload: what a record shows is for its backend to say.
+fn on_ones_own(act: Act) -> bool {
+    act != Act::Attach
+}
+
+/// The scopes that allow an act on anyone's upload.
 fn scopes_for_anyones(act: Act) -> &'static [Scope] {
     match act {
         Act::Read => &[Scope::UploadsConfirm, Scope::AttachmentsWrite, Scope::Ops],
         Act::Confirm | Act::Presign => &[Scope::UploadsConfirm],
-        Act::Remove => &[Scope::AttachmentsWrite],
+        Act::Remove | Act::Attach => &[Scope::AttachmentsWrite],
         // Ops see rows, not payment proofs.
         Act::Download => &[Scope::UploadsConfirm, Scope::AttachmentsWrite],
     }
@@ -32,12 +38,19 @@ fn needed(act: Act) -> &'static str {
         Act::Confirm | Act::Presign => "uploads:write (your own uploads) or uploads:confirm",
         Act::Remove => "uploads:write (your own uploads) or attachments:write",
         Act::Download => "uploads:write (your own uploads), uploads:confirm or attachments:write",
+        Act::Attach => "attachments:write",
     }
 }
 
 /// Refuses a token that could not do this to any upload; asked before an id is looked at, so that it tells nothing.
 pub(super) fn check_scopes(caller: &Principal, act: Act) -> Result<(), BrokerError> {
-    let allowed = caller.has(Scope::UploadsWrite) || anyones(caller, act);
+    if caller.grant.is_some() && act == Act::Download {
+        return Err(beyond_grants(
+            "uploads:write, in a token and not in a grant",
+        ));
+    }
+    let own = on_ones_own(act) && caller.has(Scope::UploadsWrite);
+    let allowed = own || anyones(caller, act);
     if allowed {
         Ok(())
     } else {
@@ -53,10 +66,12 @@ pub(super) fn check_upload(
     upload: &Upload,
     act: Act,
 ) -> Result<(), BrokerError> {
-    if !caller.reaches(&upload.field) {
+    // Its owner's other uploads are none of a grant's business.
+    let foreign = caller.grant.is_some() && upload.grant != caller.grant;
+    if foreign || !caller.reaches(&upload.field) {
         return Err(BrokerError::UploadNotFound);
     }
-    if anyones(caller, act) || owns(caller, upload) {
+    if anyones(caller, act) || (on_ones_own(act) && owns(caller, upload)) {
         Ok(())
     } else if anyones(caller, Act::Read) {
         Err(BrokerError::ScopeInsufficient {
@@ -65,6 +80,30 @@ pub(super) fn check_upload(
     } else {
         Err(BrokerError::UploadNotFound)
     }
+}
+
+/// Refuses a list to a grant: it sees what was made under it, one by one.
+pub(super) fn check_list(caller: &Principal) -> Result<(), BrokerError> {
+    if caller.grant.is_some() {
+        return Err(beyond_grants(
+            "uploads:write, in a token: a grant lists nothing",
+        ));
+    }
+    check_scopes(caller, Act::Read)
+}
+
+/// Refuses to delete for a grant what it may only cancel.
+pub(super) fn check_delete(caller: &Principal) -> Result<(), BrokerError> {
+    if caller.grant.is_some() {
+        return Err(beyond_grants(
+            "attachments:write, or uploads:write in a token: a grant cancels and doesn't delete",
+        ));
+    }
+    Ok(())
+}
+
+fn beyond_grants(needed: &'static str) -> BrokerError {
+    BrokerError::ScopeInsufficient { needed }
 }
 
 /// Whether the caller may read every owner's uploads.

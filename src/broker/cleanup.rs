@@ -28,14 +28,14 @@ impl Broker {
         let _ = tokio::time::timeout(REMOVAL_WAIT, task).await;
     }
 
-    /// Removes everything that belongs to an upload whose committed status is `rejected` or `deleted`.
-    async fn remove_objects(&self, upload: &Upload) {
+    /// Removes everything that belongs to an upload whose committed status is `rejected` or `deleted`; true if all is gone.
+    pub(super) async fn remove_objects(&self, upload: &Upload) -> bool {
         if !matches!(upload.status, Status::Rejected | Status::Deleted) {
-            return;
+            return false;
         }
         if let Err(error) = self.check_bucket(upload) {
             tracing::warn!(upload = %upload.id, ?error, "the objects are not removed");
-            return;
+            return false;
         }
         // What people can see goes first.
         let mut clean = true;
@@ -49,6 +49,7 @@ impl Broker {
         if clean && let Err(trouble) = self.0.db.object_removed(upload.id, now()).await {
             tracing::warn!(upload = %upload.id, ?trouble, "the objects are removed, but that is not recorded");
         }
+        clean
     }
 
     /// Removes the copies of an upload's abandoned attempts: no record can ever name their keys. True if all are gone.

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::db::NewUpload;
+use crate::db::{Creation, NewUpload};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
@@ -13,6 +13,7 @@ use crate::policy::evidence::{Declared, Issued};
 use crate::store::PresignedRequest;
 
 use super::access::{self, Act};
+use super::idempotency::IdempotencyKey;
 use super::{Broker, BrokerError, now};
 
 /// The most bytes of an owner.
@@ -37,55 +38,82 @@ pub struct CreateUpload {
     pub owner: Option<String>,
 }
 
-/// A pending upload with a presigned request for it.
+/// An upload with a presigned request for it.
 pub struct Presented {
     /// The upload.
     pub upload: Upload,
-    /// What the client sends.
-    pub presigned: PresignedRequest,
+    /// What the client sends; `None` where a repeated request finds its upload no longer pending.
+    pub presigned: Option<PresignedRequest>,
 }
 
 impl Broker {
-    /// Admits a declaration, commits its row, and only then signs a request for it.
+    /// Admits a declaration, commits its row, and only then signs a request for it. The same request again, by its
+    /// idempotency key, is the same upload as it is by then.
     pub async fn create(
         &self,
         caller: &Principal,
         ask: CreateUpload,
+        key: Option<IdempotencyKey>,
     ) -> Result<Presented, BrokerError> {
-        let owner = owner_of(caller, ask.owner)?;
+        let owner = owner_of(caller, ask.owner.clone())?;
         if !caller.reaches(&ask.field) {
             return Err(BrokerError::FieldNotAllowed(ask.field));
         }
-        let declared = Declared {
-            field: ask.field,
-            filename: ask.filename,
-            content_type: ask.content_type,
-            size: ask.size,
-            checksum: ask.checksum,
-        };
-        let options = &self.0.options;
-        let admitted =
-            admit(declared, &options.fields, options.proof).map_err(BrokerError::Refused)?;
+        let grant = self.grant_for(caller, &ask).await?;
+        let record = ask.object_id.clone();
+        let admitted = admit(declared(ask), &self.0.options.fields, self.0.options.proof)
+            .map_err(BrokerError::Refused)?;
 
         let now = now();
         let lifetime_secs = i64::from(admitted.policy().upload_lifetime_secs);
+        // A client's word is a hint; a backend's, in a request or in a grant, is an instruction.
+        let instructed = record.is_some() && caller.has(Scope::AttachmentsWrite);
+        let granted = grant.as_ref().and_then(|grant| grant.object_id.clone());
         let new = NewUpload {
             id: UploadId::new(now, &rand::random()),
             owner,
-            // A client's word is a hint; a backend's is an instruction.
-            attach_at_confirm: ask.object_id.is_some() && caller.has(Scope::AttachmentsWrite),
-            object_id: ask.object_id,
-            grant: None,
-            bucket: options.bucket.clone(),
+            attach_at_confirm: instructed || granted.is_some(),
+            object_id: granted.or(record),
+            grant: caller.grant,
+            bucket: self.0.options.bucket.clone(),
             created_at: now,
             expires_at: now + TimeDelta::seconds(lifetime_secs),
             admitted,
         };
-        let issued = self.0.db.create(new).await?;
-        self.0
-            .metrics
-            .upload_created(issued.upload().field.as_str());
-        self.present(issued)
+        self.commit(caller, new, key).await
+    }
+
+    /// Commits a new upload, then signs for it.
+    async fn commit(
+        &self,
+        caller: &Principal,
+        new: NewUpload,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Presented, BrokerError> {
+        let counted = |upload: &Upload| self.0.metrics.upload_created(upload.field.as_str());
+        let repeatable = self.repeatable(caller, "POST /v1/uploads", key)?;
+        if repeatable.is_none() && new.grant.is_none() {
+            let issued = self.0.db.create(new).await?;
+            counted(issued.upload());
+            return self.present(issued);
+        }
+        let (id, at) = (new.id.to_string(), new.created_at);
+        let claim = repeatable.as_ref().map(|request| request.claim(id, at));
+        match self.0.db.create_once(new, claim).await? {
+            Creation::Created(upload) => {
+                counted(&upload);
+                self.present_as_it_is(upload)
+            }
+            Creation::Repeated(upload) => self.present_as_it_is(upload),
+            Creation::OtherBody => Err(BrokerError::IdempotencyKeyReused),
+            Creation::GrantOver => Err(BrokerError::GrantOver),
+            Creation::UsedUp(until) => {
+                let left_secs = (until - at).num_seconds().max(1);
+                Err(BrokerError::GrantUsedUp {
+                    retry_after_secs: u32::try_from(left_secs).unwrap_or(u32::MAX),
+                })
+            }
+        }
     }
 
     /// A fresh presigned request for a pending upload, until its deadline.
@@ -112,6 +140,21 @@ impl Broker {
         }
     }
 
+    /// A repeated request's upload: signed for as long as that can be of use.
+    fn present_as_it_is(&self, upload: Upload) -> Result<Presented, BrokerError> {
+        let unsigned = |upload| Presented {
+            upload,
+            presigned: None,
+        };
+        if upload.expires_at <= now() {
+            return Ok(unsigned(upload));
+        }
+        match Issued::from_row(upload) {
+            Ok(issued) => self.present(issued),
+            Err(upload) => Ok(unsigned(*upload)),
+        }
+    }
+
     fn present(&self, issued: Issued) -> Result<Presented, BrokerError> {
         // Asked in the deadline's last second, nothing is left to sign for.
         let presigned = match self.0.store.presign_put(&issued, now()) {
@@ -122,8 +165,18 @@ impl Broker {
         };
         Ok(Presented {
             upload: issued.into_upload(),
-            presigned,
+            presigned: Some(presigned),
         })
+    }
+}
+
+fn declared(ask: CreateUpload) -> Declared {
+    Declared {
+        field: ask.field,
+        filename: ask.filename,
+        content_type: ask.content_type,
+        size: ask.size,
+        checksum: ask.checksum,
     }
 }
 
@@ -144,7 +197,8 @@ fn owner_of(caller: &Principal, asked: Option<String>) -> Result<String, BrokerE
     }
 }
 
-fn check_owner(owner: String) -> Result<String, BrokerError> {
+/// Refuses what is no owner.
+pub(super) fn check_owner(owner: String) -> Result<String, BrokerError> {
     let fits = (1..=MAX_OWNER_BYTES).contains(&owner.len()) && !owner.chars().any(char::is_control);
     if fits {
         return Ok(owner);

@@ -2,8 +2,8 @@
 
 use crate::db::DbTrouble;
 use crate::domain::field::FieldName;
-use crate::domain::upload::{Difference, Status};
-use crate::policy::admission::Refusal;
+use crate::domain::upload::{Difference, Status, Upload};
+use crate::policy::admission::{Refusal, RefusalKind};
 use crate::store::StoreTrouble;
 
 use super::flights::Cut;
@@ -31,6 +31,24 @@ pub enum BrokerError {
         now: Status,
         /// What would have been needed.
         detail: &'static str,
+    },
+    /// The grant's uploads were all made.
+    GrantUsedUp {
+        /// When the grant ends, in seconds from now: it will not be of use again before.
+        retry_after_secs: u32,
+    },
+    /// The grant has ended, or was withdrawn.
+    GrantOver,
+    /// Another request succeeded with the same idempotency key.
+    IdempotencyKeyReused,
+    /// A request with the same idempotency key is still under way.
+    RequestInProgress,
+    /// It is attached to another record.
+    AlreadyAttached,
+    /// No configured field has this model.
+    UnknownModel {
+        /// The models that there are, for a person.
+        known: String,
     },
     /// The bucket has no object for this upload yet.
     ObjectMissing,
@@ -70,6 +88,16 @@ impl BrokerError {
 }
 
 impl BrokerError {
+    /// The upload's field was configured when it was created, and no longer is.
+    pub(super) fn gone_field(upload: &Upload) -> BrokerError {
+        let detail = format!("the field {} is no longer configured", upload.field);
+        let differences = vec![Difference::new("/field", detail)];
+        BrokerError::Refused(Refusal {
+            kind: RefusalKind::UnknownField,
+            differences,
+        })
+    }
+
     /// The bucket can't be asked, or said nothing clear.
     pub(super) fn bucket(cause: impl Into<String>) -> BrokerError {
         BrokerError::StoreUnavailable {

@@ -1,18 +1,23 @@
 //! The verbs: what the life of an upload is made of.
 //!
-//! `http` (and later the workers) call these and nothing below them. Each verb authorizes its caller, decides by `policy`, acts
+//! `http` and the workers call these and nothing below them. Each verb authorizes its caller, decides by `policy`, acts
 //! on the bucket through `store`, and lets `db` have the last word: a status moves there or not at all.
 
 mod access;
+mod attach;
 mod cleanup;
 mod confirm;
 mod create;
 mod error;
 mod flights;
+mod grants;
 mod hint;
+mod idempotency;
 mod read;
+mod removal;
 mod remove;
 mod seal;
+mod watch;
 
 use std::sync::Arc;
 
@@ -20,7 +25,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use tokio::runtime::Handle;
 
 use crate::db::{Change, Db, StatusStep, Transition};
-use crate::domain::field::{FieldPolicies, Visibility};
+use crate::domain::field::{FieldName, FieldPolicies, Visibility};
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::Layout;
 use crate::domain::upload::{Status, Upload};
@@ -30,12 +35,15 @@ use crate::telemetry::metrics::Metrics;
 
 pub use self::create::{CreateUpload, Presented};
 pub use self::error::BrokerError;
+pub use self::grants::MintGrant;
 pub use self::hint::HintOutcome;
+pub use self::idempotency::IdempotencyKey;
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;
 use self::hint::Hints;
+use self::idempotency::Repeatables;
 use self::read::Probe;
 
 /// What the verbs need to know of the configuration.
@@ -53,6 +61,8 @@ pub struct BrokerOptions {
     pub confirms_in_flight: usize,
     /// How many hints may wait or be at work; one more is [`HintOutcome::Full`].
     pub hints_waiting: usize,
+    /// How long a presigned URL to read a private object lives, in seconds.
+    pub download_lifetime_secs: u32,
 }
 
 /// The verbs, over one bucket and one database. Clones share everything.
@@ -68,6 +78,7 @@ struct Inner {
     flights: Flights<Result<Upload, BrokerError>>,
     hints: Hints,
     probe: Probe,
+    repeatables: Repeatables,
 }
 
 impl Broker {
@@ -90,6 +101,7 @@ impl Broker {
             flights,
             hints,
             probe: Probe::default(),
+            repeatables: Repeatables::default(),
         }))
     }
 
@@ -133,8 +145,17 @@ impl Broker {
     }
 
     fn count(&self, moved: &Upload, from: Status, by: &str) {
-        let (field, to) = (moved.field.as_str(), moved.status.as_str());
-        self.0.metrics.transition(field, from.as_str(), to, by);
+        self.count_step(&moved.field, from, moved.status, by);
+        let field = moved.field.as_str();
+        for difference in &moved.differences {
+            let reason = difference.pointer.trim_start_matches('/');
+            self.0.metrics.rejected(field, reason);
+        }
+    }
+
+    fn count_step(&self, field: &FieldName, from: Status, to: Status, by: &str) {
+        let (field, from, to) = (field.as_str(), from.as_str(), to.as_str());
+        self.0.metrics.transition(field, from, to, by);
     }
 
     /// The upload with this id, whoever asks; the caller of this decides who may see it.

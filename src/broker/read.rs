@@ -6,16 +6,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 
 use crate::db::{Filter, Totals};
+use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::{Status, Upload};
+use crate::store::ServedAs;
 
 use super::access::{self, Act};
 use super::{Broker, BrokerError, now};
-
-/// How long a presigned GET lives where the field is no longer configured, in seconds.
-const DOWNLOAD_LIFETIME_SECS: u32 = 300;
 
 /// Which uploads to list.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +23,8 @@ pub struct ListUploads {
     pub status: Option<Status>,
     /// Only for this field.
     pub field: Option<FieldName>,
+    /// Only those meant for a record with this id, or attached to it.
+    pub object_id: Option<ObjectId>,
     /// Only of this owner.
     pub owner: Option<String>,
     /// Only those created at least this long ago, in seconds.
@@ -97,7 +98,7 @@ impl Broker {
 
     /// Uploads, newest first: a user's own, or everyone's for who may read everyone's.
     pub async fn list(&self, caller: &Principal, query: ListUploads) -> Result<Page, BrokerError> {
-        access::check_scopes(caller, Act::Read)?;
+        access::check_list(caller)?;
         let owner = match (access::reads_anyones(caller), query.owner) {
             (true, asked) => asked,
             (false, Some(asked)) if asked != caller.owner => {
@@ -115,6 +116,8 @@ impl Broker {
         let filter = Filter {
             status: query.status,
             field: query.field,
+            model: None,
+            object_id: query.object_id,
             owner,
             created_before: query
                 .older_than_secs
@@ -131,7 +134,7 @@ impl Broker {
         Ok(Page { uploads, next })
     }
 
-    /// The public URL, or a presigned GET where the field is private.
+    /// The public URL, or a presigned GET where the field is private: short-lived, and served under the file's own name.
     pub async fn download(
         &self,
         caller: &Principal,
@@ -158,13 +161,15 @@ impl Broker {
             });
         };
         self.check_bucket(&upload)?;
-        let policy = self.0.options.fields.get(&upload.field);
-        let lifetime_secs =
-            policy.map_or(DOWNLOAD_LIFETIME_SECS, |policy| policy.url_lifetime_secs);
-        let presigned = self
-            .0
-            .store
-            .presign_get(&confirmation.key, lifetime_secs, now())?;
+        let served_as = ServedAs {
+            media_type: upload.content_type,
+            filename: &upload.filename,
+        };
+        let lifetime_secs = self.0.options.download_lifetime_secs;
+        let presigned =
+            self.0
+                .store
+                .presign_get(&confirmation.key, &served_as, lifetime_secs, now())?;
         Ok(Download {
             url: presigned.url,
             expires_at: Some(presigned.expires_at),

@@ -17,21 +17,28 @@ impl Broker {
         access::check_scopes(caller, Act::Remove)?;
         let upload = self.find(id).await?;
         access::check_upload(caller, &upload, Act::Remove)?;
-        let broker = self.clone();
+        let (broker, may_delete) = (self.clone(), access::check_delete(caller));
         // Spawned, so that a caller that hangs up doesn't leave the row moved and the object in place.
         let work = self
             .0
             .runtime
-            .spawn(async move { broker.remove_visible(upload).await });
+            .spawn(async move { broker.remove_visible(upload, may_delete).await });
         work.await
             .unwrap_or_else(|error| Err(BrokerError::cut("removal", error.into())))
     }
 
-    async fn remove_visible(&self, mut upload: Upload) -> Result<(), BrokerError> {
+    async fn remove_visible(
+        &self,
+        mut upload: Upload,
+        may_delete: Result<(), BrokerError>,
+    ) -> Result<(), BrokerError> {
         for _ in 0..ROUNDS {
             let step = match upload.status {
                 Status::Pending => StatusStep::Cancel,
-                Status::Confirmed | Status::Detached => StatusStep::Delete,
+                Status::Confirmed | Status::Detached => {
+                    may_delete.clone()?;
+                    StatusStep::Delete
+                }
                 Status::Attached => {
                     let detail = "the upload is attached to a record; detach it first";
                     return Err(BrokerError::WrongStatus {

@@ -3,12 +3,12 @@
 //! Every step can be the last one that this process takes: what is committed before a step is enough for the sweeper to
 //! find what the step may have left, and a retry begins with a key of its own.
 
-use crate::db::{SealAttempt, StatusStep, Transition};
+use crate::db::{Confirm, Confirmed, SealAttempt, StatusStep, Transition};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::field::{FieldPolicy, Visibility};
 use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{ConfirmedBy, Difference, Status, Upload};
-use crate::policy::admission::{ChecksumProof, Refusal, RefusalKind};
+use crate::policy::admission::ChecksumProof;
 use crate::policy::evidence::{Observed, SealHeaders, Verified};
 use crate::policy::verification::{Doubt, verify};
 use crate::store::CopyAnswer;
@@ -31,7 +31,7 @@ impl Broker {
             .fields
             .get(&upload.field)
             .cloned()
-            .ok_or_else(|| gone_field(&upload))?;
+            .ok_or_else(|| BrokerError::gone_field(&upload))?;
         self.check_bucket(&upload)?;
         let headers = seal_headers(&upload, &policy);
         let Some(key) = self.copy(&upload, &policy, &headers).await? else {
@@ -114,14 +114,27 @@ impl Broker {
         verified: Verified,
         by: ConfirmedBy,
     ) -> Result<Upload, BrokerError> {
-        match self
-            .0
-            .db
-            .record_confirm(upload.id, key.clone(), verified, by, now())
-            .await?
-        {
+        let confirm = Confirm {
+            upload: upload.id,
+            key: key.clone(),
+            verified,
+            by,
+            attach: self.attach_at_confirm(&upload)?,
+            at: now(),
+        };
+        let Confirmed {
+            transition,
+            detached,
+        } = self.0.db.record_confirm(confirm).await?;
+        match transition {
             Transition::Moved(upload) => {
-                self.count(&upload, Status::Pending, by.as_str());
+                let field = &upload.field;
+                self.count_step(field, Status::Pending, Status::Confirmed, by.as_str());
+                let life = (now() - upload.created_at).to_std().unwrap_or_default();
+                self.0.metrics.confirmed_after(field.as_str(), life);
+                if upload.status == Status::Attached {
+                    self.count_attached(field, detached);
+                }
                 Ok(upload)
             }
             Transition::Stale(current) => self.lost(current, key).await,
@@ -186,13 +199,4 @@ fn seal_headers(upload: &Upload, policy: &FieldPolicy) -> SealHeaders {
     } else {
         headers
     }
-}
-
-fn gone_field(upload: &Upload) -> BrokerError {
-    let detail = format!("the field {} is no longer configured", upload.field);
-    let differences = vec![Difference::new("/field", detail)];
-    BrokerError::Refused(Refusal {
-        kind: RefusalKind::UnknownField,
-        differences,
-    })
 }

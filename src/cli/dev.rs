@@ -63,12 +63,14 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
     let config = load(&args, &secrets, bucket.addr())?;
     let served = serve::run_on(serve::runtime()?, async {
         let stop = serve::stop_signal()?;
+        let declared = dev_words::sample_of(config.fields());
+        let app = App::build(config).await.map_err(serve::not_started)?;
         let ready = Ready {
-            declared: dev_words::sample_of(config.fields()),
+            declared,
             data_dir: args.data_dir.clone(),
             bucket_url: bucket_url(bucket.addr()),
+            metrics_url: app.metrics_url(),
         };
-        let app = App::build(config).await.map_err(serve::not_started)?;
         outcome::print(&match args.json {
             true => ready.line(&secrets, app.url()),
             false => ready.words(&secrets, app.url()),
@@ -114,6 +116,7 @@ fn defaults(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> String 
         Scope::ALL.map(Scope::as_str),
     );
     let layer = json!({
+        "server": {"admin_listen": "127.0.0.1:0"},
         "database": {"url": database, "migrate_at_start": true},
         "storage": {
             "bucket": BUCKET,
@@ -123,6 +126,7 @@ fn defaults(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> String 
             "access_key_id": secrets.access_key_id,
             "secret_access_key": dev_data::reveal(&secrets.secret_access_key),
         },
+        "receipts": {"keys": [{"kid": "dev", "file": dev_data::receipts_key_path(&args.data_dir)}]},
         "auth": {"issuers": [
             issuer(USERS, "user:", &user, dev_data::reveal(&secrets.users)),
             issuer(BACKENDS, "service:", &all, dev_data::reveal(&secrets.backends)),

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
+use crate::auth::new_signing_key_pem;
 
 /// A small picture, so that the printed commands work as they stand.
 const SAMPLE_PICTURE: &[u8] = include_bytes!("sample.png");
@@ -48,7 +49,12 @@ pub(super) fn open(data_dir: &Path) -> Result<DevSecrets, Failure> {
         .map_err(|e| failed(data_dir, &e))?;
     let path = secrets_path(data_dir);
     if !path.exists() {
-        write_new(&path, &generate()).map_err(|e| failed(&path, &e))?;
+        let stored = serde_json::to_vec_pretty(&generate()).unwrap_or_default();
+        write_new(&path, &stored).map_err(|e| failed(&path, &e))?;
+    }
+    let key = receipts_key_path(data_dir);
+    if !key.exists() {
+        write_new(&key, reveal(&new_signing_key_pem()).as_bytes()).map_err(|e| failed(&key, &e))?;
     }
     let picture = sample_path(data_dir);
     if !picture.exists() {
@@ -85,6 +91,11 @@ pub(super) fn sample_path(data_dir: &Path) -> PathBuf {
     data_dir.join("sample.png")
 }
 
+/// Where the key that signs receipts lies.
+pub(super) fn receipts_key_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("receipts.pem")
+}
+
 /// The sample picture's size, in bytes.
 pub(super) fn sample_size() -> usize {
     SAMPLE_PICTURE.len()
@@ -105,7 +116,7 @@ fn generate() -> Stored {
 }
 
 /// Writes under another name first, so that a start that is cut off leaves no half file.
-fn write_new(path: &Path, stored: &Stored) -> std::io::Result<()> {
+fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let draft = path.with_extension("new");
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -113,7 +124,7 @@ fn write_new(path: &Path, stored: &Stored) -> std::io::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(&draft)?;
-    file.write_all(&serde_json::to_vec_pretty(stored)?)?;
+    file.write_all(content)?;
     file.sync_all()?;
     fs::rename(draft, path)
 }

@@ -22,6 +22,8 @@ pub(super) struct Ready {
     pub data_dir: PathBuf,
     /// How clients on this machine reach the bucket.
     pub bucket_url: String,
+    /// Where Prometheus reads.
+    pub metrics_url: Option<String>,
 }
 
 /// The body that asks for an upload of the sample picture, in the order that a person would write it.
@@ -37,6 +39,7 @@ pub(super) struct Declared {
 struct Line<'a> {
     url: &'a str,
     bucket_url: &'a str,
+    metrics_url: Option<&'a str>,
     tokens: Tokens,
 }
 
@@ -87,6 +90,7 @@ impl Ready {
         let line = Line {
             url,
             bucket_url: &self.bucket_url,
+            metrics_url: self.metrics_url.as_deref(),
             tokens: Tokens {
                 user: mint(secrets, "1", &[Scope::UploadsWrite]),
                 other_user: mint(secrets, "2", &[Scope::UploadsWrite]),

@@ -10,7 +10,10 @@ mod migrate;
 mod openapi;
 mod outcome;
 mod serve;
+mod table;
 mod token;
+mod webhooks;
+mod webhooks_words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +42,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Print every setting with its value and where it comes from; secrets are masked
     CheckConfig(ConfigArgs),
+    /// Look at webhook deliveries, try an endpoint, deliver again
+    Webhooks(webhooks::WebhooksArgs),
     /// Print the OpenAPI document
     Openapi,
     /// Ask a running broker whether it is ready, for containers
@@ -67,8 +72,11 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Migrate(args) => migrate::run(args),
         Command::Token(args) => token::run(args),
         Command::CheckConfig(args) => check_config::run(args),
+        Command::Webhooks(args) => webhooks::run(args),
         Command::Openapi => openapi::run(),
         Command::Health(args) => health::run(args),
     };
+    // Before the last word, which is the outcome's.
+    crate::telemetry::logging::flush();
     outcome::exit_code(outcome)
 }

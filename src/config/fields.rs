@@ -19,6 +19,8 @@ const MAX_URL_LIFETIME_SECS: u32 = 604_800;
 const SLOW_PUT_SECS: u32 = 900;
 /// The longest that an upload may stay pending, in seconds: thirty days.
 const MAX_UPLOAD_LIFETIME_SECS: u32 = 2_592_000;
+/// The longest that the object of a detached upload is kept, in seconds: ten years.
+const MAX_REMOVAL_GRACE_SECS: u32 = 315_360_000;
 
 /// Reads all fields, then checks them against the bucket's layout, against its proofs and against each other.
 pub(super) fn read(
@@ -82,6 +84,7 @@ fn read_policy(section: &mut Section, name: FieldName) -> Option<FieldPolicy> {
     section.fallback("min_size", Value::Integer(1));
     section.fallback("visibility", Value::Text("private".to_owned()));
     section.fallback("cardinality", Value::Text("one".to_owned()));
+    section.fallback("removal_grace_secs", Value::Integer(86_400));
     section.fallback("required_checksums", Value::List(Vec::new()));
     section.fallback("url_lifetime_secs", Value::Integer(900));
     section.fallback("upload_lifetime_secs", Value::Integer(86_400));
@@ -103,6 +106,7 @@ fn read_policy(section: &mut Section, name: FieldName) -> Option<FieldPolicy> {
     let visibility = section.choice("visibility", &[public, private]);
     let [one, many] = [Cardinality::One, Cardinality::Many].map(|c| (c.as_str(), c));
     let cardinality = section.choice("cardinality", &[one, many]);
+    let removal_grace_secs = section.integer("removal_grace_secs", 0..=MAX_REMOVAL_GRACE_SECS);
     let required_checksums = section.list("required_checksums", required_checksum);
     let url_lifetime_secs = section.integer("url_lifetime_secs", 1..=MAX_URL_LIFETIME_SECS);
     let upload_lifetime_secs =
@@ -124,6 +128,7 @@ fn read_policy(section: &mut Section, name: FieldName) -> Option<FieldPolicy> {
         max_size: max_size?,
         visibility: visibility?,
         cardinality: cardinality?,
+        removal_grace_secs: removal_grace_secs?,
         required_checksums: required_checksums?,
         url_lifetime_secs: url_lifetime_secs?,
         upload_lifetime_secs: upload_lifetime_secs?,

@@ -159,7 +159,8 @@ fn public_key(section: &mut Section) -> Option<PublicKey> {
     })
 }
 
-fn named_file(node: &Node) -> Result<String, String> {
+/// Reads the file that a key names; the error says which file was tried.
+pub(super) fn named_file(node: &Node) -> Result<String, String> {
     let path = node.value.as_text().ok_or("must be a path in quotes")?;
     let path = resolve(path, &node.source);
     // Whoever wrote a relative path may have counted it from another folder.

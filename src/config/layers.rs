@@ -1,6 +1,6 @@
 //! Lays the sources over each other: default.toml < a command's own defaults < file < environment < flags.
 //!
-//! Sections are merged key by key; `fields` and `auth.issuers` are replaced as a whole, because half a table of fields
+//! Sections are merged key by key; `fields` and the lists of tables (`auth.issuers`, `receipts.keys`, `webhooks.endpoints`) are replaced as a whole, because half a table of fields
 //! would be nobody's intention.
 
 use std::fs::File;
@@ -108,7 +108,7 @@ impl Layers {
                     let hint = match nearest(name, known) {
                         Some(near) => format!("unknown variable; did you mean {near}?"),
                         None => "unknown variable; a setting is BYTEPASS_<SECTION>_<KEY>, \
-                                 and fields and issuers are set in the file"
+                                 and fields, issuers, keys and webhook endpoints are set in the file"
                             .to_owned(),
                     };
                     errors.push(ConfigError::of_source(source.to_string(), hint));
@@ -157,7 +157,10 @@ fn variables(sections: &Entries) -> Vec<(String, String, String)> {
         let Value::Table(entries) = &node.value else {
             continue;
         };
-        for (key, _) in entries.iter().filter(|(key, _)| key != "issuers") {
+        for (key, _) in entries
+            .iter()
+            .filter(|(key, _)| !["issuers", "keys", "endpoints"].contains(&key.as_str()))
+        {
             let name = format!("BYTEPASS_{section}_{key}").to_ascii_uppercase();
             variables.push((name, section.clone(), key.clone()));
         }

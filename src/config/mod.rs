@@ -11,6 +11,7 @@ mod events;
 mod fields;
 mod issuer_keys;
 mod layers;
+mod receipts;
 mod section;
 mod server;
 mod sources;
@@ -18,6 +19,8 @@ mod storage;
 mod telemetry;
 mod urls;
 mod value;
+mod webhooks;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -26,11 +29,14 @@ pub use auth::{Auth, Issuer, IssuerKeys, KeyAlgorithm, PublicKey};
 pub use database::Database;
 pub use error::{ConfigError, ConfigErrors};
 pub use events::{Events, SnsTopic};
+pub use receipts::{ReceiptKey, Receipts};
 pub use section::Explained;
 pub use server::{Cors, Limits, Server, reachable};
 pub use sources::{Override, Sources};
 pub use storage::{AccessKey, Storage};
 pub use telemetry::{LogFormat, Telemetry};
+pub use webhooks::{WebhookEndpoint, WebhookSettings};
+pub use workers::Workers;
 
 use crate::domain::field::FieldPolicies;
 
@@ -40,14 +46,17 @@ use section::{Report, Section, refusal};
 use value::{Node, Value};
 
 /// The sections, in the order of default.toml.
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 12] = [
     "server",
     "cors",
     "database",
     "storage",
     "auth",
     "events",
+    "receipts",
     "limits",
+    "workers",
+    "webhooks",
     "telemetry",
     "fields",
 ];
@@ -67,8 +76,14 @@ pub struct Config {
     pub auth: Auth,
     /// `[events]`.
     pub events: Events,
+    /// `[receipts]`.
+    pub receipts: Receipts,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[workers]`.
+    pub workers: Workers,
+    /// `[webhooks]`.
+    pub webhooks: WebhookSettings,
     /// `[telemetry]`.
     pub telemetry: Telemetry,
     fields: FieldPolicies,
@@ -93,7 +108,14 @@ impl Config {
             Auth::read(section, &sources.env)
         });
         let events = section(&mut layers, "events", &mut report, Events::read);
+        let receipts = section(&mut layers, "receipts", &mut report, |section| {
+            Receipts::read(section, &sources.env)
+        });
         let limits = section(&mut layers, "limits", &mut report, Limits::read);
+        let workers = section(&mut layers, "workers", &mut report, Workers::read);
+        let webhooks = section(&mut layers, "webhooks", &mut report, |section| {
+            WebhookSettings::read(section, &sources.env)
+        });
         let telemetry = section(&mut layers, "telemetry", &mut report, Telemetry::read);
         let fields = fields::read(take(&mut layers, "fields"), storage.as_ref(), &mut report);
         refuse_unknown_sections(layers, &mut report);
@@ -107,7 +129,10 @@ impl Config {
                 storage: storage?,
                 auth: auth?,
                 events: events?,
+                receipts: receipts?,
                 limits: limits?,
+                workers: workers?,
+                webhooks: webhooks?,
                 telemetry: telemetry?,
                 fields: fields?,
                 explained,
@@ -129,7 +154,8 @@ impl Config {
         &self.explained
     }
 
-    /// What `serve` needs beyond a valid configuration: a bucket, somebody to believe, and an address that clients know.
+    /// What `serve` needs beyond a valid configuration: a bucket, somebody to believe, a key to sign with,
+    /// and an address that clients know.
     pub fn require_for_serve(&self) -> Result<(), ConfigErrors> {
         let mut errors = Vec::new();
         let mut refuse = |key: &str, problem: &str| {
@@ -148,6 +174,11 @@ impl Config {
         if self.auth.issuers.is_empty() {
             let problem = "must have at least one [[auth.issuers]], or nobody could call";
             refuse("auth.issuers", problem);
+        }
+        if self.receipts.keys.is_empty() {
+            let problem = "must have a key to sign receipts with: `openssl genpkey -algorithm ed25519 -out receipts.pem`, \
+                 then keys = [{ kid = \"2026-01\", file = \"receipts.pem\" }]";
+            refuse("receipts.keys", problem);
         }
         if errors.is_empty() {
             Ok(())

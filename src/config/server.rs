@@ -13,6 +13,8 @@ use super::value::Show;
 pub struct Server {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where metrics and probes are served, if anywhere; port 0 takes a free one.
+    pub admin_listen: Option<SocketAddr>,
     /// The address that clients know, if it is configured. It may have a path, and ends as it was written.
     pub public_url: Option<Url>,
     /// Threads that serve requests; 0 means one a core.
@@ -45,15 +47,14 @@ pub struct Limits {
     pub page_default: u32,
     /// How many uploads a page may have.
     pub page_max: u32,
+    /// How long a presigned URL to read a private object lives, in seconds.
+    pub download_lifetime_secs: u32,
 }
 
 impl Server {
     pub(super) fn read(section: &mut Section) -> Option<Server> {
-        let listen = section.text("listen", Show::Plain, |text| {
-            text.parse::<SocketAddr>().map_err(|_| {
-                "must be an address and a port, 127.0.0.1:8000 or [::1]:8000".to_owned()
-            })
-        });
+        let listen = section.text("listen", Show::Plain, socket_address);
+        let admin_listen = section.optional("admin_listen", Show::Plain, socket_address);
         let public_url = section.optional("public_url", Show::Url, |text| {
             parse_url(text, Http::Allowed, Path::Allowed)
         });
@@ -65,6 +66,7 @@ impl Server {
         let max_connections = section.integer("max_connections", 1..=100_000);
         Some(Server {
             listen: listen?,
+            admin_listen: admin_listen?,
             public_url: public_url?,
             workers: workers?,
             shutdown_timeout_secs: shutdown_timeout_secs?,
@@ -93,6 +95,11 @@ impl Server {
     }
 }
 
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |_| "must be an address and a port, 127.0.0.1:8000 or [::1]:8000".to_owned();
+    text.parse().map_err(wrong)
+}
+
 /// The address to reach a listener by from its own machine: "all addresses" is none that a client can name.
 pub fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
@@ -117,6 +124,7 @@ impl Limits {
         let confirms_in_flight = section.integer("confirms_in_flight", 1..=10_000);
         let page_default = section.integer("page_default", 1..=1000);
         let page_max = section.integer("page_max", 1..=1000);
+        let download_lifetime_secs = section.integer("download_lifetime_secs", 1..=604_800);
         if page_default > page_max && page_max.is_some() {
             section.refuse("page_default", "must not be greater than limits.page_max");
         }
@@ -124,6 +132,7 @@ impl Limits {
             confirms_in_flight: confirms_in_flight?,
             page_default: page_default?,
             page_max: page_max?,
+            download_lifetime_secs: download_lifetime_secs?,
         })
     }
 }

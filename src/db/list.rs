@@ -8,6 +8,7 @@ use super::connection::{AnyConnection, MultiBackend};
 use super::row::{UploadRow, column_time};
 use super::schema::uploads;
 use super::trouble::DbTrouble;
+use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::principal::FieldPattern;
@@ -20,6 +21,10 @@ pub struct Filter {
     pub status: Option<Status>,
     /// For this field.
     pub field: Option<FieldName>,
+    /// For any field of this model.
+    pub model: Option<String>,
+    /// Meant for a record with this id, or attached to it.
+    pub object_id: Option<ObjectId>,
     /// Of this owner. The broker sets it to a caller that may read only its own uploads.
     pub owner: Option<String>,
     /// Created before this time.
@@ -65,12 +70,10 @@ pub(super) fn list_query(filter: &Filter) -> ListQuery<'_> {
     for pattern in filter.reach.iter().flatten() {
         query = match pattern {
             FieldPattern::Exact(field) => query.or_filter(uploads::field.eq(field.as_str())),
-            // A range and not LIKE: '_' is a wildcard there, and '/' is the character after '.'.
-            FieldPattern::Model(model) => query.or_filter(
-                uploads::field
-                    .ge(format!("{model}."))
-                    .and(uploads::field.lt(format!("{model}/"))),
-            ),
+            FieldPattern::Model(model) => {
+                let (from, to) = range_of(model);
+                query.or_filter(uploads::field.ge(from).and(uploads::field.lt(to)))
+            }
         };
     }
     if let Some(status) = filter.status {
@@ -78,6 +81,13 @@ pub(super) fn list_query(filter: &Filter) -> ListQuery<'_> {
     }
     if let Some(field) = &filter.field {
         query = query.filter(uploads::field.eq(field.as_str()));
+    }
+    if let Some(model) = &filter.model {
+        let (from, to) = range_of(model);
+        query = query.filter(uploads::field.ge(from).and(uploads::field.lt(to)));
+    }
+    if let Some(object_id) = &filter.object_id {
+        query = query.filter(uploads::object_id.eq(object_id.as_str()));
     }
     if let Some(owner) = &filter.owner {
         query = query.filter(uploads::owner.eq(owner));
@@ -91,4 +101,10 @@ pub(super) fn list_query(filter: &Filter) -> ListQuery<'_> {
     query
         .order(uploads::id.desc())
         .limit(i64::from(filter.limit))
+}
+
+/// The names of a model's fields lie from the first to before the second. A range and not LIKE: '_' is a wildcard there, and
+/// '/' is the character after '.'.
+fn range_of(model: &str) -> (String, String) {
+    (format!("{model}."), format!("{model}/"))
 }

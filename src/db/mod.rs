@@ -5,21 +5,34 @@
 //! ([`DbTrouble::Unknown`]) instead of guessing. Writes go through one thread ([`writer`]), reads through a pool ([`reader`]). No
 //! transaction waits for the network.
 
+mod attachments;
 mod attempts;
 mod confirm;
 mod connection;
+mod creation;
+mod deliveries;
+mod detachments;
+mod event_body;
+mod grants;
+mod idempotency;
 mod insert;
+mod leases;
 mod list;
 mod location;
 mod migrate;
+mod outbox;
 mod queue;
 mod reader;
+mod removals;
+mod replay;
 mod row;
 mod schema;
+mod slots;
 mod stats;
 mod transition;
 mod trouble;
 mod uploads;
+mod watch;
 mod writer;
 
 #[cfg(test)]
@@ -31,8 +44,18 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
+pub use attachments::{Attach, AttachTo, Attached};
 pub use attempts::SealAttempt;
+pub use confirm::{Confirm, Confirmed};
+pub use creation::Creation;
+pub use deliveries::{Attempt, Outcome};
+pub use detachments::Detach;
+pub use grants::{Minted, NewGrant};
+pub use idempotency::IdempotencyClaim;
+pub use leases::{Lease, Leased};
 pub use list::Filter;
+pub use outbox::Subscription;
+pub use replay::{DeliveryFilter, DeliveryRow, DeliveryState, EndpointTotals, Replay};
 pub use stats::{Total, Totals};
 pub use transition::{Change, StatusStep, Transition};
 pub use trouble::{DbSetupError, DbTrouble};
@@ -40,6 +63,7 @@ pub use uploads::NewUpload;
 
 use connection::{Connector, Role};
 use location::Location;
+use outbox::Outbox;
 use queue::{Queue, WriterState};
 use reader::Readers;
 use writer::Writer;
@@ -61,6 +85,8 @@ pub struct DbOptions {
     pub queue_len: usize,
     /// How many changes share a transaction at most.
     pub batch_max: usize,
+    /// Who wants to be told of which events.
+    pub subscriptions: Vec<Subscription>,
 }
 
 impl DbOptions {
@@ -73,6 +99,7 @@ impl DbOptions {
             write_wait_ms: 5_000,
             queue_len: 4_096,
             batch_max: 256,
+            subscriptions: Vec::new(),
         }
     }
 }
@@ -83,6 +110,7 @@ pub struct Db {
     queue: Queue,
     readers: Readers,
     migrator: Connector,
+    outbox: Arc<Outbox>,
 }
 
 impl Db {
@@ -99,12 +127,14 @@ impl Db {
         let conn = writer.connect()?;
         let state = Arc::new(WriterState::new());
         let (sender, receiver) = mpsc::channel(options.queue_len.max(1));
+        let outbox = Arc::new(Outbox::new(options.subscriptions));
         let writer = Writer {
             connector: writer,
             receiver,
             state: state.clone(),
             batch_max: options.batch_max.max(1),
             conn: Some(conn),
+            outbox: outbox.clone(),
             metrics,
         };
         writer.start()?;
@@ -121,6 +151,7 @@ impl Db {
                 Duration::from_millis(options.read_wait_ms),
             ),
             migrator: connector(Role::Migrator, options.write_wait_ms),
+            outbox,
         })
     }
 

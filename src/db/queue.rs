@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connection::AnyConnection;
 use super::row::UploadRow;
+use super::slots::Slot;
 use super::trouble::{DbTrouble, Failure};
 use crate::domain::ids::UploadId;
 
@@ -19,6 +20,17 @@ pub(super) trait Write: Send + 'static {
 
     /// The upload it touches. Batches are sorted by it, so that two brokers lock rows in the same order.
     fn upload(&self) -> UploadId;
+
+    /// What it locks before its upload, and others may want too: a grant, a request's key. Batches are sorted by this first.
+    fn contends_for(&self) -> Option<String> {
+        None
+    }
+
+    /// The slot that it takes or frees. On Postgres a batch locks all of its slots before anything else, in one order, so that
+    /// two brokers that replace the same attachments at once don't wait for each other in a circle.
+    fn slot(&self) -> Option<&Slot> {
+        None
+    }
 
     /// Writes it, inside a transaction that is rolled back on an error.
     fn write(&self, conn: &mut AnyConnection) -> Result<Self::Answer, Failure>;
@@ -33,6 +45,10 @@ pub(super) trait Write: Send + 'static {
 pub(super) trait Item: Send {
     /// See [`Write::upload`].
     fn upload(&self) -> UploadId;
+    /// See [`Write::contends_for`].
+    fn contends_for(&self) -> Option<String>;
+    /// See [`Write::slot`].
+    fn slot(&self) -> Option<&Slot>;
     /// See [`Write::new_row`].
     fn new_row(&self) -> Option<&UploadRow>;
     /// Takes it out of the queue; false when its caller has withdrawn it.
@@ -85,6 +101,14 @@ struct Queued<C: Write> {
 impl<C: Write> Item for Queued<C> {
     fn upload(&self) -> UploadId {
         self.change.upload()
+    }
+
+    fn contends_for(&self) -> Option<String> {
+        self.change.contends_for()
+    }
+
+    fn slot(&self) -> Option<&Slot> {
+        self.change.slot()
     }
 
     fn new_row(&self) -> Option<&UploadRow> {

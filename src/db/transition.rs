@@ -7,13 +7,15 @@ use diesel::prelude::*;
 use super::Db;
 use super::attempts::{self, AttemptState};
 use super::connection::AnyConnection;
+use super::outbox::NewEvent;
 use super::queue::Write;
 use super::row::{UploadRow, column_time, differences_text};
 use super::schema::{events, uploads};
 use super::trouble::{DbTrouble, Failure};
 use super::uploads::{find, find_row};
+use crate::domain::attachment::ObjectId;
 use crate::domain::event::EventType;
-use crate::domain::ids::{EventId, UploadId};
+use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{ConfirmedBy, Difference, Status, Step, Upload};
 
@@ -71,19 +73,14 @@ impl StatusStep {
 impl Db {
     /// Moves a status by compare-and-set and appends one event.
     pub async fn move_status(&self, change: Change) -> Result<Transition, DbTrouble> {
-        let event = new_event(change.at);
+        let event = self.new_event(change.at);
         self.queue.submit(MoveStatus { change, event }).await
     }
 }
 
-/// A new event's id. Made once a change, so that a repeated write recognizes its own event.
-pub(super) fn new_event(at: DateTime<Utc>) -> EventId {
-    EventId::new(at, &rand::random())
-}
-
 struct MoveStatus {
     change: Change,
-    event: EventId,
+    event: NewEvent,
 }
 
 impl Write for MoveStatus {
@@ -97,10 +94,9 @@ impl Write for MoveStatus {
         let mut advance = Advance {
             upload: self.change.upload,
             step: self.change.step.step(),
-            event: self.event,
+            event: self.event.clone(),
             at: self.change.at,
-            recorded: None,
-            differences: None,
+            fills: Fills::Nothing,
         };
         if let StatusStep::Reject {
             differences,
@@ -111,7 +107,7 @@ impl Write for MoveStatus {
             if !attempts::settle(conn, advance.upload, attempt, AttemptState::Abandoned)? {
                 return self.without_change(conn);
             }
-            advance.differences = Some(differences_text(differences)?);
+            advance.fills = Fills::Differences(differences_text(differences)?);
         }
         match advance.run(conn)? {
             Some(row) => Ok(Transition::Moved(row.into_upload()?)),
@@ -126,28 +122,45 @@ impl MoveStatus {
         let Some(upload) = find(conn, self.change.upload)? else {
             return Ok(Transition::Missing);
         };
-        let own: Option<String> = events::table
-            .filter(events::id.eq(self.event.to_string()))
-            .select(events::id)
-            .first(conn)
-            .optional()?;
-        Ok(match own {
-            Some(_) => Transition::Moved(upload),
-            None => Transition::Stale(upload),
+        Ok(match is_written(conn, &self.event)? {
+            true => Transition::Moved(upload),
+            false => Transition::Stale(upload),
         })
     }
+}
+
+/// Whether this event is there: then an earlier try, whose answer was lost, made the change that it tells of.
+pub(super) fn is_written(conn: &mut AnyConnection, event: &NewEvent) -> QueryResult<bool> {
+    let own: Option<String> = events::table
+        .filter(events::id.eq(event.id().to_string()))
+        .select(events::id)
+        .first(conn)
+        .optional()?;
+    Ok(own.is_some())
 }
 
 /// One step of one upload.
 pub(super) struct Advance {
     pub(super) upload: UploadId,
     pub(super) step: Step,
-    pub(super) event: EventId,
+    pub(super) event: NewEvent,
     pub(super) at: DateTime<Utc>,
-    /// What a confirm records.
-    pub(super) recorded: Option<Recorded>,
-    /// What a rejection records.
-    pub(super) differences: Option<String>,
+    /// What it records besides status and version.
+    pub(super) fills: Fills,
+}
+
+/// What a step records with the status.
+pub(super) enum Fills {
+    /// A cancel, an expiry or a deletion: nothing.
+    Nothing,
+    /// A confirm: what it found.
+    Recorded(Recorded),
+    /// A rejection: the differences, as their column holds them.
+    Differences(String),
+    /// An attach: the record.
+    Record(ObjectId),
+    /// A detach: from when on the object is to be removed.
+    RemoveAfter(DateTime<Utc>),
 }
 
 /// What a confirm records besides the time.
@@ -158,7 +171,7 @@ pub(super) struct Recorded {
 }
 
 /// The columns that come with a status; `None` leaves one as it is.
-#[derive(AsChangeset)]
+#[derive(AsChangeset, Default)]
 #[diesel(table_name = uploads)]
 struct WithStatus {
     object_key: Option<String>,
@@ -167,16 +180,10 @@ struct WithStatus {
     confirmed_at: Option<NaiveDateTime>,
     confirmed_by: Option<&'static str>,
     differences: Option<String>,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = events)]
-struct EventRow {
-    id: String,
-    upload_id: String,
-    seq: i64,
-    event_type: &'static str,
-    occurred_at: NaiveDateTime,
+    object_id: Option<String>,
+    attached_at: Option<NaiveDateTime>,
+    detached_at: Option<NaiveDateTime>,
+    remove_after: Option<NaiveDateTime>,
 }
 
 impl Advance {
@@ -197,47 +204,56 @@ impl Advance {
                 .returning(uploads::version)
                 .get_result(conn)
                 .optional()?;
-            if let Some(seq) = new_version {
-                self.append_event(conn, &id, seq, target)?;
-                return Ok(find_row(conn, &id)?);
+            if new_version.is_some() {
+                return self.append_event(conn, &id, target).map(Some);
             }
         }
         Ok(None)
     }
 
+    /// Appends the event, and gives back the row that it tells of.
     fn append_event(
         &self,
         conn: &mut AnyConnection,
         id: &str,
-        seq: i64,
         reached: Status,
-    ) -> Result<(), Failure> {
-        let Some(event_type) = EventType::of(reached) else {
-            let why = format!("no event for reaching {reached}");
-            return Err(Failure::Refused(DbTrouble::Internal(why)));
-        };
-        let row = EventRow {
-            id: self.event.to_string(),
-            upload_id: id.to_owned(),
-            seq,
-            event_type: event_type.as_str(),
-            occurred_at: column_time(self.at),
-        };
-        diesel::insert_into(events::table)
-            .values(row)
-            .execute(conn)?;
-        Ok(())
+    ) -> Result<UploadRow, Failure> {
+        let refused = |why: String| Failure::Refused(DbTrouble::Internal(why));
+        let kind = EventType::of(reached)
+            .ok_or_else(|| refused(format!("no event for reaching {reached}")))?;
+        let row = find_row(conn, id)?.ok_or_else(|| refused(format!("{id} is gone")))?;
+        let upload = row.clone().into_upload()?;
+        self.event.append(conn, kind, self.at, &upload)?;
+        Ok(row)
     }
 
     fn with_status(&self) -> WithStatus {
-        let recorded = self.recorded.as_ref();
-        WithStatus {
-            object_key: recorded.map(|recorded| recorded.key.as_str().to_owned()),
-            name: recorded.map(|recorded| recorded.key.name().to_owned()),
-            etag: recorded.map(|recorded| recorded.etag.clone()),
-            confirmed_at: recorded.map(|_| column_time(self.at)),
-            confirmed_by: recorded.map(|recorded| recorded.by.as_str()),
-            differences: self.differences.clone(),
+        let at = Some(column_time(self.at));
+        let nothing = WithStatus::default();
+        match &self.fills {
+            Fills::Nothing => nothing,
+            Fills::Recorded(recorded) => WithStatus {
+                object_key: Some(recorded.key.as_str().to_owned()),
+                name: Some(recorded.key.name().to_owned()),
+                etag: Some(recorded.etag.clone()),
+                confirmed_at: at,
+                confirmed_by: Some(recorded.by.as_str()),
+                ..nothing
+            },
+            Fills::Differences(differences) => WithStatus {
+                differences: Some(differences.clone()),
+                ..nothing
+            },
+            Fills::Record(object_id) => WithStatus {
+                object_id: Some(object_id.as_str().to_owned()),
+                attached_at: at,
+                ..nothing
+            },
+            Fills::RemoveAfter(remove_after) => WithStatus {
+                detached_at: at,
+                remove_after: Some(column_time(*remove_after)),
+                ..nothing
+            },
         }
     }
 }

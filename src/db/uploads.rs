@@ -39,7 +39,7 @@ pub struct NewUpload {
 }
 
 impl NewUpload {
-    fn into_upload(self) -> Upload {
+    pub(super) fn into_upload(self) -> Upload {
         Upload {
             id: self.id,
             status: Status::Pending,
@@ -126,7 +126,7 @@ impl Write for Create {
     }
 
     fn write(&self, conn: &mut AnyConnection) -> Result<Option<Upload>, Failure> {
-        if insert_new(conn, &[&self.row])?.contains(&self.row.id) {
+        if insert_new(conn, &[&self.row])? == 1 {
             return Ok(None);
         }
         // The id is there: by this very request, when the answer to its commit was lost, or by another.

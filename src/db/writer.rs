@@ -14,7 +14,9 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use super::connection::{AnyConnection, Connector, Undone, is_alive, transaction};
 use super::insert::insert_new;
+use super::outbox::Outbox;
 use super::queue::{Item, WriterState};
+use super::slots;
 use super::trouble::{DbSetupError, DbTrouble, Failure};
 use crate::telemetry::metrics::Metrics;
 
@@ -34,6 +36,7 @@ pub(super) struct Writer {
     pub(super) state: Arc<WriterState>,
     pub(super) batch_max: usize,
     pub(super) conn: Option<AnyConnection>,
+    pub(super) outbox: Arc<Outbox>,
     pub(super) metrics: Metrics,
 }
 
@@ -89,7 +92,7 @@ impl Writer {
             };
         }
         // Two brokers that lock the same rows do it in the same order; the sort is stable, so one upload's changes keep theirs.
-        batch.sort_by_key(|item| item.upload());
+        batch.sort_by_cached_key(|item| (item.contends_for(), item.upload()));
         batch
     }
 
@@ -144,6 +147,7 @@ impl Writer {
     /// One item in its own transaction. `uncertain`: an earlier commit that held it has no answer. Without a caller it is let
     /// go: whether it happened can be told to nobody.
     fn alone(&mut self, mut item: Box<dyn Item>, mut uncertain: bool, recovery_ends: Instant) {
+        let mut busy = false;
         for _ in 0..3 {
             if !item.is_awaited() {
                 return;
@@ -161,6 +165,8 @@ impl Writer {
                 Err(Undone::CommitUnanswered(_)) => uncertain = true,
                 Err(Undone::RolledBack(failure)) => match failure.trouble() {
                     DbTrouble::Unavailable if self.conn.is_none() => {}
+                    // Another broker's batch held the slot for longer than a lock is waited for: it ends by itself.
+                    DbTrouble::Busy if item.slot().is_some() => busy = true,
                     DbTrouble::Internal(why) => return item.fail(DbTrouble::Internal(why)),
                     trouble if !uncertain => return item.fail(trouble),
                     _ => return item.fail(DbTrouble::Unknown),
@@ -169,6 +175,8 @@ impl Writer {
         }
         item.fail(if uncertain {
             DbTrouble::Unknown
+        } else if busy {
+            DbTrouble::Busy
         } else {
             DbTrouble::Unavailable
         });
@@ -188,6 +196,7 @@ impl Writer {
             );
         match &result {
             Ok(_) => {
+                self.outbox.announce();
                 #[cfg(test)]
                 self.state.commits.fetch_add(1, Ordering::Relaxed);
             }
@@ -256,14 +265,17 @@ impl Writer {
     }
 }
 
-/// The new rows in one statement, then the other changes one after the other.
+/// The new rows in one statement, the slots in one order, then the other changes one after the other. Where one of the rows was there already, which
+/// is rare, each of them is written by itself: it finds its own row, or another's, and compares.
 fn write_all(conn: &mut AnyConnection, batch: &mut Batch) -> Result<(), Failure> {
     let rows: Vec<_> = batch.iter().filter_map(|item| item.new_row()).collect();
-    let mut new_ids = insert_new(conn, &rows)?;
+    let all_new = insert_new(conn, &rows)? == rows.len();
+    let slots = batch
+        .iter()
+        .filter_map(|item| Some((item.slot()?, item.upload())));
+    slots::lock_all(conn, slots.collect())?;
     for item in batch {
-        // Taken out of the set, so that a second item with the same id finds the first one's row and compares.
-        let inserted = item.new_row().is_some_and(|row| new_ids.remove(&row.id));
-        if inserted {
+        if all_new && item.new_row().is_some() {
             item.inserted();
         } else {
             item.write(conn)?;

@@ -22,6 +22,24 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// Every type.
+    pub const ALL: [EventType; 7] = [
+        EventType::Confirmed,
+        EventType::Rejected,
+        EventType::Expired,
+        EventType::Canceled,
+        EventType::Attached,
+        EventType::Detached,
+        EventType::Deleted,
+    ];
+
+    /// The type with this name.
+    pub fn parse(name: &str) -> Option<EventType> {
+        EventType::ALL
+            .into_iter()
+            .find(|event| event.as_str() == name)
+    }
+
     /// The event that reaching a status appends; `None` for the status that every upload begins with.
     pub fn of(status: Status) -> Option<EventType> {
         match status {

@@ -117,6 +117,8 @@ pub struct FieldPolicy {
     pub visibility: Visibility,
     /// How many uploads a record may hold.
     pub cardinality: Cardinality,
+    /// How long the object of a detached upload is kept, in seconds.
+    pub removal_grace_secs: u32,
     /// One of these must be declared; empty where a checksum is optional.
     pub required_checksums: Vec<ChecksumAlgorithm>,
     /// How long a presigned request lives, in seconds.

@@ -5,6 +5,7 @@ pub mod checksum;
 pub mod event;
 pub mod field;
 pub mod file_name;
+pub mod grant;
 pub mod ids;
 pub mod media_type;
 pub mod object_key;

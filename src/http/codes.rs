@@ -55,8 +55,12 @@ codes! {
         "Send the request again. The body is small JSON: files go to the presigned URL, never here.";
     ObjectMissing "object-missing" 409 "The bucket has no object for this upload yet"
         "PUT the file to `presigned.url` with exactly `presigned.headers`, wait for its 200, then confirm again. The upload is unchanged.";
+    AlreadyAttached "already-attached" 409 "The upload is attached to another record"
+        "An upload belongs to one record. Detach it and create a new one, or attach a new upload to the other record.";
     WrongStatus "wrong-status" 409 "The upload's status doesn't allow this"
         "`status_now` says where the upload stands. To send the file again, create a new upload.";
+    RequestInProgress "request-in-progress" 409 "A request with the same idempotency key is still under way"
+        "Send the same request again after `Retry-After` seconds: its answer is that of the first one.";
     UploadExpired "upload-expired" 410 "The upload's time is over"
         "Create a new upload; this one can't be used any more.";
     PayloadTooLarge "payload-too-large" 413 "The request's body is too large"
@@ -64,15 +68,19 @@ codes! {
     UnsupportedMediaType "unsupported-media-type" 415 "The body is not JSON"
         "Send `Content-Type: application/json`, in UTF-8 and not compressed. The file's own type goes into `content_type`.";
     UnknownField "unknown-field" 422 "No such field is configured"
-        "Fields are named `Model.field`, letter by letter as in the configuration; `detail` lists them.";
+        "Fields are named `Model.field`, and models `Model`, letter by letter as in the configuration; `detail` lists them.";
     MediaTypeNotAllowed "media-type-not-allowed" 422 "The field doesn't take this content type"
         "`errors` lists the types that the field takes. Declare the file's true type, without parameters.";
     SizeNotAllowed "size-not-allowed" 422 "The field doesn't take this size"
         "`errors` says which sizes the field takes, in bytes.";
     ChecksumRequired "checksum-required" 422 "The field requires a checksum"
         "Declare `checksum` with one of the algorithms in `errors`; the value is base64 of the digest, not hexadecimal.";
+    IdempotencyKeyReused "idempotency-key-reused" 422 "The idempotency key belongs to another request"
+        "A request with this `Idempotency-Key` and another body succeeded within the last 24 hours. Use a fresh key for each new request, and the same one for its retries alone.";
     ObjectMismatch "object-mismatch" 422 "What arrived is not what was declared"
         "The upload is rejected for good, and `errors` holds each difference. Create a new upload that declares the file as it is.";
+    QuotaExceeded "quota-exceeded" 429 "All uploads that were allowed were made"
+        "The grant is used up; canceled uploads count too, and it ends after `Retry-After` seconds. Ask the backend that minted it for a new one.";
     Internal "internal" 500 "Something went wrong on our side"
         "Send the request again; if it fails again, give the operator the `instance`: the log holds the cause under it.";
     StoreUnavailable "store-unavailable" 503 "The bucket doesn't answer"

@@ -26,12 +26,12 @@ pub fn create_body() -> Value {
 
 fn upload(changes: Value) -> Value {
     let mut upload = json!({
-        "id": ID, "status": "pending", "field": "Product.image", "owner": "user:1",
+        "id": ID, "status": "pending", "field": "Product.image", "owner": "user:1", "object_id": null,
         "bucket": "ultamine-media", "key": null, "name": null,
         "filename": "cat.jpg", "content_type": "image/jpeg", "size": 183442,
         "checksum": {"algorithm": "sha256", "value": SHA256},
         "created_at": "2026-04-03T20:15:00.000Z", "expires_at": "2026-04-04T20:15:00.000Z",
-        "confirmed_at": null, "confirmed_by": null, "etag": null, "url": null,
+        "confirmed_at": null, "confirmed_by": null, "attached_at": null, "detached_at": null, "etag": null, "url": null,
     });
     if let (Some(upload), Value::Object(changes)) = (upload.as_object_mut(), changes) {
         upload.extend(changes);
@@ -51,14 +51,64 @@ pub fn pending() -> Value {
     }))
 }
 
-/// After the PUT and the confirm.
-pub fn confirmed() -> Value {
-    upload(json!({
+/// What a confirm records, and more.
+fn recorded(changes: Value) -> Value {
+    let mut members = json!({
         "status": "confirmed", "key": KEY, "name": KEY.trim_start_matches("media/"),
         "confirmed_at": "2026-04-03T20:15:07.412Z", "confirmed_by": "client",
         "etag": "9b2cf535f27731c974343645a3985328",
         "url": format!("https://ultamine-media.s3.eu-central-1.amazonaws.com/{KEY}"),
+    });
+    if let (Some(members), Value::Object(changes)) = (members.as_object_mut(), changes) {
+        members.extend(changes);
+    }
+    upload(members)
+}
+
+/// After the PUT and the confirm.
+pub fn confirmed() -> Value {
+    recorded(json!({}))
+}
+
+/// What a backend says of it.
+pub fn attach_body() -> Value {
+    json!({"object_id": "42"})
+}
+
+/// Tied to `Product/42`.
+pub fn attached() -> Value {
+    recorded(json!({
+        "status": "attached", "object_id": "42", "attached_at": "2026-04-03T20:15:09.020Z",
     }))
+}
+
+/// The answer to the confirm: with a receipt.
+pub fn with_receipt() -> Value {
+    let mut upload = confirmed();
+    upload["receipt"] =
+        json!("eyJhbGciOiJFZERTQSIsImtpZCI6IjIwMjYtMDEiLCJ0eXAiOiJyZWNlaXB0K2p3dCJ9.eyJpc3MiOiJ…");
+    upload
+}
+
+/// The keys that verify receipts: RFC 8037's example.
+pub fn jwks() -> Value {
+    json!({"keys": [{
+        "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        "kid": "2026-01", "alg": "EdDSA", "use": "sig",
+    }]})
+}
+
+/// No longer tied to it.
+pub fn detached() -> Value {
+    recorded(json!({
+        "status": "detached", "object_id": "42", "attached_at": "2026-04-03T20:15:09.020Z",
+        "detached_at": "2026-05-01T08:00:00.000Z",
+    }))
+}
+
+/// What `Product/42` has.
+pub fn attachments() -> Value {
+    json!({"data": [attached()]})
 }
 
 /// A page with that upload.
@@ -69,6 +119,22 @@ pub fn page() -> Value {
 /// Where a private upload's bytes are.
 pub fn download() -> Value {
     json!({"url": URL.replace("staging/upl_01knavb5w8e59a3fjc8w6qgp7z", KEY), "expires_at": "2026-04-03T20:30:00.000Z"})
+}
+
+/// What a backend asks for on behalf of a page.
+pub fn mint_body() -> Value {
+    json!({
+        "field": "Order.txid_proof", "owner": "user:1", "object_id": "123", "max_uploads": 1, "max_size": 5242880,
+        "expires_in": 900,
+    })
+}
+
+/// The grant; its token is cut short.
+pub fn grant() -> Value {
+    json!({
+        "grant": "eyJ0eXAiOiJncmFudCtqd3QiLCJhbGciOiJFZERTQSJ9.….…", "expires_at": "2026-04-03T20:30:00.000Z",
+        "uppy_endpoint": "https://broker.example/g/eyJ0eXAiOiJncmFudCtqd3QiLCJhbGciOiJFZERTQSJ9.….…",
+    })
 }
 
 /// What an operator sees.

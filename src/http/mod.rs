@@ -5,28 +5,35 @@
 //! document with a code of one table ([`codes`]); no answer, log line or metric shows a query, a token or a presigned URL that it
 //! doesn't have to.
 //!
-//! In reading order: `routes` (all of them on one page), `uploads`, `operations` and `events` (the handlers), `requests` and `views` (what goes
-//! in and out), `extract`, `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `openapi`, `pages`, `server`.
+//! In reading order: `routes` (all of them on one page), `uploads`, `attachments`, `grants`, `receipts`, `events` and `operations`
+//! (the handlers), `records` (what a bucket's event says), `requests`, `views` and `statistics` (what goes in and out), `extract`,
+//! `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `openapi`, `pages`, `server`.
 
+mod admin;
+mod attachments;
 mod codes;
 mod events;
 mod examples;
 mod extract;
+mod grants;
 mod middleware;
 mod openapi;
 mod operations;
 mod pages;
 mod problem;
+mod receipts;
 mod records;
 mod refusals;
 mod requests;
 mod routes;
 mod server;
+mod statistics;
 mod uploads;
 mod views;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::admin::serve_admin;
 pub use self::openapi::openapi;
 pub use self::server::{HttpOptions, serve};

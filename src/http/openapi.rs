@@ -10,7 +10,7 @@ use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
-use super::{events, operations, uploads, views};
+use super::{attachments, events, grants, operations, receipts, uploads, views};
 
 /// The whole API as an OpenAPI 3.1 document; the `openapi` command prints it, `/openapi.json` serves it.
 pub fn openapi() -> Document {
@@ -26,11 +26,15 @@ pub fn openapi() -> Document {
     ),
     paths(
         uploads::create, uploads::list, uploads::read, uploads::remove, uploads::confirm, uploads::presign,
-        uploads::download, operations::stats, operations::livez, operations::readyz, events::receive,
+        uploads::download, attachments::attach, attachments::detach, attachments::list, grants::mint, receipts::jwks,
+        operations::stats, operations::livez, operations::readyz, events::receive,
     ),
     components(schemas(ProblemView, views::DifferenceView)),
     tags(
         (name = "Uploads", description = "From asking to a sealed object."),
+        (name = "Attachments", description = "Which upload belongs to which record: for backends."),
+        (name = "Grants", description = "Uploads for callers without a token of their own."),
+        (name = "Receipts", description = "What verifies the receipt of a confirm, anywhere and offline."),
         (name = "Operations", description = "Statistics and probes."),
     ),
     modifiers(&Bearer, &Problems)
@@ -67,7 +71,7 @@ struct Bearer;
 impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
         add_senders(document);
-        let text = "A JWT of a configured issuer. Its `scope` lists what it may do; `fields` narrows it to some fields.";
+        let text = "A JWT of a configured issuer. Its `scope` lists what it may do; `fields` narrows it to some fields. A grant of `POST /v1/grants` is a bearer too, for its own uploads.";
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
@@ -103,9 +107,9 @@ struct Problems;
 impl Modify for Problems {
     fn modify(&self, document: &mut Document) {
         for (path, item) in &mut document.paths.paths {
-            let lists = path == "/v1/uploads";
+            let asks = path == "/v1/uploads" || path.starts_with("/v1/attachments/");
             if let Some(operation) = &mut item.get {
-                complete(operation, false, lists);
+                complete(operation, false, asks);
             }
             for operation in [&mut item.post, &mut item.delete].into_iter().flatten() {
                 complete(operation, true, true);

@@ -10,7 +10,7 @@ use crate::broker::{Broker, Readiness};
 use super::examples;
 use super::extract::Caller;
 use super::problem::{Code, Problem};
-use super::views::StatsView;
+use super::statistics::StatsView;
 
 /// When a probe should ask again, in seconds.
 const PROBE_AGAIN_SECS: u32 = 5;

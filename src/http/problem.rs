@@ -80,7 +80,7 @@ impl Problem {
         problem
     }
 
-    /// A part we depend on does not answer.
+    /// What can't be done now, and may be later: mostly because a part we depend on does not answer.
     pub fn unavailable(code: Code, detail: &str, retry_after_secs: u32) -> Problem {
         let mut problem = Problem::new(code, detail);
         problem.0.extra = Extra::RetryAfterSecs(retry_after_secs.max(1));

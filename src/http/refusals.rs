@@ -4,9 +4,18 @@ use actix_web::http::StatusCode;
 
 use crate::auth::AuthError;
 use crate::broker::{BrokerError, Refusal, RefusalKind};
+use crate::domain::upload::Status;
 
 use super::problem::{Code, Problem};
 
+const ELSEWHERE: &str = "the upload is attached to another record";
+const USED_UP: &str = "all uploads that the grant allows were made; ask for a new grant";
+const GRANT_OVER: &str = "the grant has expired, or was withdrawn";
+const KEY_REUSED: &str = "another request succeeded with this Idempotency-Key; use a fresh one";
+const IN_PROGRESS: &str =
+    "a request with this Idempotency-Key is still under way; send it again in a moment";
+/// When to ask again how a request that is under way went, in seconds.
+const IN_PROGRESS_RETRY_AFTER_SECS: u32 = 1;
 /// When to try again while an issuer's keys can't be had, in seconds.
 const KEYS_RETRY_AFTER_SECS: u32 = 30;
 
@@ -29,6 +38,25 @@ impl From<BrokerError> for Problem {
                 Problem::new(Code::WrongStatus, format!("{detail}; this one is {now}"))
                     .with_status_now(now)
             }
+            BrokerError::GrantUsedUp { retry_after_secs } => {
+                Problem::unavailable(Code::QuotaExceeded, USED_UP, retry_after_secs)
+            }
+            BrokerError::GrantOver => Problem::token_invalid(GRANT_OVER),
+            BrokerError::IdempotencyKeyReused => {
+                Problem::new(Code::IdempotencyKeyReused, KEY_REUSED)
+            }
+            BrokerError::RequestInProgress => Problem::unavailable(
+                Code::RequestInProgress,
+                IN_PROGRESS,
+                IN_PROGRESS_RETRY_AFTER_SECS,
+            ),
+            BrokerError::AlreadyAttached => {
+                Problem::new(Code::AlreadyAttached, ELSEWHERE).with_status_now(Status::Attached)
+            }
+            BrokerError::UnknownModel { known } => Problem::new(
+                Code::UnknownField,
+                format!("no field of this model is configured; the models are {known}"),
+            ),
             BrokerError::ObjectMissing => Problem::new(
                 Code::ObjectMissing,
                 "PUT the file to the presigned URL first, then confirm again",

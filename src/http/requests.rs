@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::broker::{CreateUpload, ListUploads};
@@ -20,7 +20,7 @@ use super::problem::Problem;
 const MAX_AGE_SECS: u64 = 100 * 366 * 86_400;
 
 /// What a client will upload.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateUpload)]
 pub struct CreateUploadBody {
@@ -35,21 +35,25 @@ pub struct CreateUploadBody {
     #[schema(minimum = 0, maximum = 9007199254740991u64)]
     size: u64,
     /// The file's checksum; required where the field's policy says so.
-    #[serde(default, deserialize_with = "object")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(required = false)]
     checksum: Option<ChecksumBody>,
     /// The record that the upload is meant for, `42` of `Product/42`. From a caller with `attachments:write` it is an
     /// instruction: a confirm attaches the upload to it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 255)]
     object_id: Option<String>,
     /// On whose behalf; needs the scope `uploads:confirm`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
 }
 
 /// A checksum of a file.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Checksum)]
 pub struct ChecksumBody {
@@ -76,7 +80,27 @@ impl TryFrom<CreateUploadBody> for CreateUpload {
     }
 }
 
-fn object_id(text: Option<&str>) -> Result<Option<ObjectId>, Problem> {
+/// The record to attach to.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Attach)]
+pub struct AttachBody {
+    /// The record's id as the backend knows it, `42` of `Product/42`.
+    #[schema(min_length = 1, max_length = 255)]
+    object_id: String,
+}
+
+impl TryFrom<AttachBody> for ObjectId {
+    type Error = Problem;
+
+    fn try_from(body: AttachBody) -> Result<ObjectId, Problem> {
+        ObjectId::parse(&body.object_id)
+            .map_err(|error| Problem::invalid_member("/object_id", error.to_string()))
+    }
+}
+
+/// The record that a request names.
+pub fn object_id(text: Option<&str>) -> Result<Option<ObjectId>, Problem> {
     text.map(ObjectId::parse)
         .transpose()
         .map_err(|error| Problem::invalid_member("/object_id", error.to_string()))
@@ -92,6 +116,9 @@ pub struct ListQuery {
     /// Only for this field.
     #[param(value_type = Option<String>, example = "Product.image")]
     field: Option<FieldName>,
+    /// Only those meant for a record with this id, or attached to it.
+    #[param(value_type = Option<String>, example = "42")]
+    object_id: Option<ObjectId>,
     /// Only of this owner.
     #[param(example = "user:1")]
     owner: Option<String>,
@@ -107,8 +134,15 @@ pub struct ListQuery {
 }
 
 impl Parameters for ListQuery {
-    const NAMES: &'static [&'static str] =
-        &["status", "field", "owner", "older_than", "limit", "cursor"];
+    const NAMES: &'static [&'static str] = &[
+        "status",
+        "field",
+        "object_id",
+        "owner",
+        "older_than",
+        "limit",
+        "cursor",
+    ];
 
     fn read(values: &Values, limits: PageLimits) -> Result<ListQuery, Problem> {
         let statuses: Vec<&str> = Status::ALL.iter().map(|status| status.as_str()).collect();
@@ -122,6 +156,9 @@ impl Parameters for ListQuery {
             status: values.get("status", &statuses.join(", "), Status::parse)?,
             field: values.get("field", "a field's name, Model.field", |text| {
                 FieldName::parse(text).ok()
+            })?,
+            object_id: values.get("object_id", "a record's id: 1 to 255 bytes", |text| {
+                ObjectId::parse(text).ok()
             })?,
             owner: values.get("owner", "an owner: 1 to 255 bytes", |text| {
                 let fits = (1..=255).contains(&text.len()) && !text.contains(char::is_control);
@@ -144,6 +181,7 @@ impl ListQuery {
         ListUploads {
             status: self.status,
             field: self.field.clone(),
+            object_id: self.object_id.clone(),
             owner: self.owner.clone(),
             older_than_secs: self.older_than_secs,
             limit: self.limit,
@@ -157,6 +195,7 @@ impl ListQuery {
         let pairs = [
             ("status", self.status.map(Status::as_str)),
             ("field", self.field.as_ref().map(FieldName::as_str)),
+            ("object_id", self.object_id.as_ref().map(ObjectId::as_str)),
             ("owner", self.owner.as_deref()),
             ("older_than", older_than.as_deref()),
             ("limit", Some(&*self.limit.to_string())),

@@ -11,7 +11,7 @@ use actix_web::{Error, HttpResponse, Resource, Route, web};
 use super::extract::caller::authenticate;
 use super::middleware::catch_panics;
 use super::problem::Problem;
-use super::{events, operations, pages, uploads};
+use super::{attachments, events, grants, operations, pages, receipts, uploads};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -33,6 +33,22 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(at("/v1/uploads/{id}/download", "GET, HEAD", |r| {
             r.route(private(get().to(uploads::download)))
         }))
+        // Backends: what belongs to which record.
+        .service(at("/v1/uploads/{id}/attach", "POST", |r| {
+            r.route(private(web::post().to(attachments::attach)))
+        }))
+        .service(at("/v1/uploads/{id}/detach", "POST", |r| {
+            r.route(private(web::post().to(attachments::detach)))
+        }))
+        .service(at(
+            "/v1/attachments/{model}/{object_id}",
+            "GET, HEAD",
+            |r| r.route(private(get().to(attachments::list))),
+        ))
+        // Backends: uploads for callers without a token of their own.
+        .service(at("/v1/grants", "POST", |r| {
+            r.route(private(web::post().to(grants::mint)))
+        }))
         // The bucket, which proves itself by a secret or by SNS's signature.
         .service(at("/v1/events/s3", "HEAD, POST", |r| {
             r.route(web::post().to(events::receive))
@@ -41,6 +57,17 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         // Operators.
         .service(at("/v1/stats", "GET, HEAD", |r| {
             r.route(private(get().to(operations::stats)))
+        }))
+        .configure(open)
+        .default_service(web::to(nothing_here));
+}
+
+/// What anybody may read.
+fn open(config: &mut web::ServiceConfig) {
+    config
+        // Backends, without a token: what verifies a receipt.
+        .service(at("/.well-known/jwks.json", "GET, HEAD", |r| {
+            r.route(get().to(receipts::jwks))
         }))
         // Probes and people, without a token.
         .service(at("/livez", "GET, HEAD", |r| {
@@ -61,8 +88,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         }))
         .service(at("/problems", "GET, HEAD", |r| {
             r.route(get().to(pages::problems))
-        }))
-        .default_service(web::to(nothing_here));
+        }));
 }
 
 /// A resource: its panics are caught, and methods other than `allowed` answer 405 with this list.
@@ -94,7 +120,7 @@ pub(super) fn private(route: Route) -> Route {
     route.wrap(from_fn(authenticate))
 }
 
-async fn nothing_here() -> Result<HttpResponse, Problem> {
+pub(super) async fn nothing_here() -> Result<HttpResponse, Problem> {
     Err(Problem::of_status(StatusCode::NOT_FOUND))
 }
 

@@ -9,7 +9,7 @@ use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpServer, web};
 
-use crate::auth::{Authenticator, EventSenders};
+use crate::auth::{Authenticator, EventSenders, Signer};
 use crate::broker::Broker;
 use crate::telemetry::metrics::Metrics;
 
@@ -80,12 +80,14 @@ pub(super) struct Parts {
     limits: web::Data<BodyLimits>,
     pages: web::Data<PageLimits>,
     authenticator: web::Data<Authenticator>,
+    signer: web::Data<Signer>,
     allowed_origins: Vec<String>,
 }
 
 impl Parts {
     pub(super) fn new(
         authenticator: Arc<Authenticator>,
+        signer: Arc<Signer>,
         metrics: Metrics,
         options: &HttpOptions,
     ) -> Parts {
@@ -105,6 +107,7 @@ impl Parts {
                 metrics,
             }),
             authenticator: web::Data::from(authenticator),
+            signer: web::Data::from(signer),
             allowed_origins: options.allowed_origins.clone(),
         }
     }
@@ -128,6 +131,7 @@ pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
         .app_data(parts.limits.clone())
         .app_data(parts.pages.clone())
         .app_data(parts.authenticator.clone())
+        .app_data(parts.signer.clone())
         .configure(more)
         .configure(routes::configure)
         .wrap(cors(&parts.allowed_origins))
@@ -142,11 +146,12 @@ pub fn serve(
     listener: TcpListener,
     broker: Broker,
     authenticator: Arc<Authenticator>,
+    signer: Arc<Signer>,
     senders: EventSenders,
     metrics: Metrics,
     options: &HttpOptions,
 ) -> std::io::Result<Server> {
-    let parts = Parts::new(authenticator, metrics, options);
+    let parts = Parts::new(authenticator, signer, metrics, options);
     let (broker, senders) = (web::Data::new(broker), web::Data::new(senders));
     let workers = match options.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -2,11 +2,13 @@
 
 use actix_web::http::header::{LINK, LOCATION};
 use actix_web::{HttpResponse, web};
+use chrono::Utc;
 
+use crate::auth::Signer;
 use crate::broker::Broker;
 
 use super::examples;
-use super::extract::{Caller, Json, NoBody, Query, UploadPath};
+use super::extract::{Caller, Json, NoBody, Query, Repeatable, UploadPath};
 use super::problem::Problem;
 use super::requests::{CreateUploadBody, ListQuery};
 use super::server::Shared;
@@ -17,27 +19,34 @@ type Answer = Result<HttpResponse, Problem>;
 /// Ask for a presigned PUT
 ///
 /// Commits a pending upload and answers with a request that puts exactly the declared bytes. Send the file with
-/// `presigned.method` to `presigned.url` with `presigned.headers`, then POST to `confirm_url`.
+/// `presigned.method` to `presigned.url` with `presigned.headers`, then POST to `confirm_url`. The same request again with the
+/// same `Idempotency-Key` is the same upload, as it is by then: presigned anew while it is pending.
 #[utoipa::path(
     post, path = "/v1/uploads", tag = "Uploads", operation_id = "createUpload",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"])),
+    params(("idempotency-key" = Option<String>, Header, description = "Makes a retry within 24 hours return the same upload: 1 to 255 visible ASCII characters.")),
     request_body(content = CreateUploadBody, example = json!(examples::create_body())),
     responses(
         (status = 201, description = "The pending upload, with its presigned request.", body = UploadView,
             headers(("location" = String, description = "The upload's address.")),
             example = json!(examples::pending())),
         (status = 403, description = "scope-insufficient, field-not-allowed"),
-        (status = 422, description = "unknown-field, media-type-not-allowed, size-not-allowed, checksum-required"),
+        (status = 409, description = "request-in-progress"),
+        (status = 422, description = "unknown-field, media-type-not-allowed, size-not-allowed, checksum-required, idempotency-key-reused"),
+        (status = 429, description = "quota-exceeded",
+            headers(("retry-after" = u32, description = "When the caller's grant ends, in seconds."))),
     )
 )]
 pub async fn create(
     caller: Caller,
+    repeatable: Repeatable,
     Json(body): Json<CreateUploadBody>,
     broker: web::Data<Broker>,
     shared: web::Data<Shared>,
 ) -> Answer {
-    let presented = broker.create(&caller.0, body.try_into()?).await?;
-    let view = UploadView::presented(presented, &shared.public_url);
+    let key = repeatable.with(&body)?;
+    let presented = broker.create(&caller.0, body.try_into()?, key).await?;
+    let view = UploadView::presented(presented, &broker, &shared.public_url);
     let address = format!("{}/v1/uploads/{}", shared.public_url, view.id);
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, address))
@@ -125,14 +134,15 @@ pub async fn remove(
 /// Confirm what was put
 ///
 /// Checks what arrived, seals it under its final key and records that key. Idempotent: safe to repeat, and to race. After
-/// `object-missing` and `store-unavailable` nothing has changed; after `object-mismatch` the upload is rejected.
+/// `object-missing` and `store-unavailable` nothing has changed; after `object-mismatch` the upload is rejected. Every 200
+/// brings a fresh `receipt`, also for an upload that was confirmed before.
 #[utoipa::path(
     post, path = "/v1/uploads/{id}/confirm", tag = "Uploads", operation_id = "confirmUpload",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"])),
     params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
     responses(
-        (status = 200, description = "The confirmed upload, with its key and name.", body = UploadView,
-            example = json!(examples::confirmed())),
+        (status = 200, description = "The confirmed upload, with its key and name, and a receipt.", body = UploadView,
+            example = json!(examples::with_receipt())),
         (status = 403, description = "scope-insufficient"),
         (status = 404, description = "upload-not-found"),
         (status = 409, description = "object-missing, wrong-status"),
@@ -145,9 +155,11 @@ pub async fn confirm(
     id: UploadPath,
     _nothing: NoBody,
     broker: web::Data<Broker>,
+    signer: web::Data<Signer>,
 ) -> Answer {
     let upload = broker.confirm(&caller.0, id.0).await?;
-    Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
+    let receipt = signer.receipt(&upload, Utc::now());
+    Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker).with_receipt(receipt)))
 }
 
 /// Presign again
@@ -174,12 +186,17 @@ pub async fn presign(
     shared: web::Data<Shared>,
 ) -> Answer {
     let presented = broker.represign(&caller.0, id.0).await?;
-    Ok(HttpResponse::Ok().json(UploadView::presented(presented, &shared.public_url)))
+    Ok(HttpResponse::Ok().json(UploadView::presented(
+        presented,
+        &broker,
+        &shared.public_url,
+    )))
 }
 
 /// Get a URL to download from
 ///
-/// The public URL, or a presigned GET where the field is private.
+/// The public URL, or a presigned GET where the field is private: it lives for a few minutes, and the bucket answers it with
+/// the file's own name and type.
 #[utoipa::path(
     get, path = "/v1/uploads/{id}/download", tag = "Uploads", operation_id = "downloadUpload",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"]), ("bearer" = ["attachments:write"])),

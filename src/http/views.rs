@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::broker::{Broker, Download, Page, Presented, Stats};
+use crate::broker::{Broker, Download, Page, Presented};
 use crate::domain::upload::{Difference, Upload};
 
 use super::requests::to_cursor;
@@ -51,10 +51,21 @@ pub struct UploadView {
     confirmed_at: Option<String>,
     /// Whose request led to the confirm: `client`, `service`, `event` or `sweeper`.
     confirmed_by: Option<&'static str>,
+    /// When it was attached to its record.
+    #[schema(format = DateTime)]
+    attached_at: Option<String>,
+    /// When it was detached from it; the object goes some time later.
+    #[schema(format = DateTime)]
+    detached_at: Option<String>,
     /// The object's ETag, opaque, without quotes.
     etag: Option<String>,
     /// The public URL; null until confirm, and where the field is private.
     url: Option<String>,
+    /// What was confirmed, as a JWT that any backend can verify with the keys at `/.well-known/jwks.json`; on the answer to a
+    /// confirm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    receipt: Option<String>,
     /// What to send, on an answer that presigns.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -111,10 +122,12 @@ impl UploadView {
         UploadView::new(upload, url)
     }
 
-    /// A pending upload with what to send.
-    pub fn presented(presented: Presented, public_url: &str) -> UploadView {
-        let presigned = presented.presigned;
-        let mut view = UploadView::new(presented.upload, None);
+    /// An upload with what to send, where there is something to be sent.
+    pub fn presented(presented: Presented, broker: &Broker, public_url: &str) -> UploadView {
+        let mut view = UploadView::of(presented.upload, broker);
+        let Some(presigned) = presented.presigned else {
+            return view;
+        };
         view.confirm_url = Some(format!("{public_url}/v1/uploads/{}/confirm", view.id));
         view.presigned = Some(PresignedView {
             method: presigned.method,
@@ -123,6 +136,12 @@ impl UploadView {
             expires_at: time(presigned.expires_at),
         });
         view
+    }
+
+    /// The same with the receipt of its confirm.
+    pub fn with_receipt(mut self, receipt: Option<String>) -> UploadView {
+        self.receipt = receipt;
+        self
     }
 
     pub(super) fn new(upload: Upload, url: Option<String>) -> UploadView {
@@ -134,6 +153,8 @@ impl UploadView {
             name: confirmation.map(|c| c.key.name().to_owned()),
             confirmed_at: confirmation.map(|c| time(c.at)),
             confirmed_by: confirmation.map(|c| c.by.as_str()),
+            attached_at: upload.attached_at.map(time),
+            detached_at: upload.detached_at.map(time),
             etag: confirmation.map(|c| c.etag.clone()),
             filename: upload.filename.as_str().to_owned(),
             content_type: upload.content_type.as_str(),
@@ -150,6 +171,7 @@ impl UploadView {
             object_id: upload.object_id.map(|id| id.as_str().to_owned()),
             bucket: upload.bucket,
             url,
+            receipt: None,
             presigned: None,
             confirm_url: None,
         }
@@ -160,6 +182,26 @@ fn difference(found: Difference) -> DifferenceView {
     DifferenceView {
         pointer: found.pointer,
         detail: found.detail,
+    }
+}
+
+/// The uploads of one record.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attachments)]
+pub struct AttachmentsView {
+    /// The uploads, newest first.
+    data: Vec<UploadView>,
+}
+
+impl AttachmentsView {
+    /// All of them.
+    pub fn of(uploads: Vec<Upload>, broker: &Broker) -> AttachmentsView {
+        let views = uploads
+            .into_iter()
+            .map(|upload| UploadView::of(upload, broker));
+        AttachmentsView {
+            data: views.collect(),
+        }
     }
 }
 
@@ -205,68 +247,7 @@ impl DownloadView {
     }
 }
 
-/// Counts and bytes.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Stats)]
-pub struct StatsView {
-    /// One entry for each field and status that occurs.
-    data: Vec<StatView>,
-    /// The oldest pending upload of each field that has one.
-    oldest_pending: Vec<OldestView>,
-}
-
-/// The uploads of one field in one status.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Stat)]
-pub struct StatView {
-    /// The field.
-    field: String,
-    /// The status.
-    status: &'static str,
-    /// How many uploads.
-    count: u64,
-    /// The sum of their declared sizes, in bytes.
-    bytes: u64,
-}
-
-/// The oldest pending upload of a field.
-#[derive(Serialize, ToSchema)]
-#[schema(as = OldestPending)]
-pub struct OldestView {
-    /// The field.
-    field: String,
-    /// When it was asked for.
-    #[schema(format = DateTime)]
-    created_at: String,
-}
-
-impl StatsView {
-    /// Statistics as the broker counted them.
-    pub fn of(stats: Stats) -> StatsView {
-        StatsView {
-            data: stats
-                .groups
-                .into_iter()
-                .map(|group| StatView {
-                    field: group.field.as_str().to_owned(),
-                    status: group.status.as_str(),
-                    count: group.count,
-                    bytes: group.bytes,
-                })
-                .collect(),
-            oldest_pending: stats
-                .oldest_pending
-                .into_iter()
-                .map(|(field, at)| OldestView {
-                    field: field.as_str().to_owned(),
-                    created_at: time(at),
-                })
-                .collect(),
-        }
-    }
-}
-
 /// RFC 3339 in UTC with milliseconds: what every client's parser reads. Cut, not rounded, so that no deadline moves back.
-fn time(at: DateTime<Utc>) -> String {
+pub(super) fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -9,8 +9,22 @@ pub enum AddressRule {
     /// For targets that the operator configured, which may well be on a private network: everything except link-local
     /// addresses and the clouds' metadata services, which no key set lives on, and addresses that name no host.
     AnyButLinkLocal,
+    /// For targets that may be a stranger's: only addresses that the internet routes, so nothing of this network.
+    PublicOnly,
+    /// Only this machine and private networks: where plain http may go if the operator says so.
+    PrivateOnly,
     /// Only this machine.
     LoopbackOnly,
+}
+
+impl AddressRule {
+    /// Every rule.
+    pub(super) const ALL: [AddressRule; 4] = [
+        AddressRule::AnyButLinkLocal,
+        AddressRule::PublicOnly,
+        AddressRule::PrivateOnly,
+        AddressRule::LoopbackOnly,
+    ];
 }
 
 /// Metadata services that live outside the link-local range (AWS over IPv6, Alibaba, Oracle).
@@ -26,6 +40,13 @@ impl AddressRule {
         let address = normalized(address);
         match self {
             AddressRule::LoopbackOnly => address.is_loopback(),
+            AddressRule::PublicOnly => match address {
+                IpAddr::V4(v4) => is_public_v4(v4),
+                IpAddr::V6(v6) => is_public_v6(v6),
+            },
+            AddressRule::PrivateOnly => {
+                AddressRule::AnyButLinkLocal.permits(address) && is_private(address)
+            }
             AddressRule::AnyButLinkLocal => match address {
                 IpAddr::V4(v4) => {
                     let names_no_host =
@@ -41,10 +62,47 @@ impl AddressRule {
     }
 }
 
+/// What the internet routes: none of the ranges of IANA's special-purpose registry.
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    !matches!(
+        address.octets(),
+        [0 | 10 | 127, ..]
+            | [100, 64..=127, ..]
+            | [169, 254, ..]
+            | [172, 16..=31, ..]
+            | [192, 0, 0 | 2, _]
+            | [192, 88, 99, _]
+            | [192, 168, ..]
+            | [198, 18 | 19, ..]
+            | [198, 51, 100, _]
+            | [203, 0, 113, _]
+            | [224..=255, ..]
+    )
+}
+
+/// Global unicast without protocol assignments (Teredo, ORCHID, benchmarks) and documentation. 6to4 and NAT64 were undone before.
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    match address.segments() {
+        [0x2001, 0..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => false,
+        [first, ..] => (0x2000..=0x3fff).contains(&first),
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            v4.is_loopback() || v4.is_private() || matches!(v4.octets(), [100, 64..=127, ..])
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+    }
+}
+
 impl fmt::Display for AddressRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             AddressRule::AnyButLinkLocal => "link-local and metadata addresses are refused",
+            AddressRule::PublicOnly => "only public addresses are allowed",
+            AddressRule::PrivateOnly => "only loopback and private addresses are allowed",
             AddressRule::LoopbackOnly => "only loopback is allowed",
         })
     }

@@ -1,11 +1,15 @@
-//! The one guarded HTTP client for calls that leave the broker. `auth` fetches key sets with it.
+//! The one guarded HTTP client for calls that leave the broker. `auth` fetches key sets with it, `webhooks` sends.
 //!
-//! It exists so that the rules for calling others are in one place: https only (plain http on loopback), no redirects,
+//! It exists so that the rules for calling others are in one place: https only (plain http to this machine, or a private
+//! network where that is allowed), no redirects,
 //! no proxy from the environment, one deadline for the whole call, and a cap on the response that holds while it is read.
 //! It guarantees that a connection goes only to an address that the caller's [`AddressRule`] allows: names are resolved
 //! once, every answer is checked, and the connection is made to the checked address, so a second DNS answer can't slip in.
 
 mod address;
+mod post;
+#[cfg(test)]
+mod public_tests;
 mod resolver;
 #[cfg(test)]
 mod tests;
@@ -21,6 +25,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use url::{Host, Url};
 
 pub use address::AddressRule;
+pub use post::{Post, Posted};
 use resolver::{CheckedResolver, Refused, system_lookup};
 pub use resolver::{Lookup, LookupAnswer};
 
@@ -69,8 +74,7 @@ pub enum OutboundError {
 #[derive(Debug, Clone)]
 pub struct Outbound {
     // The rule sits in a client's resolver, so there is one client a rule.
-    any_but_link_local: Client,
-    loopback_only: Client,
+    clients: Arc<[(AddressRule, Client)]>,
 }
 
 impl Outbound {
@@ -97,10 +101,17 @@ impl Outbound {
                 .build()
                 .map_err(|error| OutboundError::Setup(innermost(&error)))
         };
-        Ok(Outbound {
-            any_but_link_local: client(AddressRule::AnyButLinkLocal)?,
-            loopback_only: client(AddressRule::LoopbackOnly)?,
-        })
+        let of_rule = |rule| Ok((rule, client(rule)?));
+        let clients: Result<Arc<[_]>, OutboundError> =
+            AddressRule::ALL.into_iter().map(of_rule).collect();
+        Ok(Outbound { clients: clients? })
+    }
+
+    fn client(&self, rule: AddressRule) -> Result<&Client, OutboundError> {
+        let found = self.clients.iter().find(|(known, _)| *known == rule);
+        found
+            .map(|(_, client)| client)
+            .ok_or(OutboundError::AddressRefused(rule))
     }
 
     /// Gets a URL. `rule` says which addresses may be called; plain http is narrowed to loopback whatever it says.
@@ -111,10 +122,7 @@ impl Outbound {
         limits: Limits,
     ) -> Result<Fetched, OutboundError> {
         let (url, rule) = check_url(url, rule)?;
-        let client = match rule {
-            AddressRule::AnyButLinkLocal => &self.any_but_link_local,
-            AddressRule::LoopbackOnly => &self.loopback_only,
-        };
+        let client = self.client(rule)?;
         tokio::time::timeout(limits.deadline, read(client, url, rule, limits.max_bytes))
             .await
             .map_err(|_| OutboundError::TimedOut(limits.deadline))?
@@ -139,13 +147,25 @@ pub fn check_url(url: &str, rule: AddressRule) -> Result<(Url, AddressRule), Out
     };
     let rule = match url.scheme() {
         "https" => rule,
-        "http" if is_loopback_host(&url) => AddressRule::LoopbackOnly,
+        "http" if rule == AddressRule::PrivateOnly => rule,
+        "http" if rule != AddressRule::PublicOnly && is_loopback_host(&url) => {
+            AddressRule::LoopbackOnly
+        }
+        _ if rule == AddressRule::PublicOnly => {
+            return Err(OutboundError::BadUrl("the URL must be https"));
+        }
         _ => {
             return Err(OutboundError::BadUrl(
                 "the URL must be https, or http on localhost, 127.0.0.0/8 or [::1]",
             ));
         }
     };
+    // Below 1024 other protocols live, which an HTTP request could be made to speak to.
+    if rule == AddressRule::PublicOnly && !matches!(url.port(), None | Some(443 | 1024..)) {
+        return Err(OutboundError::BadUrl(
+            "the URL's port must be 443, or 1024 and above",
+        ));
+    }
     // Literal addresses never reach the resolver, so they are checked here.
     match literal {
         Some(address) if !rule.permits(address) => Err(OutboundError::AddressRefused(rule)),

@@ -96,7 +96,8 @@ pub fn admit(
     }
 }
 
-fn unknown_field(name: &FieldName, fields: &FieldPolicies) -> Refusal {
+/// The refusal of a field that no policy names; it lists those that there are.
+pub fn unknown_field(name: &FieldName, fields: &FieldPolicies) -> Refusal {
     let known = join(fields.iter().map(|policy| policy.name.as_str()));
     let detail = format!("there is no field {name}; the fields are {known}");
     Refusal {

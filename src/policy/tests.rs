@@ -24,6 +24,7 @@ fn fields(required: &[ChecksumAlgorithm]) -> FieldPolicies {
         max_size: 100,
         visibility: Visibility::Public,
         cardinality: Cardinality::One,
+        removal_grace_secs: 86_400,
         required_checksums: required.to_vec(),
         url_lifetime_secs: 900,
         upload_lifetime_secs: 86_400,

@@ -16,6 +16,9 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use secrecy::ExposeSecret as _;
 
+use crate::telemetry::metrics::Metrics;
+
+use super::clock::StoreClock;
 use super::options::{CredentialSource, StoreOptions, StoreSetupError};
 use super::sigv4::Target;
 
@@ -79,6 +82,7 @@ pub(super) fn build(
     options: &StoreOptions,
     credentials: SharedCredentialsProvider,
     http: SharedHttpClient,
+    metrics: Metrics,
 ) -> aws_sdk_s3::Client {
     let retries = RetryConfig::standard()
         .with_max_attempts(3)
@@ -94,6 +98,7 @@ pub(super) fn build(
         .region(Region::new(options.region.clone()))
         .credentials_provider(credentials)
         .http_client(http)
+        .interceptor(StoreClock(metrics))
         .force_path_style(options.path_style)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)

@@ -6,6 +6,8 @@
 //! ends within its time; no key outside the layout's prefixes is touched. Nothing here is logged except failing credentials.
 
 mod client;
+mod clock;
+mod disposition;
 mod hash;
 mod identity;
 mod inspect;
@@ -19,6 +21,7 @@ mod trouble;
 #[cfg(test)]
 mod tests;
 
+pub use disposition::ServedAs;
 pub use options::{CredentialSource, StoreOptions, StoreSetupError};
 pub use presign::PresignedRequest;
 pub use seal::CopyAnswer;
@@ -62,7 +65,7 @@ impl Store {
             }
             None => (calls.clone(), None),
         };
-        let client = client::build(&options, calls, http);
+        let client = client::build(&options, calls, http, metrics.clone());
         Store::assemble(options, client, signer, reader, metrics).await
     }
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, SubsecRound as _, Utc};
 use secrecy::SecretString;
 
+use super::disposition::{ServedAs, content_disposition};
 use super::sigv4::{Ask, Window, encode_path, presign};
 use super::{Store, StoreTrouble};
 use crate::domain::object_key::FinalKey;
@@ -67,19 +68,25 @@ impl Store {
         })
     }
 
-    /// Signs a GET of a recorded object.
+    /// Signs a GET of a recorded object, which the store then answers with this type and this file name.
     pub fn presign_get(
         &self,
         key: &FinalKey,
+        served_as: &ServedAs<'_>,
         lifetime_secs: u32,
         now: DateTime<Utc>,
     ) -> Result<PresignedRequest, StoreTrouble> {
         self.guard_final("presign-get", key)?;
+        let disposition = content_disposition(served_as);
         let ask = Ask {
             method: "GET",
             key: key.as_str(),
             headers: &[],
-            query: &[("x-id", "GetObject")],
+            query: &[
+                ("response-content-disposition", &disposition),
+                ("response-content-type", served_as.media_type.as_str()),
+                ("x-id", "GetObject"),
+            ],
         };
         let identity = self.reader.as_ref().unwrap_or(&self.signer).current();
         let limits = [None, identity.ends_before_margin()];

@@ -1,31 +1,61 @@
 //! Log lines as JSON, one object a line, with the members of tracing-subscriber's own format.
 //!
 //! That one parses the span's members again for every line, and builds a tree of them: a noticeable part of a request's cost
-//! (measured, see benches/). Here they are copied, because `JsonFields` has written them as an object already.
+//! (measured, see benches/). Here they are copied, because [`Members`] has written them as JSON already, once a span.
 
 use std::fmt;
 
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{JsonFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// A line has less, mostly.
 const USUAL_LINE_BYTES: usize = 512;
 
-/// Formats events; spans' members are `JsonFields`' work.
+/// Writes a span's members, each with a comma behind it. One that is recorded later stands behind the others.
+pub(super) struct Members;
+
+impl<'writer> FormatFields<'writer> for Members {
+    fn format_fields<R: RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> fmt::Result {
+        let mut members = Line::new();
+        fields.record(&mut members);
+        if members.text.is_empty() {
+            return Ok(());
+        }
+        members.raw(",");
+        // Behind the brace that begins an object.
+        writer.write_str(std::str::from_utf8(&members.text[1..]).map_err(|_| fmt::Error)?)
+    }
+
+    fn add_fields(
+        &self,
+        current: &'writer mut FormattedFields<Self>,
+        fields: &Record<'_>,
+    ) -> fmt::Result {
+        self.format_fields(current.as_writer(), fields)
+    }
+}
+
+/// Formats events.
 pub(super) struct JsonLines;
 
-impl<S> FormatEvent<S, JsonFields> for JsonLines
+impl<S> FormatEvent<S, Members> for JsonLines
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
     fn format_event(
         &self,
-        ctx: &FmtContext<'_, S, JsonFields>,
+        ctx: &FmtContext<'_, S, Members>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -44,19 +74,10 @@ where
         let parent = event.parent().and_then(|id| ctx.span(id));
         if let Some(span) = parent.or_else(|| ctx.lookup_current()) {
             let extensions = span.extensions();
-            let members = extensions.get::<FormattedFields<JsonFields>>();
-            let members = members.map_or("", |members| members.fields.as_str());
-            let members = members
-                .strip_prefix('{')
-                .and_then(|it| it.strip_suffix('}'));
+            let members = extensions.get::<FormattedFields<Members>>();
             line.raw(",\"span\":{");
-            match members {
-                Some("") | None => line.raw("\"name\":"),
-                Some(members) => {
-                    line.raw(members);
-                    line.raw(",\"name\":");
-                }
-            }
+            line.raw(members.map_or("", |members| members.fields.as_str()));
+            line.raw("\"name\":");
             line.value(span.metadata().name());
             line.raw("}");
         }

@@ -9,7 +9,11 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::json_lines::JsonLines;
+use super::json_lines::{JsonLines, Members};
+use super::lines::Lines;
+
+/// This process's JSON lines: there is one standard error.
+static LINES: Lines = Lines::new();
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +49,24 @@ pub struct InvalidLogFilter {
 ///
 /// Where a subscriber is already installed (tests in one process), that one stays, and this is no error.
 pub fn install(filter: &str, format: LogFormat) -> Result<(), InvalidLogFilter> {
-    let subscriber = subscriber(filter, format, std::io::stderr)?;
+    let gather = || -> &'static Lines { &LINES };
     // The only error is "already installed".
-    let _ = subscriber.try_init();
+    let _ = match format {
+        LogFormat::Json => {
+            let lines = subscriber(filter, format, gather)?;
+            match LINES.start(std::io::stderr()) {
+                Ok(()) => lines.try_init(),
+                Err(_) => subscriber(filter, format, std::io::stderr)?.try_init(),
+            }
+        }
+        LogFormat::Text => subscriber(filter, format, std::io::stderr)?.try_init(),
+    };
     Ok(())
+}
+
+/// Waits until every log line is written: before the process ends, and before words that come after them.
+pub fn flush() {
+    LINES.flush();
 }
 
 /// The subscriber that [`install`] installs, with a writer of the caller's choice.
@@ -68,7 +86,7 @@ where
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().event_format(JsonLines).boxed(),
+        LogFormat::Json => lines.fmt_fields(Members).event_format(JsonLines).boxed(),
     };
     Ok(Box::new(
         tracing_subscriber::registry()

@@ -1,13 +1,17 @@
-//! Numbers: every metric that Bytepass has is declared here, once.
+//! Numbers: every metric that Bytepass has is declared here or in `background`, once.
+
+mod background;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
     TextEncoder,
 };
+
+use self::background::BucketEvents;
 
 /// Buckets of a request that a person waits for, in seconds.
 const REQUEST_BUCKETS: &[f64] = &[
@@ -16,6 +20,10 @@ const REQUEST_BUCKETS: &[f64] = &[
 /// Buckets of work that copies up to the largest object, in seconds.
 const CONFIRM_BUCKETS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
+/// Buckets of an upload's life until its confirm, in seconds: from a quick picture to a phone that slept for a day.
+const LIFE_BUCKETS: &[f64] = &[
+    0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0, 172_800.0,
 ];
 /// Buckets of the rows in one commit: powers of two up to the largest batch.
 const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
@@ -33,9 +41,12 @@ struct Inner {
     http_requests: HistogramVec,
     s3_requests: HistogramVec,
     confirms: Histogram,
-    s3_events: IntCounterVec,
-    s3_event_hints: IntCounterVec,
+    bucket_events: BucketEvents,
+    create_to_confirm: HistogramVec,
+    rejections: IntCounterVec,
+    clock_skew: Gauge,
     write_batch_rows: Histogram,
+    webhook_attempts: IntCounterVec,
 }
 
 impl Default for Metrics {
@@ -82,23 +93,36 @@ impl Metrics {
                 "Time of one confirm's work, however many callers waited for it.",
                 CONFIRM_BUCKETS,
             ),
-            s3_events: counters(
+            bucket_events: BucketEvents::new(r),
+            create_to_confirm: histograms(
                 r,
-                "bytepass_s3_events_total",
-                "Events that the bucket sent, one for each record, by shape and by what became of them.",
-                &["shape", "outcome"],
+                "bytepass_create_to_confirm_seconds",
+                "Time from asking for an upload to its confirm.",
+                LIFE_BUCKETS,
+                &["field"],
             ),
-            s3_event_hints: counters(
+            rejections: counters(
                 r,
-                "bytepass_s3_event_hints_total",
-                "Uploads that an event pointed at, by how that ended.",
-                &["outcome"],
+                "bytepass_rejections_total",
+                "Rejected uploads, by each member of the declaration that what arrived contradicts.",
+                &["field", "reason"],
+            ),
+            clock_skew: gauge(
+                r,
+                "bytepass_s3_clock_skew_seconds",
+                "The broker's clock less the bucket's, as of the last answer; more than some minutes and URLs are refused.",
             ),
             write_batch_rows: histogram(
                 r,
                 "bytepass_db_write_batch_rows",
                 "Writes that shared one commit.",
                 BATCH_BUCKETS,
+            ),
+            webhook_attempts: counters(
+                r,
+                "bytepass_webhook_attempts_total",
+                "Attempts to deliver an event; outcome is delivered, failed, dead or gone.",
+                &["endpoint", "outcome"],
             ),
             registry,
         }))
@@ -115,6 +139,22 @@ impl Metrics {
             .status_changes
             .with_label_values(&[field, from, to, by])
             .inc();
+    }
+
+    /// An upload was confirmed so long after it was asked for.
+    pub fn confirmed_after(&self, field: &str, took: Duration) {
+        let histogram = self.0.create_to_confirm.with_label_values(&[field]);
+        histogram.observe(took.as_secs_f64());
+    }
+
+    /// An upload was rejected because of this member, `size` or `checksum`: the verification names them, so they are bounded.
+    pub fn rejected(&self, field: &str, reason: &str) {
+        self.0.rejections.with_label_values(&[field, reason]).inc();
+    }
+
+    /// The bucket's last answer was dated so many seconds before ours.
+    pub fn clock_skew(&self, secs: f64) {
+        self.0.clock_skew.set(secs);
     }
 
     /// A request was answered. `route` is the template (`/v1/uploads/{id}`), never the path.
@@ -142,19 +182,17 @@ impl Metrics {
         self.0.confirms.observe(took.as_secs_f64());
     }
 
-    /// The bucket sent an event. Both labels are fixed words.
-    pub fn s3_event(&self, shape: &'static str, outcome: &'static str) {
-        self.0.s3_events.with_label_values(&[shape, outcome]).inc();
-    }
-
-    /// What an event pointed at was looked at, well or not. The label is a fixed word.
-    pub fn hint_ended(&self, outcome: &'static str) {
-        self.0.s3_event_hints.with_label_values(&[outcome]).inc();
-    }
-
     /// So many writes shared one commit.
     pub fn batch_written(&self, rows: usize) {
         self.0.write_batch_rows.observe(rows as f64);
+    }
+
+    /// A delivery was tried; `endpoint` is a configured name, so the label is bounded.
+    pub fn webhook_attempted(&self, endpoint: &str, outcome: &str) {
+        self.0
+            .webhook_attempts
+            .with_label_values(&[endpoint, outcome])
+            .inc();
     }
 
     /// Everything in Prometheus' text format.
@@ -187,6 +225,10 @@ fn histograms(
 fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
     let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
     keep(registry, Histogram::with_opts(options))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Gauge {
+    keep(registry, Gauge::with_opts(Opts::new(name, help)))
 }
 
 fn keep<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {

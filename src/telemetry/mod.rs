@@ -4,8 +4,10 @@
 //! registry, so that two brokers live in one process; and no log level of any other crate's code lets a key or a token through.
 
 mod json_lines;
+mod lines;
 pub mod logging;
 pub mod metrics;
+pub mod system;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -111,12 +111,13 @@ fn every_metric_begins_with_the_products_name_and_is_rendered() {
     metrics.s3_call("CopyObject", "ok", Duration::from_millis(9));
     metrics.confirm_took(Duration::from_millis(20));
     metrics.batch_written(17);
+    metrics.webhook_attempted("shop", "delivered");
     let text = metrics.render();
     let names: Vec<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
         .collect();
-    assert_eq!(names.len(), 6, "{text}");
+    assert_eq!(names.len(), 8, "{text}");
     assert!(
         names.iter().all(|name| name.starts_with("bytepass_")),
         "{names:?}"

@@ -4,6 +4,7 @@ mod inputs;
 mod matrix;
 mod scopes;
 mod strangers;
+mod timing;
 mod tokens;
 
 use bytepass::domain::upload::Status;
@@ -48,14 +49,20 @@ impl Operation {
 
     /// Calls it as this caller, on this upload.
     async fn call(&self, caller: &Api, id: &str, owner: Option<&str>) -> Answer {
-        let request = caller.request(self.method.clone(), &self.path.replace("{id}", id));
+        let path = self.path.replace("{model}/{object_id}", "Product/{id}");
+        let request = caller.request(self.method.clone(), &path.replace("{id}", id));
         if self.spec["requestBody"].is_null() {
             return send(request).await;
+        }
+        if self.path.ends_with("/attach") {
+            return send(request.json(&json!({"object_id": "42"}))).await;
         }
         let mut body = json!({
             "field": "Product.image", "filename": "cat.jpg", "content_type": "image/jpeg", "size": BYTES.len(),
         });
-        if let Some(owner) = owner {
+        if self.path == "/v1/grants" {
+            body = json!({"field": "Product.image", "owner": "user:1"});
+        } else if let Some(owner) = owner {
             body["owner"] = json!(owner);
         }
         send(request.json(&body)).await
@@ -68,8 +75,11 @@ impl Operation {
                 let staged = user.stage("Product.image", BYTES, "image/jpeg").await;
                 staged.id().to_owned()
             }
-            "/v1/uploads/{id}/download" => {
+            "/v1/uploads/{id}/download" | "/v1/uploads/{id}/attach" => {
                 statuses::in_status(world, user, Status::Confirmed).await
+            }
+            "/v1/uploads/{id}/detach" | "/v1/attachments/{model}/{object_id}" => {
+                statuses::in_status(world, user, Status::Attached).await
             }
             _ => statuses::in_status(world, user, Status::Pending).await,
         }
@@ -96,5 +106,12 @@ fn operations() -> Vec<Operation> {
 fn operations_on_one() -> Vec<Operation> {
     let mut all = operations();
     all.retain(|operation| operation.path.contains("{id}"));
+    all
+}
+
+/// Those of them that an owner may call for its own.
+fn operations_of_owners() -> Vec<Operation> {
+    let mut all = operations_on_one();
+    all.retain(|operation| operation.scopes().iter().any(|it| it == "uploads:write"));
     all
 }

@@ -97,7 +97,7 @@ impl Client {
             .ask(reqwest::Method::POST, &confirm, None, &[200])
             .await;
         assert_eq!(again.json["key"], confirmed.json["key"]);
-        told.confirmed = Some(confirmed.json);
+        told.confirmed = Some(confirmed.upload());
         if number % 4 == 3 {
             self.ask(reqwest::Method::DELETE, &path, None, &[204]).await;
             told.deleted = true;

@@ -52,12 +52,13 @@ async fn a_picture_goes_from_a_client_to_the_bucket_and_is_confirmed() {
 
     let again = user.confirm(created.id()).await.expect(200);
     assert_eq!(
-        again.json, confirmed.json,
+        again.upload(),
+        confirmed.upload(),
         "a repeated confirm answers the same"
     );
     assert_eq!(
         user.read(created.id()).await.expect(200).json,
-        confirmed.json
+        confirmed.upload()
     );
 }
 

@@ -97,6 +97,7 @@ async fn of_uploads(world: &World, broker: &Broker) -> Vec<Told> {
     let expired = in_status(world, &user, Status::Expired).await;
     let canceled = in_status(world, &user, Status::Canceled).await;
     let rejected = in_status(world, &user, Status::Rejected).await;
+    let attached = in_status(world, &user, Status::Attached).await;
     let broken = in_status(world, &user, Status::Pending).await;
     let damage = format!("UPDATE uploads SET content_type = 'no/such' WHERE id = '{broken}'");
     world.database.execute(&damage);
@@ -107,6 +108,10 @@ async fn of_uploads(world: &World, broker: &Broker) -> Vec<Told> {
             "wrong-status",
             user.post_empty(&format!("{}/presign", path(&canceled)))
                 .await,
+        ),
+        (
+            "already-attached",
+            broker.service().attach(&attached, "43").await,
         ),
         ("object-mismatch", user.confirm(&rejected).await),
         ("internal", user.read(&broken).await),
@@ -131,6 +136,30 @@ async fn of_faults(world: &World, broker: &Broker) -> Vec<Told> {
     vec![
         ("store-unavailable", no_store),
         ("database-unavailable", no_database),
+    ]
+}
+
+async fn of_requests(world: &World, broker: &Broker) -> Vec<Told> {
+    let service = broker.service();
+    let minted = json!({"field": "Product.image", "owner": "user:1"});
+    let minted = service.post("/v1/grants", &minted).await.expect(201);
+    let page = minted.json["grant"].as_str().expect("a grant");
+    let page = broker.anonymous().with_token(page);
+    let keyed = async |change: Value| {
+        let request = page.request(Method::POST, "/v1/uploads");
+        send(request.header("idempotency-key", "k").json(&body(&change))).await
+    };
+    keyed(json!({})).await.expect(201);
+    let reused = keyed(json!({"size": 6})).await;
+    let used_up = page.post("/v1/uploads", &body(&json!({}))).await;
+    let held = world.database.block_writes();
+    let both = [(); 2].map(|()| Box::pin(keyed(json!({"size": 7}))));
+    let (in_progress, _, _) = futures::future::select_all(both).await;
+    drop(held);
+    vec![
+        ("idempotency-key-reused", reused),
+        ("quota-exceeded", used_up),
+        ("request-in-progress", in_progress),
     ]
 }
 
@@ -176,6 +205,7 @@ async fn every_problem_there_is_has_the_body_of_its_snapshot() {
     let mut told = of_declarations(&broker).await;
     told.extend(of_callers(&world, &broker).await);
     told.extend(of_uploads(&world, &broker).await);
+    told.extend(of_requests(&world, &broker).await);
     told.extend(of_faults(&world, &broker).await);
     let page = broker.anonymous().get("/problems").await.expect(200);
     let there: BTreeSet<&str> = page
@@ -199,7 +229,8 @@ async fn every_problem_there_is_has_the_body_of_its_snapshot() {
         assert_eq!(answer.json["status"], answer.status);
         let has = |name: &str| !answer.header(name).is_empty();
         assert_eq!(has("www-authenticate"), answer.status == 401, "{code}");
-        assert_eq!(has("retry-after"), answer.status == 503, "{code}");
+        let later = [429, 503].contains(&answer.status) || code == "request-in-progress";
+        assert_eq!(has("retry-after"), later, "{code}");
         assert_eq!(has("allow"), answer.status == 405, "{code}");
         snapshot(code, answer.json, &broker.url);
     }

@@ -47,13 +47,13 @@ async fn r16_a_broker_that_slept_between_copy_and_record_changes_nothing() {
 
         hold.release();
         let late = asleep.await.expect("no panic").expect(200);
-        assert_eq!(late.json, confirmed.json, "one outcome for both");
+        assert_eq!(late.upload(), confirmed.upload(), "one outcome for both");
         assert_eq!(world.bucket.get(&key).await.expect("the object"), OTHER);
         assert!(world.bucket.head(&losers_key).await.is_none());
         assert_eq!(rows.events(id), ["1 upload.confirmed"]);
         assert_eq!(rows.attempts_in(id, "recorded"), 1);
         assert_eq!(rows.attempts_in(id, "abandoned"), 1);
-        assert_eq!(user.read(id).await.json, confirmed.json);
+        assert_eq!(user.read(id).await.json, confirmed.upload());
     }
 }
 
@@ -128,7 +128,7 @@ async fn a_copy_that_lands_after_our_time_limit_is_never_recorded() {
     .await;
     assert_eq!(world.bucket.get(&key).await.expect("the object"), RIGHT);
     let again = user.confirm(id).await.expect(200);
-    assert_eq!(again.json, confirmed.json);
+    assert_eq!(again.upload(), confirmed.upload());
     assert_eq!(rows.events(id), ["1 upload.confirmed"]);
     let late_state = rows.attempts(id).into_iter().find(|it| &it.0 == late_key);
     assert_ne!(late_state.expect("its row stays").1, "recorded");
@@ -146,7 +146,7 @@ async fn b8_sixty_four_confirms_in_one_broker_do_the_work_once() {
         let answers = join_all((0..64).map(|_| user.confirm(created.id()))).await;
         let first = answers[0].clone().expect(200);
         for answer in answers {
-            assert_eq!(answer.expect(200).json, first.json);
+            assert_eq!(answer.expect(200).upload(), first.upload());
         }
         assert_eq!(proxy.hits(copies) - before, 1);
         let rows = Rows::of(&world);
@@ -195,7 +195,7 @@ async fn b8_confirms_by_two_brokers_end_in_one_record_and_one_event() {
         let answers = join_all(confirms).await;
         let first = answers[0].clone().expect(200);
         for answer in answers {
-            assert_eq!(answer.expect(200).json, first.json);
+            assert_eq!(answer.expect(200).upload(), first.upload());
         }
         assert_eq!(rows.events(created.id()), ["1 upload.confirmed"]);
         let attempts = rows.attempts(created.id());

@@ -13,6 +13,7 @@ use crate::support::api::{Answer, Api, send};
 use crate::support::broker_process::{BrokerProcess, free_address};
 use crate::support::command::bytepass;
 use crate::support::raw_http::RawHttp;
+use crate::support::receipts::PEM;
 use crate::support::statuses::BYTES;
 
 const TALKATIVE: [(&str, &str); 2] = [("RUST_LOG", "trace"), ("BYTEPASS_LOG", "trace")];
@@ -228,6 +229,7 @@ fn c1_a_start_that_fails_names_no_secret() {
     let write = |name: &str, database: &str, more: &str| {
         let text = format!(
             "[database]\nurl = \"{database}\"\n[storage]\nbucket = \"media\"\naccess_key_id = \"AKIA\"\nsecret_access_key = \"{}\"\n{more}\n\
+             [receipts]\nkeys = [{{ kid = \"a\", pem_env = \"RECEIPTS_KEY\" }}]\n\
              [[auth.issuers]]\nname = \"a\"\nissuer = \"a\"\naudience = \"b\"\nowner_prefix = \"user:\"\nscopes = [\"ops\"]\nsecret = \"{}\"\n",
             secrets[1], secrets[2]
         );
@@ -241,12 +243,15 @@ fn c1_a_start_that_fails_names_no_secret() {
         &format!("mysql://bytepass:{}@h/b", secrets[0]),
         "",
     );
-    let canaries: Canaries = secrets
+    let mut canaries: Canaries = secrets
         .map(|secret| (secret.to_owned(), secret.to_owned()))
         .into();
+    let body = PEM.lines().nth(1).expect("a body").to_owned();
+    canaries.insert("the key of receipts".to_owned(), body);
+    let env = [TALKATIVE[0], TALKATIVE[1], ("RECEIPTS_KEY", PEM)];
     for command in ["serve", "migrate", "check-config"] {
         for file in ["dead.toml", "key.toml", "url.toml"] {
-            let outcome = bytepass(folder.path(), &[command, "--config", file], &TALKATIVE);
+            let outcome = bytepass(folder.path(), &[command, "--config", file], &env);
             let all = format!("{}{}", outcome.stdout, outcome.stderr);
             clean(&format!("{command} {file}"), &canaries, all.as_bytes());
             assert_eq!(

@@ -1,7 +1,9 @@
 //! Types and headers: what is served carries what the broker chose, whatever came with the bytes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::DateTime;
 use serde_json::json;
 
@@ -63,11 +65,14 @@ const OF_THE_ANSWER: [&str; 9] = [
     "keep-alive",
 ];
 
-/// All headers with which a confirmed private object is served, but those of the answer itself.
-async fn served(user: &Api, id: &str) -> BTreeMap<String, String> {
-    let download = user.get(&format!("/v1/uploads/{id}/download")).await;
-    let url = text(&download.expect(200), "url");
-    let object = send(http_client().get(url)).await.expect(200);
+/// All headers that lie on a confirmed object, but those of the answer itself. Its owner asks the bucket: a download's URL
+/// names type and disposition itself, which would hide what is stored.
+async fn stored(world: &World, user: &Api, id: &str) -> BTreeMap<String, String> {
+    let key = text(&user.read(id).await.expect(200), "key");
+    let get = world.bucket.client.get_object().bucket(&world.bucket.name);
+    let soon = PresigningConfig::expires_in(Duration::from_secs(60)).expect("a time");
+    let url = get.key(key).presigned(soon).await.expect("a URL");
+    let object = send(http_client().get(url.uri())).await.expect(200);
     let all = object.headers.keys().map(|name| name.as_str());
     all.filter(|name| !OF_THE_ANSWER.contains(name))
         .map(|name| (name.to_owned(), object.header(name).to_owned()))
@@ -80,12 +85,12 @@ async fn declare(user: &Api) -> Answer {
         .expect(201)
 }
 
-/// How an upload is served with which nobody meddled.
-async fn policy_headers(user: &Api) -> BTreeMap<String, String> {
+/// What lies on an upload with which nobody meddled.
+async fn policy_headers(world: &World, user: &Api) -> BTreeMap<String, String> {
     let clean = declare(user).await;
     user.put(&clean, RIGHT).await.expect(200);
     user.confirm(clean.id()).await.expect(200);
-    let headers = served(user, clean.id()).await;
+    let headers = stored(world, user, clean.id()).await;
     assert_eq!(headers["content-type"], "application/pdf");
     assert_eq!(headers["content-disposition"], "attachment");
     let cache = "private, max-age=31536000, immutable";
@@ -98,7 +103,7 @@ async fn a7_no_header_that_a_client_adds_to_its_put_is_ever_served() {
     let world = World::new().await;
     let broker = world.broker().await;
     let user = broker.user();
-    let policy = policy_headers(&user).await;
+    let policy = policy_headers(&world, &user).await;
     let (mut sealed, mut refused) = (Vec::new(), Vec::new());
     for (name, value) in SMUGGLED {
         let created = declare(&user).await;
@@ -107,7 +112,7 @@ async fn a7_no_header_that_a_client_adds_to_its_put_is_ever_served() {
         let confirm = user.confirm(created.id()).await;
         match (put.status, confirm.status) {
             (200, 200) => {
-                let found = served(&user, created.id()).await;
+                let found = stored(&world, &user, created.id()).await;
                 assert_eq!(found, policy, "{name}: {value}");
                 sealed.push(name);
             }
@@ -134,7 +139,7 @@ async fn a7_nothing_that_lies_on_a_staged_object_survives_the_seal() {
     let world = World::new().await;
     let broker = world.broker().await;
     let user = broker.user();
-    let policy = policy_headers(&user).await;
+    let policy = policy_headers(&world, &user).await;
     let created = declare(&user).await;
     let planted = planting(&world.bucket, created.id(), RIGHT, Some("sha256"))
         .content_type("text/html")
@@ -152,7 +157,7 @@ async fn a7_nothing_that_lies_on_a_staged_object_survives_the_seal() {
     let smuggled = staged.metadata().expect("metadata");
     assert_eq!(smuggled.len(), 2, "{smuggled:?}");
     user.confirm(created.id()).await.expect(200);
-    assert_eq!(served(&user, created.id()).await, policy);
+    assert_eq!(stored(&world, &user, created.id()).await, policy);
 }
 
 #[tokio::test]

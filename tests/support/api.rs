@@ -48,6 +48,15 @@ impl Answer {
             .unwrap_or_else(|| panic!("no id in {self:?}"))
     }
 
+    /// The upload without the receipt of a confirm, which is another one each second.
+    pub fn upload(&self) -> Value {
+        let mut upload = self.json.clone();
+        if let Some(members) = upload.as_object_mut() {
+            members.remove("receipt");
+        }
+        upload
+    }
+
     /// The problem's code; empty when it is no problem document.
     pub fn code(&self) -> &str {
         self.json["code"].as_str().unwrap_or_default()
@@ -150,6 +159,17 @@ impl Api {
     /// Reads the upload.
     pub async fn read(&self, id: &str) -> Answer {
         self.get(&format!("/v1/uploads/{id}")).await
+    }
+
+    /// Attaches the upload to this record.
+    pub async fn attach(&self, id: &str, object_id: &str) -> Answer {
+        let body = json!({"object_id": object_id});
+        self.post(&format!("/v1/uploads/{id}/attach"), &body).await
+    }
+
+    /// Detaches the upload.
+    pub async fn detach(&self, id: &str) -> Answer {
+        self.post_empty(&format!("/v1/uploads/{id}/detach")).await
     }
 
     /// Follows the presigned request of a `create` or `presign` answer, exactly as it says.

@@ -91,6 +91,11 @@ impl BrokerProcess {
         Api::new(&self.url, token.expect("dev prints this token"))
     }
 
+    /// A caller with this token.
+    pub fn as_caller(&self, token: &str) -> Api {
+        Api::new(&self.url, token)
+    }
+
     /// The embedded bucket's address.
     pub fn bucket_url(&self) -> &str {
         self.ready["bucket_url"].as_str().expect("dev prints it")

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a command may take.
-const LIMIT: Duration = Duration::from_secs(60);
+/// How long a command may take, seconds.
+const LIMIT_SECS: u64 = 60;
 
 /// How a command ended.
 #[derive(Debug)]
@@ -47,6 +47,11 @@ pub fn bytepass(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Outc
 
 /// Runs any command to its end; fails the test if it takes longer than a minute.
 pub fn run(command: &mut Command) -> Outcome {
+    run_within(command, LIMIT_SECS)
+}
+
+/// The same for a command that may take so many seconds.
+pub fn run_within(command: &mut Command, limit_secs: u64) -> Outcome {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -55,7 +60,7 @@ pub fn run(command: &mut Command) -> Outcome {
         .expect("the command starts");
     let stdout = read_all(child.stdout.take().expect("it is piped"));
     let stderr = read_all(child.stderr.take().expect("it is piped"));
-    let end = Instant::now() + LIMIT;
+    let end = Instant::now() + Duration::from_secs(limit_secs);
     let status = loop {
         if let Some(status) = child.try_wait().expect("it is ours") {
             break status;
@@ -63,7 +68,7 @@ pub fn run(command: &mut Command) -> Outcome {
         if Instant::now() > end {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("{command:?} did not end in {LIMIT:?}");
+            panic!("{command:?} did not end in {limit_secs} s");
         }
         std::thread::sleep(Duration::from_millis(5));
     };

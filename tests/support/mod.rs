@@ -18,6 +18,8 @@ pub mod key_server;
 pub mod postgres;
 pub mod postgres_proxy;
 pub mod raw_http;
+pub mod receipts;
+pub mod receiver;
 pub mod records;
 pub mod rows;
 pub mod s3_events;

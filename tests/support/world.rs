@@ -15,6 +15,7 @@ use super::api::Api;
 use super::broker_process::BrokerProcess;
 use super::bucket::{S3Server, TestBucket};
 use super::database::AnyDatabase;
+use super::receipts;
 use super::tokens::Token;
 use super::unique;
 
@@ -113,6 +114,10 @@ impl World {
                 "bucket": self.bucket.name, "endpoint": self.bucket.server.endpoint, "path_style": true,
                 "access_key_id": self.bucket.server.access_key, "secret_access_key": self.bucket.server.secret_key,
             },
+            "receipts": {
+                "issuer": receipts::ISSUER,
+                "keys": [{"kid": receipts::KID, "pem": receipts::PEM}],
+            },
             "auth": {"issuers": [
                 issuer("users", "user:", json!(["uploads:write"]), USERS_SECRET),
                 issuer("backends", "service:", json!(all), BACKENDS_SECRET),
@@ -149,6 +154,7 @@ pub struct Broker {
     pub url: String,
     /// What it counts.
     pub metrics: Metrics,
+    metrics_url: Option<String>,
     // One for all callers, because each client of its own reads the system's certificates anew.
     nobody: Api,
     stop: Option<oneshot::Sender<()>>,
@@ -177,7 +183,12 @@ impl Broker {
                 match App::build(config).await {
                     Err(error) => drop(started.send(Err(error.to_string()))),
                     Ok(app) => {
-                        drop(started.send(Ok((app.url().to_owned(), app.metrics().clone()))));
+                        let parts = (
+                            app.url().to_owned(),
+                            app.metrics().clone(),
+                            app.metrics_url(),
+                        );
+                        drop(started.send(Ok(parts)));
                         let stop = async { drop(stopped.await) };
                         app.run_until_stopped(stop)
                             .await
@@ -190,14 +201,20 @@ impl Broker {
         let outcome = tokio::time::timeout(START_LIMIT, start)
             .await
             .expect("a start in time");
-        let (url, metrics) = outcome.expect("the broker's thread lives")?;
+        let (url, metrics, metrics_url) = outcome.expect("the broker's thread lives")?;
         Ok(Broker {
             nobody: Api::anonymous(&url),
             url,
             metrics,
+            metrics_url,
             stop: Some(stop),
             thread: Some(thread),
         })
+    }
+
+    /// Where its metrics are; needs `server.admin_listen`.
+    pub fn metrics_url(&self) -> &str {
+        self.metrics_url.as_deref().expect("an admin listener")
     }
 
     /// A caller without a token.

@@ -10,7 +10,8 @@ ALTER TABLE uploads
     ADD COLUMN detached_at timestamptz,
     ADD COLUMN remove_after timestamptz;
 CREATE INDEX uploads_record ON uploads (object_id, field, id) WHERE object_id IS NOT NULL;
-CREATE INDEX uploads_removal ON uploads (remove_after, id) WHERE status = 'detached';
+-- What the remover looks for: due, and its object not seen to be gone.
+CREATE INDEX uploads_removal ON uploads (remove_after, id) WHERE remove_after IS NOT NULL AND object_removed_at IS NULL;
 
 -- On a field of cardinality `one`, who holds a record's slot is attached to it, and nobody else. An attach takes the slot first.
 CREATE TABLE attachment_slots (
@@ -34,6 +35,7 @@ CREATE TABLE grants (
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL
 );
+CREATE INDEX grants_expiry ON grants (expires_at);
 
 -- A request that succeeded, and the id of what it made: never a URL, never a token.
 CREATE TABLE idempotency_keys (

@@ -92,7 +92,7 @@ fn unknown_variables_are_refused_with_the_nearest_known_one() {
         ),
         (
             "BYTEPASS_QWERTY",
-            "env BYTEPASS_QWERTY: unknown variable; a setting is BYTEPASS_<SECTION>_<KEY>, and fields and issuers are set in the file",
+            "env BYTEPASS_QWERTY: unknown variable; a setting is BYTEPASS_<SECTION>_<KEY>, and fields, issuers, keys and webhook endpoints are set in the file",
         ),
     ] {
         let errors = Config::load(&with_env(&[(name, "canary")])).unwrap_err();

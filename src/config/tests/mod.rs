@@ -6,6 +6,7 @@ mod bad_issuers;
 mod layers;
 mod reference;
 mod secrets;
+mod webhooks;
 
 use std::fs;
 

@@ -135,6 +135,10 @@ fn the_example_for_production_loads_and_can_serve() {
             "SHOP_BACKEND_SECRET",
             "0123456789abcdef0123456789abcdef0123456789abcdef",
         ),
+        (
+            "RECEIPTS_KEY",
+            "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----",
+        ),
     ]);
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     sources.file = Some(root.join("deploy/bytepass.example.toml"));
@@ -145,17 +149,21 @@ fn the_example_for_production_loads_and_can_serve() {
         config.auth.issuers[1].keys,
         IssuerKeys::Secret { .. }
     ));
+    assert_eq!(config.receipts.keys[0].kid, "2026-01");
     assert_eq!(config.storage.bucket, "shop-media");
     assert_eq!(config.storage.checksum_proof(), ChecksumProof::Trusted);
 }
 
 #[test]
-fn serving_needs_a_bucket_an_issuer_and_beyond_loopback_a_public_url() {
+fn serving_needs_a_bucket_an_issuer_a_key_and_beyond_loopback_a_public_url() {
     let bare = default_config().require_for_serve().unwrap_err();
     assert_eq!(
         bare.to_string(),
         "storage.bucket = \"\" (default): must name the bucket\n\
-         auth.issuers = [] (default): must have at least one [[auth.issuers]], or nobody could call"
+         auth.issuers = [] (default): must have at least one [[auth.issuers]], or nobody could call\n\
+         receipts.keys = [] (default): must have a key to sign receipts with: \
+         `openssl genpkey -algorithm ed25519 -out receipts.pem`, \
+         then keys = [{ kid = \"2026-01\", file = \"receipts.pem\" }]"
     );
     let open = load("[server]\nlisten = \"0.0.0.0:80\"\n[storage]\nbucket = \"media\"").unwrap();
     let errors = open.require_for_serve().unwrap_err();

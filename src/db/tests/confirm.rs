@@ -2,10 +2,10 @@
 
 use futures::future::join_all;
 
-use super::support::{Rig, create, new_key, now, open_attempt, record, verified};
+use super::support::{Rig, create, new_key, now, open_attempt, record};
 use crate::db::attempts::AttemptState;
 use crate::db::{Change, Db, DbTrouble, SealAttempt, StatusStep, Transition};
-use crate::domain::upload::{ConfirmedBy, Difference, Status, Upload};
+use crate::domain::upload::{Difference, Status, Upload};
 
 fn moved(transition: &Transition) -> bool {
     matches!(transition, Transition::Moved(_))
@@ -146,16 +146,8 @@ async fn r3_a_confirm_that_is_repeated_finds_its_own_key_and_has_won() {
             id: crate::domain::ids::UploadId::new(now(), &[3; 10]),
             ..upload
         };
-        let answer = db
-            .record_confirm(
-                stranger.id,
-                key,
-                verified(&stranger),
-                ConfirmedBy::Client,
-                now(),
-            )
-            .await;
-        assert_eq!(answer, Ok(Transition::Missing));
+        let answer = record(&db, &stranger, &key).await;
+        assert_eq!(answer, Transition::Missing);
     }
 }
 

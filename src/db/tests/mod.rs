@@ -1,9 +1,13 @@
 //! The room's promises, each on SQLite and, where `BYTEPASS_TEST_DATABASE` names a Postgres server's admin URL, on Postgres.
 
+mod attachments;
 mod attempts;
 mod confirm;
 mod create;
+mod deliveries;
 mod faults;
+mod grants;
+mod idempotency;
 mod limits;
 mod lists;
 mod plans;

@@ -7,9 +7,12 @@ use diesel::sql_types::{Integer, Text};
 
 use super::support::{Rig, field, now};
 use crate::db::Filter;
+use crate::db::attachments::attached_query;
 use crate::db::connection::AnyConnection;
 use crate::db::list::list_query;
+use crate::db::removals::due_query;
 use crate::db::schema::{events, seal_attempts, uploads};
+use crate::domain::attachment::ObjectId;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
 
@@ -190,5 +193,36 @@ fn statistics_read_only_their_index() {
             plan.contains("Index Only Scan") || plan.contains("COVERING INDEX"),
             "{plan}"
         );
+    }
+}
+
+#[test]
+fn what_a_record_has_and_what_is_due_are_found_by_their_indexes() {
+    for rig in Rig::each() {
+        use diesel::connection::SimpleConnection as _;
+        let conn = &mut rig.connect();
+        if rig.is_postgres() {
+            // Enough for it to know that many are attached, and few to one record.
+            conn.batch_execute(
+                "INSERT INTO uploads (id, status, version, field, owner, bucket, filename, content_type, size, created_at, \
+                 expires_at, url_lifetime_secs, object_key, name, etag, confirmed_at, confirmed_by, object_id, remove_after) \
+                 SELECT 'upl_' || n, 'attached', 2, 'Product.image', 'user:1', 'media', 'f', 'image/jpeg', 1, now(), now(), 900, \
+                 'k' || n, 'n', 'e', now(), 'client', CAST(n AS text), now() FROM generate_series(1, 5000) AS n; ANALYZE uploads",
+            )
+            .unwrap();
+        }
+        let of_record = Filter {
+            status: Some(Status::Attached),
+            model: Some("Product".into()),
+            object_id: ObjectId::parse("42").ok(),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        let plan = plan!(rig, conn, list_query(&of_record));
+        assert!(plan.contains("uploads_record"), "{plan}");
+        let plan = plan!(rig, conn, attached_query("x", "Product.image", "42"));
+        assert!(plan.contains("uploads_record"), "{plan}");
+        let plan = plan!(rig, conn, due_query("media", now(), 100));
+        assert_by_index(&plan, "uploads_removal");
     }
 }

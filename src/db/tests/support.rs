@@ -10,7 +10,7 @@ use crate::db::connection::{AnyConnection, Connector, Role};
 use crate::db::location::Location;
 use crate::db::row::AttemptRow;
 use crate::db::schema::seal_attempts;
-use crate::db::{Db, DbOptions, NewUpload, SealAttempt, Transition};
+use crate::db::{AttachTo, Confirm, Confirmed, Db, DbOptions, NewUpload, SealAttempt, Transition};
 use crate::domain::field::{Cardinality, FieldName, FieldPolicies, FieldPolicy, Visibility};
 use crate::domain::ids::UploadId;
 use crate::domain::media_type::MediaType;
@@ -153,6 +153,7 @@ pub fn admitted(name: &str, size: u64) -> Admitted {
         max_size: u64::MAX,
         visibility: Visibility::Public,
         cardinality: Cardinality::One,
+        removal_grace_secs: 86_400,
         required_checksums: Vec::new(),
         url_lifetime_secs: 900,
         upload_lifetime_secs: 86_400,
@@ -234,13 +235,22 @@ pub async fn open_attempt(db: &Db, upload: UploadId) -> FinalKey {
 }
 
 pub async fn record(db: &Db, upload: &Upload, key: &FinalKey) -> Transition {
-    db.record_confirm(
-        upload.id,
-        key.clone(),
-        verified(upload),
-        ConfirmedBy::Client,
-        now(),
-    )
-    .await
-    .unwrap()
+    record_and_attach(db, upload, key, None).await.transition
+}
+
+pub async fn record_and_attach(
+    db: &Db,
+    upload: &Upload,
+    key: &FinalKey,
+    attach: Option<AttachTo>,
+) -> Confirmed {
+    let confirm = Confirm {
+        upload: upload.id,
+        key: key.clone(),
+        verified: verified(upload),
+        by: ConfirmedBy::Client,
+        attach,
+        at: now(),
+    };
+    db.record_confirm(confirm).await.unwrap()
 }

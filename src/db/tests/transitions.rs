@@ -4,8 +4,9 @@ use diesel::connection::SimpleConnection as _;
 
 use super::support::{Rig, create, now, open_attempt, record};
 use crate::db::connection::transaction;
-use crate::db::transition::{Advance, Recorded, new_event};
+use crate::db::transition::{Advance, Fills, Recorded};
 use crate::db::{Change, StatusStep, Transition};
+use crate::domain::attachment::ObjectId;
 use crate::domain::event::EventType;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{ConfirmedBy, Status, Step};
@@ -39,19 +40,24 @@ async fn every_step_from_every_status_does_what_the_machine_says_and_nothing_els
         {
             let upload = create(&db).await.into_upload();
             place(&rig, upload.id, status);
-            let recorded = (step == Step::Confirm).then(|| Recorded {
-                key: super::support::new_key(),
-                etag: "etag".into(),
-                by: ConfirmedBy::Service,
-            });
-            let event = new_event(now());
+            let fills = match step {
+                Step::Confirm => Fills::Recorded(Recorded {
+                    key: super::support::new_key(),
+                    etag: "etag".into(),
+                    by: ConfirmedBy::Service,
+                }),
+                Step::Attach => Fills::Record(ObjectId::parse("42").unwrap()),
+                Step::Detach => Fills::RemoveAfter(now()),
+                _ => Fills::Nothing,
+            };
+            let event = db.new_event(now());
+            let event_id = event.id();
             let advance = Advance {
                 upload: upload.id,
                 step,
                 event,
                 at: now(),
-                recorded,
-                differences: None,
+                fills,
             };
             let row = transaction(&mut conn, |conn| advance.run(conn)).unwrap();
 
@@ -64,7 +70,7 @@ async fn every_step_from_every_status_does_what_the_machine_says_and_nothing_els
                 .and_then(EventType::of)
                 .map_or("", EventType::as_str);
             let own = format!(
-                "SELECT COUNT(*) FROM events WHERE id = '{event}' AND upload_id = '{}' AND seq = 8 AND type = '{event_type}'",
+                "SELECT COUNT(*) FROM events WHERE id = '{event_id}' AND upload_id = '{}' AND seq = 8 AND type = '{event_type}'",
                 upload.id
             );
             assert_eq!(

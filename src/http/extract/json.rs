@@ -135,13 +135,33 @@ const MAX_EXACT: u64 = (1 << 53) - 1;
 
 /// A number of bytes: digits and nothing else, so that no two parsers read two sizes.
 pub fn whole_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let number =
-        serde_json::Number::deserialize(deserializer).map_err(|_| D::Error::custom(WHOLE_BYTES))?;
-    number
-        .as_u64()
-        .filter(|&bytes| bytes <= MAX_EXACT)
-        .ok_or_else(|| D::Error::custom(WHOLE_BYTES))
+    whole(deserializer, WHOLE_BYTES)?.ok_or_else(|| D::Error::custom(WHOLE_BYTES))
 }
 
+/// The same where the member may be left out or null.
+pub fn whole_bytes_or_null<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    whole(deserializer, WHOLE_BYTES)
+}
+
+/// A whole number that may be left out or null: digits and nothing else.
+pub fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    whole(deserializer, WHOLE_NUMBER)
+}
+
+fn whole<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    wanted: &'static str,
+) -> Result<Option<u64>, D::Error> {
+    let number = Option::<serde_json::Number>::deserialize(deserializer)
+        .map_err(|_| D::Error::custom(wanted))?;
+    number.map_or(Ok(None), |number| {
+        let whole = number.as_u64().filter(|&number| number <= MAX_EXACT);
+        whole.map(Some).ok_or_else(|| D::Error::custom(wanted))
+    })
+}
+
+const WHOLE_NUMBER: &str = "must be a whole number, written in digits without quotes";
 const WHOLE_BYTES: &str =
     "must be a whole number of bytes, 0 to 9007199254740991, written in digits without quotes";

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod caller;
 pub mod event;
+pub mod idempotency;
 pub mod json;
 pub mod path;
 pub mod query;
@@ -12,6 +13,7 @@ mod tests;
 
 pub use body::NoBody;
 pub use caller::Caller;
+pub use idempotency::Repeatable;
 pub use json::Json;
-pub use path::UploadPath;
+pub use path::{RecordPath, UploadPath};
 pub use query::Query;

@@ -19,7 +19,10 @@ use serde_json::Value;
 
 use super::routes::{at, get, private};
 use super::server::{HttpOptions, Parts, app};
-use crate::auth::{Authenticator, EventSenders, IssuerOptions, KeySource, MintRequest, mint_hs256};
+use crate::auth::{
+    Authenticator, EventSenders, IssuerOptions, KeySource, MintRequest, Signer, SignerOptions,
+    SigningKeyPem, mint_hs256, new_signing_key_pem,
+};
 use crate::domain::principal::Scope;
 use crate::telemetry::metrics::Metrics;
 
@@ -50,7 +53,12 @@ pub fn parts(options: &HttpOptions, metrics: &Metrics) -> Parts {
     // One for all tests: its HTTP client reads the system's certificates, which takes longer than a test.
     static ONE: OnceLock<Arc<Authenticator>> = OnceLock::new();
     let authenticator = ONE.get_or_init(|| Arc::new(authenticator()));
-    Parts::new(authenticator.clone(), metrics.clone(), options)
+    Parts::new(
+        authenticator.clone(),
+        Arc::new(signer()),
+        metrics.clone(),
+        options,
+    )
 }
 
 fn authenticator() -> Authenticator {
@@ -68,6 +76,19 @@ fn authenticator() -> Authenticator {
         },
     };
     Authenticator::for_tests(vec![issuer])
+}
+
+fn signer() -> Signer {
+    Signer::new(SignerOptions {
+        issuer: PUBLIC_URL.into(),
+        receipts_audience: "bytepass-receipts".into(),
+        receipt_lifetime_secs: 60,
+        keys: vec![SigningKeyPem {
+            kid: "test".into(),
+            pem: new_signing_key_pem(),
+        }],
+    })
+    .expect("a new key is a good key")
 }
 
 /// Options with a short body deadline and two origins.

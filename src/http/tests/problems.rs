@@ -6,7 +6,7 @@ use crate::http::codes::{CODES, Code};
 use crate::http::problem::Problem;
 
 /// The contract's table, as far as it exists now.
-const CONTRACT: [(&str, u16); 22] = [
+const CONTRACT: [(&str, u16); 25] = [
     ("invalid-request", 400),
     ("token-missing", 401),
     ("token-invalid", 401),
@@ -26,6 +26,9 @@ const CONTRACT: [(&str, u16); 22] = [
     ("media-type-not-allowed", 422),
     ("checksum-required", 422),
     ("object-mismatch", 422),
+    ("request-in-progress", 409),
+    ("idempotency-key-reused", 422),
+    ("quota-exceeded", 429),
     ("internal", 500),
     ("store-unavailable", 503),
     ("database-unavailable", 503),
@@ -90,6 +93,15 @@ fn every_answer_of_the_broker_becomes_its_problem() {
             },
             "wrong-status",
         ),
+        (
+            BrokerError::GrantUsedUp {
+                retry_after_secs: 7,
+            },
+            "quota-exceeded",
+        ),
+        (BrokerError::GrantOver, "token-invalid"),
+        (BrokerError::IdempotencyKeyReused, "idempotency-key-reused"),
+        (BrokerError::RequestInProgress, "request-in-progress"),
         (BrokerError::ObjectMissing, "object-missing"),
         (
             BrokerError::ObjectMismatch(differences()),
@@ -137,7 +149,8 @@ fn check(problem: &Problem, code: &str) {
     assert_eq!(document["status_now"] == "deleted", code == "wrong-status");
     let mut headers = actix_web::http::header::HeaderMap::new();
     problem.add_headers(&mut headers);
-    let unavailable = problem.code().row().status == 503;
+    let later = [409, 429, 503].contains(&problem.code().row().status);
+    let unavailable = later && !["object-missing", "wrong-status"].contains(&code);
     assert_eq!(headers.contains_key("retry-after"), unavailable, "{code}");
     assert!(
         headers.get("retry-after").is_none_or(|secs| secs != "0"),

@@ -13,7 +13,7 @@ use chrono::{TimeDelta, Utc};
 use super::super::identity::{SigningIdentity, pause};
 use super::super::{CredentialSource, Store, StoreOptions, StoreSetupError};
 use super::fake_s3::{FakeS3, head};
-use super::{issued, keys, options, query, sealed, store_signed_by, url_of};
+use super::{cat, issued, keys, options, query, sealed, store_signed_by, url_of};
 
 /// Gives keys that end after `secs`, `good` times; then fails.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ async fn c5_no_url_states_a_time_beyond_the_credentials_that_signed_it() {
     for second in 0..120 {
         let now = begun + TimeDelta::seconds(second);
         let put = store.presign_put(&issued(None, now), now);
-        let get = store.presign_get(&sealed(), 3600, now);
+        let get = store.presign_get(&sealed(), &cat(), 3600, now);
         for request in [put, get] {
             match request {
                 Ok(request) => {

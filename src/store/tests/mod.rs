@@ -8,6 +8,8 @@ mod reading;
 mod requests;
 mod signatures;
 
+use std::sync::LazyLock;
+
 use crate::telemetry::metrics::Metrics;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -15,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::{CredentialSource, PresignedRequest, Store, StoreOptions, client};
+use super::{CredentialSource, PresignedRequest, ServedAs, Store, StoreOptions, client};
 use crate::domain::checksum::Checksum;
 use crate::domain::field::FieldName;
 use crate::domain::file_name::FileName;
@@ -62,7 +64,7 @@ fn layout() -> Layout {
 async fn store_signed_by(provider: SharedCredentialsProvider) -> Store {
     let options = options(Some("http://127.0.0.1:9"));
     let http = client::http_client(&options);
-    let client = client::build(&options, provider.clone(), http);
+    let client = client::build(&options, provider.clone(), http, Metrics::new());
     Store::assemble(options, client, provider, None, Metrics::new())
         .await
         .unwrap()
@@ -113,6 +115,15 @@ fn issued(checksum: Option<Checksum>, now: DateTime<Utc>) -> Issued {
 
 fn staged() -> StagingKey {
     layout().staging_key(UploadId::new(now(), &[7; 10]))
+}
+
+/// A picture of a cat.
+fn cat() -> ServedAs<'static> {
+    static NAME: LazyLock<FileName> = LazyLock::new(|| FileName::parse("cat.jpg").unwrap());
+    ServedAs {
+        media_type: MediaType::parse("image/jpeg").unwrap(),
+        filename: &NAME,
+    }
 }
 
 fn sealed() -> FinalKey {

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::super::{Store, StoreOptions};
 use super::signatures::checksums;
-use super::{issued, now, options, query, sealed, url_of};
+use super::{cat, issued, now, options, query, sealed, url_of};
 use crate::domain::object_key::FinalKey;
 use crate::policy::evidence::Issued;
 
@@ -107,7 +107,9 @@ async fn a_url_ends_with_its_upload_and_is_never_signed_dead() {
             (other, _) => panic!("{left_ms}: {other:?}"),
         }
     }
-    let year = store.presign_get(&sealed(), u32::MAX, now()).unwrap();
+    let year = store
+        .presign_get(&sealed(), &cat(), u32::MAX, now())
+        .unwrap();
     assert_eq!(query(&url_of(&year), "X-Amz-Expires").unwrap(), "604800");
 }
 
@@ -123,7 +125,10 @@ async fn c6_nothing_is_signed_for_another_bucket_or_outside_the_layout() {
     );
     let foreign = FinalKey::recorded("staging/upl_x".into(), "x".into());
     assert_eq!(
-        store.presign_get(&foreign, 60, now()).unwrap_err().code,
+        store
+            .presign_get(&foreign, &cat(), 60, now())
+            .unwrap_err()
+            .code,
         "outside-layout"
     );
 }

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::super::sigv4::{Ask, Window, presign};
 use super::super::{CredentialSource, Store, StoreOptions};
-use super::{issued, layout, now, options, query, sealed, url_of};
+use super::{cat, issued, layout, now, options, query, sealed, url_of};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 
 const ENDPOINTS: [Option<&str>; 9] = [
@@ -185,12 +185,14 @@ async fn the_derived_key_changes_with_the_day() {
         .unwrap();
     for day in [0, 1, 0, 400] {
         let now = now() + TimeDelta::days(day);
-        let ours = store.presign_get(&sealed(), 60, now).unwrap();
+        let ours = store.presign_get(&sealed(), &cat(), 60, now).unwrap();
         let get = store
             .client
             .get_object()
             .bucket("media-bucket")
-            .key(sealed().as_str());
+            .key(sealed().as_str())
+            .response_content_disposition("inline; filename=\"cat.jpg\"")
+            .response_content_type("image/jpeg");
         let theirs = get.presigned(at(now, 60)).await.unwrap();
         assert_same(&url_of(&ours), theirs.uri());
     }

@@ -38,7 +38,7 @@ const CALLERS: [&str; 7] = [
 ];
 
 /// Each operation with what each of [`CALLERS`] gets.
-const MATRIX: [(&str, [Gets; 7]); 11] = [
+const MATRIX: [(&str, [Gets; 7]); 16] = [
     // The service names the owner.
     (
         "POST /v1/uploads",
@@ -69,6 +69,19 @@ const MATRIX: [(&str, [Gets; 7]); 11] = [
         "GET /v1/uploads/{id}/download",
         [NoToken, Nothing, It, It, NoScope, NoScope, Nothing],
     ),
+    // What a record shows is its backend's to say, not the owner's.
+    (
+        "POST /v1/uploads/{id}/attach",
+        [NoToken, NoScope, NoScope, It, NoScope, NoScope, NoScope],
+    ),
+    (
+        "POST /v1/uploads/{id}/detach",
+        [NoToken, NoScope, NoScope, It, NoScope, NoScope, NoScope],
+    ),
+    (
+        "GET /v1/attachments/{model}/{object_id}",
+        [NoToken, NotInTheList, It, It, It, NoScope, NotInTheList],
+    ),
     (
         "GET /v1/stats",
         [NoToken, NoScope, NoScope, NoScope, It, NoScope, NoScope],
@@ -80,6 +93,11 @@ const MATRIX: [(&str, [Gets; 7]); 11] = [
             NoToken, BadToken, BadToken, BadToken, BadToken, BadToken, BadToken,
         ],
     ),
+    (
+        "POST /v1/grants",
+        [NoToken, NoScope, NoScope, It, NoScope, It, NoScope],
+    ),
+    ("GET /.well-known/jwks.json", [It; 7]),
     ("GET /livez", [It; 7]),
     ("GET /readyz", [It; 7]),
 ];
@@ -100,7 +118,7 @@ fn callers(broker: &Broker) -> [Api; 7] {
 fn got(answer: &Answer, id: &str) -> Option<Gets> {
     let lists = answer.json["data"].as_array().is_some_and(|data| {
         // Of the uploads, not of the statistics.
-        answer.json.get("next_cursor").is_some() && data.iter().all(|one| one["id"] != id)
+        answer.json.get("oldest_pending").is_none() && data.iter().all(|one| one["id"] != id)
     });
     match (answer.status, answer.code()) {
         (200..=299, _) if lists => Some(NotInTheList),

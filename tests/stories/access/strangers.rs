@@ -1,7 +1,7 @@
 //! Somebody else's upload: from outside it can't be told from one that does not exist.
 
 use super::*;
-use crate::support::world::{Broker, sign_user, user_token};
+use crate::support::world::{Broker, backend_token, sign_backend, sign_user, user_token};
 
 /// A well-formed id that nobody has.
 const MISSING: &str = "upl_01knavb5w8e59a3fjc8w6qgp7z";
@@ -63,7 +63,7 @@ async fn b1_a_foreign_upload_in_any_status_answers_like_a_missing_and_like_a_mal
         owned.push(statuses::in_every_status(&world, user).await);
     }
     let mut compared = 0;
-    for operation in operations_on_one() {
+    for operation in operations_of_owners() {
         for (caller, user) in users.iter().enumerate() {
             let missing = operation.call(user, MISSING, None).await;
             let missing = told(missing.expect_problem(404, "upload-not-found"));
@@ -81,7 +81,7 @@ async fn b1_a_foreign_upload_in_any_status_answers_like_a_missing_and_like_a_mal
             }
         }
     }
-    assert_eq!(compared, operations_on_one().len() * 3 * 2 * 8);
+    assert_eq!(compared, operations_of_owners().len() * 3 * 2 * 8);
     for (user, uploads) in users.iter().zip(&owned) {
         for (status, id) in uploads {
             let read = user.read(id).await.expect(200);
@@ -104,7 +104,7 @@ async fn b1_a_token_narrowed_to_other_fields_sees_its_owners_uploads_as_missing(
     ] {
         let token = sign_user(&user_token("1").fields(fields));
         let narrowed = broker.anonymous().with_token(&token);
-        for operation in operations_on_one() {
+        for operation in operations_of_owners() {
             let missing = told(operation.call(&narrowed, MISSING, None).await);
             assert_eq!(missing.0, 404);
             for (status, id) in &uploads {
@@ -138,5 +138,41 @@ async fn b1_a_user_whose_name_begins_like_anothers_is_somebody_else() {
         assert_eq!(answer.status, 404, "{name:?}: {}", answer.text);
         let list = other.get("/v1/uploads?owner=user:1").await.expect(200);
         assert_eq!(list.json["data"], json!([]), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn b1_only_a_backend_attaches_and_one_narrowed_to_other_fields_sees_nothing_to_attach() {
+    let world = World::new().await;
+    let broker = world.broker().await;
+    let uploads = statuses::in_every_status(&world, &broker.user()).await;
+    let token = backend_token("attachments:write").fields(&["ProductImage.*", "Order.txid_proof"]);
+    let narrowed = broker.anonymous().with_token(&sign_backend(&token));
+    let mut backends = operations_on_one();
+    backends.retain(|operation| operation.scopes() == ["attachments:write"]);
+    assert_eq!(backends.len(), 2, "attach and detach");
+    for operation in backends {
+        let missing = told(operation.call(&narrowed, MISSING, None).await);
+        assert_eq!(
+            (missing.0, &missing.1["code"]),
+            (404, &json!("upload-not-found"))
+        );
+        for id in MALFORMED {
+            let answer = told(operation.call(&narrowed, id, None).await);
+            assert_eq!(answer, missing, "{} of {id}", operation.name());
+        }
+        for (status, id) in &uploads {
+            let answer = told(operation.call(&narrowed, id, None).await);
+            assert_eq!(answer, missing, "{} of a {status}", operation.name());
+            // An owner can't either, and learns nothing of what is there.
+            for id in [id.as_str(), MISSING, "nope"] {
+                let answer = operation.call(&broker.user(), id, None).await;
+                answer.expect_problem(403, "scope-insufficient");
+            }
+        }
+    }
+    for (status, id) in &uploads {
+        let read = broker.user().read(id).await.expect(200);
+        assert_eq!(read.json["status"], status.as_str(), "nothing was changed");
     }
 }

@@ -22,10 +22,16 @@ fn serve_without_a_configuration_says_what_is_missing_and_where_to_say_it() {
     let folder = folder();
     let outcome = bytepass(folder.path(), &["serve"], &[]).expect(2);
     assert_eq!(outcome.stdout, "");
-    for part in ["storage.bucket", "auth.issuers", "--config", "bytepass dev"] {
+    for part in [
+        "storage.bucket",
+        "auth.issuers",
+        "receipts.keys",
+        "--config",
+        "bytepass dev",
+    ] {
         assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
     }
-    assert_eq!(outcome.stderr.lines().count(), 3, "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.lines().count(), 4, "{}", outcome.stderr);
     let line = bytepass(folder.path(), &["serve", "--config", "no.toml"], &[]).expect_line(2);
     assert!(line.contains("no.toml"), "{line}");
 }
@@ -172,7 +178,7 @@ async fn migrate_may_be_run_again_and_serve_refuses_a_schema_that_is_too_old() {
     assert!(line.contains("bytepass migrate"), "{line}");
     let first = run("migrate").expect(0).stdout;
     assert!(
-        first.starts_with("applied 1 migration") && first.ends_with("up to date\n"),
+        first.starts_with("applied ") && first.ends_with("up to date\n"),
         "{first}"
     );
     for _ in 0..2 {

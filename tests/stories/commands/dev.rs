@@ -90,7 +90,7 @@ async fn a_restart_on_the_same_folder_keeps_uploads_objects_and_tokens() {
     assert_eq!(broker.terminate().code(), Some(0));
     let broker = broker.restart();
     let user = Api::new(&broker.url, &old_token);
-    let mut expected = confirmed.json.clone();
+    let mut expected = confirmed.upload();
     let read = user.read(confirmed.id()).await.expect(200);
     // The bucket has another port now.
     expected["url"] = read.json["url"].clone();

@@ -1,5 +1,6 @@
 use super::super::query::{PageLimits, parse as parse_query};
 use crate::broker::ListUploads;
+use crate::domain::attachment::ObjectId;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
 use crate::http::examples;
@@ -47,7 +48,9 @@ fn an_age_is_a_number_and_a_unit() {
 
 #[test]
 fn a_query_is_read_strictly() {
-    let all = list("status=pending&field=Product.image&owner=user%3A1+x&limit=7&").unwrap();
+    let all = list("status=pending&field=Product.image&object_id=a%2Fb&owner=user%3A1+x&limit=7&")
+        .unwrap();
+    assert_eq!(all.object_id, ObjectId::parse("a/b").ok());
     assert_eq!((all.status, all.limit), (Some(Status::Pending), 7));
     assert_eq!(all.owner.as_deref(), Some("user:1 x"));
     assert_eq!(list("").unwrap().limit, 50);
@@ -78,7 +81,8 @@ fn a_query_is_read_strictly() {
         "cursor=",
         "cursor=dXBsXzE",
         "status[]=pending",
-        "object_id=42",
+        "object_id=",
+        "object_id=a%0Ab",
     ] {
         let problem = list(bad).err().unwrap_or_else(|| panic!("{bad} was taken"));
         assert_eq!(problem.code().row().status, 400);
@@ -96,7 +100,7 @@ fn a_cursor_leads_back_to_where_the_page_ended_and_keeps_the_filters() {
         "{cursor}"
     );
     let query = parse_query::<ListQuery>(
-        "status=pending&owner=a%26b=c&older_than=15m&limit=2",
+        "status=pending&owner=a%26b=c&object_id=%2542&older_than=15m&limit=2",
         PageLimits::default(),
     )
     .unwrap();

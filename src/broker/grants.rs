@@ -1,0 +1,169 @@
+//! Grants: a backend mints one, and a page or an app without a token of its own uploads under it.
+
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+
+use crate::db::{IdempotencyClaim, Minted, NewGrant};
+use crate::domain::attachment::ObjectId;
+use crate::domain::field::{FieldName, FieldPolicy};
+use crate::domain::grant::Grant;
+use crate::domain::ids::GrantId;
+use crate::domain::principal::{Principal, Scope};
+use crate::domain::upload::Difference;
+use crate::policy::admission::{Refusal, RefusalKind, unknown_field};
+
+use super::create::{CreateUpload, check_owner};
+use super::idempotency::IdempotencyKey;
+use super::{Broker, BrokerError, now};
+
+/// How many uploads a grant allows, unless it is said.
+const DEFAULT_UPLOADS: u64 = 1;
+/// How many it may allow.
+const MAX_UPLOADS: u64 = 1_000;
+/// How long a grant lives, in seconds, unless it is said.
+const DEFAULT_LIFETIME_SECS: u64 = 900;
+/// How long it may live, in seconds.
+const MAX_LIFETIME_SECS: u64 = 86_400;
+
+/// What a grant is to allow.
+#[derive(Debug, Clone)]
+pub struct MintGrant {
+    /// The one field.
+    pub field: FieldName,
+    /// Whose its uploads are, 1 to 255 bytes.
+    pub owner: String,
+    /// The one record that its uploads are attached to.
+    pub object_id: Option<ObjectId>,
+    /// How many uploads, 1 to 1,000; 1 by default.
+    pub max_uploads: Option<u64>,
+    /// The most bytes of each; what the field takes by default, and never more.
+    pub max_size: Option<u64>,
+    /// How long it lives, in seconds, up to a day; 15 minutes by default.
+    pub expires_in_secs: Option<u64>,
+}
+
+impl Broker {
+    /// Commits a grant. The same request again, by its idempotency key, is the same grant.
+    pub async fn mint_grant(
+        &self,
+        caller: &Principal,
+        ask: MintGrant,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Grant, BrokerError> {
+        if !caller.has(Scope::GrantsWrite) {
+            return Err(BrokerError::ScopeInsufficient {
+                needed: "grants:write",
+            });
+        }
+        let owner = check_owner(ask.owner)?;
+        if !caller.reaches(&ask.field) {
+            return Err(BrokerError::FieldNotAllowed(ask.field));
+        }
+        let fields = &self.0.options.fields;
+        let policy = fields
+            .get(&ask.field)
+            .ok_or_else(|| BrokerError::Refused(unknown_field(&ask.field, fields)))?;
+        let max_size = max_size(ask.max_size, policy)?;
+        let uploads = within(
+            "/max_uploads",
+            ask.max_uploads,
+            DEFAULT_UPLOADS,
+            MAX_UPLOADS,
+        )?;
+        let lifetime_secs = within(
+            "/expires_in",
+            ask.expires_in_secs,
+            DEFAULT_LIFETIME_SECS,
+            MAX_LIFETIME_SECS,
+        )?;
+
+        let repeatable = self.repeatable(caller, "POST /v1/grants", key)?;
+        let now = now();
+        let grant = Grant {
+            id: GrantId::new(now, &rand::random()),
+            field: ask.field,
+            owner,
+            object_id: ask.object_id,
+            max_uploads: u32::try_from(uploads).unwrap_or(u32::MAX),
+            max_size,
+            used: 0,
+            created_at: now,
+            expires_at: end(now, lifetime_secs),
+        };
+        let claim = repeatable.as_ref();
+        let new = NewGrant {
+            claim: claim.map(|it| -> IdempotencyClaim { it.claim(grant.id.to_string(), now) }),
+            grant,
+            issuer: caller.issuer.clone(),
+            subject: caller.subject.clone(),
+        };
+        match self.0.db.mint_grant(new).await? {
+            Minted::Grant(grant) => Ok(grant),
+            Minted::OtherBody => Err(BrokerError::IdempotencyKeyReused),
+        }
+    }
+
+    /// The caller's grant, where it has one in place of a token: what it says of the upload that the caller asks for.
+    pub(super) async fn grant_for(
+        &self,
+        caller: &Principal,
+        ask: &CreateUpload,
+    ) -> Result<Option<Grant>, BrokerError> {
+        let Some(id) = caller.grant else {
+            return Ok(None);
+        };
+        // Without its row it was withdrawn, whatever its token says.
+        let grant = self.0.db.find_grant(id).await?;
+        let grant = grant.ok_or(BrokerError::GrantOver)?;
+        if ask.field != grant.field {
+            return Err(BrokerError::FieldNotAllowed(ask.field.clone()));
+        }
+        let other_record = ask.object_id.is_some() && ask.object_id != grant.object_id;
+        if grant.object_id.is_some() && other_record {
+            let detail = "the grant is for one record: leave the object_id out";
+            return Err(refused(RefusalKind::Invalid, "/object_id", detail));
+        }
+        if ask.size > grant.max_size {
+            let detail = format!("the grant takes up to {} bytes", grant.max_size);
+            return Err(refused(RefusalKind::SizeNotAllowed, "/size", detail));
+        }
+        Ok(Some(grant))
+    }
+
+    /// Forgets idempotency keys and grants whose time has passed, at most `limit` of each; says how many there were.
+    pub async fn prune(&self, limit: u32) -> Result<usize, BrokerError> {
+        Ok(self.0.db.prune(now(), limit).await?)
+    }
+}
+
+/// When a grant ends: on a whole second, because its token can't say it more exactly; never before the time that was asked for.
+fn end(now: DateTime<Utc>, lifetime_secs: u64) -> DateTime<Utc> {
+    let second = TimeDelta::seconds(1);
+    let end = now + TimeDelta::seconds(i64::try_from(lifetime_secs).unwrap_or(i64::MAX));
+    end.duration_round_up(second).unwrap_or(end)
+}
+
+fn max_size(asked: Option<u64>, policy: &FieldPolicy) -> Result<u64, BrokerError> {
+    let (least, most) = (policy.min_size, policy.max_size);
+    let size = asked.unwrap_or(most);
+    if (least..=most).contains(&size) {
+        return Ok(size);
+    }
+    let detail = format!("{} takes {least} to {most} bytes, not {size}", policy.name);
+    Err(refused(RefusalKind::SizeNotAllowed, "/max_size", detail))
+}
+
+fn within(pointer: &str, asked: Option<u64>, default: u64, most: u64) -> Result<u64, BrokerError> {
+    let number = asked.unwrap_or(default);
+    if (1..=most).contains(&number) {
+        return Ok(number);
+    }
+    let detail = format!("must be 1 to {most}");
+    Err(refused(RefusalKind::Invalid, pointer, detail))
+}
+
+fn refused(kind: RefusalKind, pointer: &str, detail: impl Into<String>) -> BrokerError {
+    BrokerError::Refused(Refusal {
+        kind,
+        differences: vec![Difference::new(pointer, detail)],
+    })
+}

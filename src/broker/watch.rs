@@ -1,0 +1,27 @@
+//! The state of the whole system, for whoever watches it. Nobody's uploads are told apart, so it needs no caller.
+
+use crate::telemetry::system::{PendingState, SystemState};
+
+use super::{Broker, BrokerError, now};
+
+impl Broker {
+    /// What is pending and what is owed, over all brokers.
+    pub async fn system_state(&self) -> Result<SystemState, BrokerError> {
+        let found = self.0.db.watch().await?;
+        let now = now();
+        let pending = found.pending.into_iter().map(|pending| PendingState {
+            field: pending.field.to_string(),
+            count: pending.count,
+            bytes: pending.bytes,
+            // Another broker's clock may be a little ahead.
+            oldest_secs: ((now - pending.oldest).num_milliseconds() as f64 / 1000.0).max(0.0),
+        });
+        let deliveries = found.deliveries.into_iter();
+        Ok(SystemState {
+            pending: pending.collect(),
+            open_attempts: found.open_attempts,
+            abandoned_copies: found.abandoned_copies,
+            deliveries: deliveries.map(|d| (d.endpoint, d.state, d.count)).collect(),
+        })
+    }
+}

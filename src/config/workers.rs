@@ -1,0 +1,23 @@
+//! `[workers]`: what the broker does by itself, and how often.
+
+use super::section::Section;
+
+/// `[workers]`.
+#[derive(Debug, Clone)]
+pub struct Workers {
+    /// How often objects whose grace has ended are looked for, in seconds.
+    pub removal_interval_secs: u32,
+    /// How often idempotency keys and grants that are out of date are looked for, in seconds.
+    pub prune_interval_secs: u32,
+}
+
+impl Workers {
+    pub(super) fn read(section: &mut Section) -> Option<Workers> {
+        let removal_interval_secs = section.integer("removal_interval_secs", 1..=86_400);
+        let prune_interval_secs = section.integer("prune_interval_secs", 1..=86_400);
+        Some(Workers {
+            removal_interval_secs: removal_interval_secs?,
+            prune_interval_secs: prune_interval_secs?,
+        })
+    }
+}

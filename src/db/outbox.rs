@@ -1,0 +1,170 @@
+//! The outbox: an event and what has to be delivered of it, written in the transaction of the change that it tells of.
+//!
+//! Used by every status change. So there is no event without its deliveries, no delivery of a change that was rolled back, and
+//! nothing that is enqueued after a commit and lost with the process. Whoever delivers is woken after the commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::dsl::max;
+use diesel::prelude::*;
+use tokio::sync::watch;
+
+use super::Db;
+use super::connection::AnyConnection;
+use super::event_body::body_text;
+use super::row::column_time;
+use super::schema::{deliveries, events};
+use super::trouble::Failure;
+use crate::domain::event::EventType;
+use crate::domain::ids::EventId;
+use crate::domain::upload::Upload;
+
+/// An endpoint, and the events that it is to be told of.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// What it wants.
+    pub types: Vec<EventType>,
+}
+
+/// Who wants what, and whom to wake.
+pub(super) struct Outbox {
+    subscriptions: Vec<Subscription>,
+    /// The transaction that is being written, or one whose commit has no answer, holds a new delivery.
+    has_new: AtomicBool,
+    commits: watch::Sender<u64>,
+}
+
+impl Outbox {
+    /// That of these endpoints.
+    pub(super) fn new(subscriptions: Vec<Subscription>) -> Outbox {
+        Outbox {
+            subscriptions,
+            has_new: AtomicBool::new(false),
+            commits: watch::Sender::new(0),
+        }
+    }
+
+    /// Wakes whoever delivers, if there is something new. Called by the writer after each commit.
+    pub(super) fn announce(&self) {
+        if self.has_new.swap(false, Ordering::AcqRel) {
+            self.commits.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+/// An event that is to be. Its id is made once a change, so that a repeated write recognizes its own event.
+#[derive(Clone)]
+pub(super) struct NewEvent {
+    id: EventId,
+    outbox: Arc<Outbox>,
+}
+
+impl Db {
+    /// A new event, for one status change.
+    pub(super) fn new_event(&self, at: DateTime<Utc>) -> NewEvent {
+        NewEvent {
+            id: EventId::new(at, &rand::random()),
+            outbox: self.outbox.clone(),
+        }
+    }
+
+    /// Changes after each commit of this process that has something new to deliver.
+    pub fn new_deliveries(&self) -> watch::Receiver<u64> {
+        self.outbox.commits.subscribe()
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = events)]
+struct EventRow {
+    id: String,
+    upload_id: String,
+    seq: i64,
+    event_type: &'static str,
+    occurred_at: NaiveDateTime,
+    body: String,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = deliveries)]
+pub(super) struct NewDelivery<'a> {
+    pub(super) endpoint: &'a str,
+    pub(super) event_id: &'a str,
+    pub(super) upload_id: &'a str,
+    pub(super) seq: i64,
+    pub(super) state: &'static str,
+    pub(super) next_at: NaiveDateTime,
+}
+
+impl NewEvent {
+    /// Its id.
+    pub(super) fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// Another event of the same change, about another upload.
+    pub(super) fn another(&self, at: DateTime<Utc>) -> NewEvent {
+        NewEvent {
+            id: EventId::new(at, &rand::random()),
+            outbox: self.outbox.clone(),
+        }
+    }
+
+    /// Appends the event to the upload as it is after the change, and one delivery for each endpoint that wants it.
+    pub(super) fn append(
+        &self,
+        conn: &mut AnyConnection,
+        kind: EventType,
+        at: DateTime<Utc>,
+        upload: &Upload,
+    ) -> Result<(), Failure> {
+        let (event_id, upload_id) = (self.id.to_string(), upload.id.to_string());
+        let row = EventRow {
+            id: event_id.clone(),
+            upload_id: upload_id.clone(),
+            seq: upload.version,
+            event_type: kind.as_str(),
+            occurred_at: column_time(at),
+            body: body_text(self.id, kind, at, upload)?,
+        };
+        diesel::insert_into(events::table)
+            .values(row)
+            .execute(conn)?;
+        let wanting = self.outbox.subscriptions.iter();
+        for subscription in wanting.filter(|it| it.types.contains(&kind)) {
+            let endpoint = subscription.endpoint.as_str();
+            let held = held_back_until(conn, endpoint, &upload_id)?;
+            let delivery = NewDelivery {
+                endpoint,
+                event_id: &event_id,
+                upload_id: &upload_id,
+                seq: upload.version,
+                state: "pending",
+                next_at: held.map_or(column_time(at), |held| held.max(column_time(at))),
+            };
+            diesel::insert_into(deliveries::table)
+                .values(delivery)
+                .execute(conn)?;
+            self.outbox.has_new.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+/// When an earlier event of the upload is tried next: a later one is not due before, and so is not looked at in vain.
+fn held_back_until(
+    conn: &mut AnyConnection,
+    endpoint: &str,
+    upload: &str,
+) -> QueryResult<Option<NaiveDateTime>> {
+    deliveries::table
+        .filter(deliveries::endpoint.eq(endpoint))
+        .filter(deliveries::upload_id.eq(upload))
+        .filter(deliveries::state.eq("pending"))
+        .select(max(deliveries::next_at))
+        .first(conn)
+}

@@ -1,0 +1,94 @@
+//! The attachments of API.md: parse, call one verb of the broker, show its answer.
+
+use actix_web::{HttpResponse, web};
+
+use crate::broker::Broker;
+
+use super::examples;
+use super::extract::{Caller, Json, NoBody, RecordPath, Repeatable, UploadPath};
+use super::problem::Problem;
+use super::requests::AttachBody;
+use super::views::{AttachmentsView, UploadView};
+
+type Answer = Result<HttpResponse, Problem>;
+
+/// Attach to a record
+///
+/// Ties a confirmed upload to one record. On a field of cardinality `one` the record's former upload is detached in the same
+/// transaction, and its object goes after the field's grace. Attached to this record already: the same answer.
+#[utoipa::path(
+    post, path = "/v1/uploads/{id}/attach", tag = "Attachments", operation_id = "attachUpload",
+    security(("bearer" = ["attachments:write"])),
+    params(
+        ("id" = String, Path, description = "The upload's id.", example = json!(examples::ID)),
+        ("idempotency-key" = Option<String>, Header, description = "Makes a retry within 24 hours return the upload as it is by then: 1 to 255 visible ASCII characters."),
+    ),
+    request_body(content = AttachBody, example = json!(examples::attach_body())),
+    responses(
+        (status = 200, description = "The upload, attached.", body = UploadView, example = json!(examples::attached())),
+        (status = 403, description = "scope-insufficient"),
+        (status = 404, description = "upload-not-found"),
+        (status = 409, description = "already-attached, wrong-status, request-in-progress"),
+        (status = 422, description = "unknown-field, idempotency-key-reused"),
+    )
+)]
+pub async fn attach(
+    caller: Caller,
+    id: UploadPath,
+    repeatable: Repeatable,
+    Json(body): Json<AttachBody>,
+    broker: web::Data<Broker>,
+) -> Answer {
+    let key = repeatable.with(&body)?;
+    let attach = broker.attach(&caller.0, id.0, body.try_into()?, key);
+    let upload = attach.await?;
+    Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
+}
+
+/// Detach from its record
+///
+/// The record no longer has this upload, and its object is removed after the field's grace. Detached already: the same answer.
+#[utoipa::path(
+    post, path = "/v1/uploads/{id}/detach", tag = "Attachments", operation_id = "detachUpload",
+    security(("bearer" = ["attachments:write"])),
+    params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
+    responses(
+        (status = 200, description = "The upload, detached.", body = UploadView, example = json!(examples::detached())),
+        (status = 403, description = "scope-insufficient"),
+        (status = 404, description = "upload-not-found"),
+        (status = 409, description = "wrong-status"),
+    )
+)]
+pub async fn detach(
+    caller: Caller,
+    id: UploadPath,
+    _nothing: NoBody,
+    broker: web::Data<Broker>,
+) -> Answer {
+    let upload = broker.detach(&caller.0, id.0).await?;
+    Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
+}
+
+/// List what a record has
+///
+/// The uploads that are attached to a record, of all fields of its model, newest first, at most 1,000. A user sees its own; who
+/// may read anyone's sees all.
+#[utoipa::path(
+    get, path = "/v1/attachments/{model}/{object_id}", tag = "Attachments", operation_id = "listAttachments",
+    security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"]),
+        ("bearer" = ["attachments:write"]), ("bearer" = ["ops"])),
+    params(
+        ("model" = String, Path, description = "The model, as in the fields' names.", example = json!("Product")),
+        ("object_id" = String, Path, description = "The record's id, percent-encoded: a `/` in it is `%2F`.", example = json!("42")),
+    ),
+    responses(
+        (status = 200, description = "What is attached to the record; empty where nothing is.", body = AttachmentsView,
+            example = json!(examples::attachments())),
+        (status = 403, description = "scope-insufficient"),
+        (status = 422, description = "unknown-field"),
+    )
+)]
+pub async fn list(caller: Caller, record: RecordPath, broker: web::Data<Broker>) -> Answer {
+    let found = broker.attachments(&caller.0, record.model, record.object_id);
+    Ok(HttpResponse::Ok().json(AttachmentsView::of(found.await?, &broker)))
+}

@@ -1,0 +1,97 @@
+//! The `Idempotency-Key` of a request, and the hash of what the request asks for.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::HeaderName;
+use actix_web::{FromRequest, HttpRequest};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::broker::IdempotencyKey;
+use crate::http::problem::{Code, Problem};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The most characters of a key.
+const MAX_CHARS: usize = 255;
+
+/// The key that a request carries, if it does.
+pub struct Repeatable(Option<String>);
+
+impl Repeatable {
+    /// The key with a hash over the parsed body: its spelling, and the order of its members, make no difference.
+    pub fn with(self, body: &impl Serialize) -> Result<Option<IdempotencyKey>, Problem> {
+        let Some(key) = self.0 else {
+            return Ok(None);
+        };
+        let text =
+            serde_json::to_vec(body).map_err(|error| Problem::internal(error.to_string()))?;
+        let body_hash = hex::encode(Sha256::digest(text));
+        Ok(Some(IdempotencyKey { key, body_hash }))
+    }
+}
+
+impl FromRequest for Repeatable {
+    type Error = Problem;
+    type Future = Ready<Result<Repeatable, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(read(req).map(Repeatable))
+    }
+}
+
+fn read(req: &HttpRequest) -> Result<Option<String>, Problem> {
+    let mut values = req.headers().get_all(IDEMPOTENCY_KEY);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let bytes = value.as_bytes();
+    let fits = (1..=MAX_CHARS).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
+    match std::str::from_utf8(bytes) {
+        Ok(key) if fits && values.next().is_none() => Ok(Some(key.to_owned())),
+        _ => {
+            let detail = "an Idempotency-Key is one header with 1 to 255 visible ASCII characters";
+            Err(Problem::new(Code::InvalidRequest, detail))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read_of(keys: &[&str]) -> Option<Option<String>> {
+        let request = keys.iter().fold(TestRequest::default(), |request, key| {
+            request.append_header((IDEMPOTENCY_KEY, *key))
+        });
+        read(&request.to_http_request()).ok()
+    }
+
+    #[test]
+    fn a_key_is_one_header_of_visible_ascii() {
+        let longest = "k".repeat(MAX_CHARS);
+        for key in ["1", "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"", &longest] {
+            assert_eq!(read_of(&[key]), Some(Some(key.to_owned())));
+        }
+        assert_eq!(read_of(&[]), Some(None));
+        let long = "k".repeat(MAX_CHARS + 1);
+        for key in ["", "a b", "a\tb", "é", &long] {
+            assert_eq!(read_of(&[key]), None, "{key:?}");
+        }
+        assert_eq!(read_of(&["a", "a"]), None);
+    }
+
+    #[test]
+    fn the_hash_is_over_what_is_asked_for() {
+        let hash = |body| {
+            let key = Repeatable(Some("a".to_owned())).with(&body);
+            key.ok().flatten().map(|key| key.body_hash)
+        };
+        assert_eq!(hash(json!({"a": 1})), hash(json!({"a": 1})));
+        assert_ne!(hash(json!({"a": 1})), hash(json!({"a": 2})));
+        assert_eq!(hash(json!({})).map(|hash| hash.len()), Some(64));
+    }
+}
