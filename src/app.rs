@@ -4,28 +4,26 @@
 
 mod admin;
 mod options;
+mod parts;
 
 use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::dev::{Server, ServerHandle};
-use tokio::runtime::Handle;
-
-use crate::auth::{Authenticator, Signer};
 use crate::broker::Broker;
 use crate::config::Config;
-use crate::db::{Db, DbSetupError};
+use crate::db::DbSetupError;
 use crate::http;
-use crate::outbound::Outbound;
-use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{WebhookError, Webhooks};
 use crate::workers::{Workers, WorkersOptions};
+use actix_web::dev::{Server, ServerHandle};
 
 use self::admin::Admin;
+use self::parts::{authenticator, broker_over, event_senders, listen, open_database, signer};
 
 pub use self::options::database as database_options;
+pub use self::parts::{open_broker, outbound, webhooks};
 
 /// Why a broker did not start; each is one clear line, without secrets.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +117,8 @@ impl App {
         let webhooks = webhooks(&config, db.clone(), outbound.clone(), metrics.clone())?;
         let broker = broker_over(&config, db, &metrics).await?;
         let signer = Arc::new(signer(&config, &url)?);
-        let authenticator = authenticator(&config, Some(&signer), outbound)?;
+        let authenticator = authenticator(&config, Some(&signer), outbound.clone())?;
+        let senders = event_senders(&config, outbound);
 
         let http_options = options::http(&config, &url);
         let server = http::serve(
@@ -127,6 +126,7 @@ impl App {
             broker.clone(),
             Arc::new(authenticator),
             signer,
+            senders,
             metrics.clone(),
             &http_options,
         )
@@ -202,82 +202,6 @@ impl App {
             .await
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
-}
-
-/// The one client for calls that leave the broker: making it reads the machine's certificates.
-pub fn outbound() -> Result<Outbound, StartError> {
-    Outbound::new().map_err(|error| StartError::Outbound(error.to_string()))
-}
-
-/// Deliveries, for the server and for `bytepass webhooks`. Calls nobody yet.
-pub fn webhooks(
-    config: &Config,
-    db: Db,
-    outbound: Outbound,
-    metrics: Metrics,
-) -> Result<Webhooks, StartError> {
-    Webhooks::new(options::webhooks(&config.webhooks), db, outbound, metrics)
-        .map_err(StartError::Webhooks)
-}
-
-/// Reads the keys that receipts and grants are signed with.
-fn signer(config: &Config, url: &str) -> Result<Signer, StartError> {
-    Signer::new(options::signer(config, url))
-        .map_err(|error| StartError::Receipts(error.to_string()))
-}
-
-/// Prepares the issuers' keys, and the broker's own for its grants; key sets are fetched later.
-fn authenticator(
-    config: &Config,
-    signer: Option<&Signer>,
-    outbound: Outbound,
-) -> Result<Authenticator, StartError> {
-    Authenticator::new(options::issuers(&config.auth), outbound)
-        .and_then(|authenticator| match signer {
-            Some(signer) => authenticator.with_grants_of(signer),
-            None => Ok(authenticator),
-        })
-        .map_err(|error| StartError::Auth(error.to_string()))
-}
-
-/// The verbs without a server, for commands: opens the database and resolves the bucket's credentials. What outlives its caller
-/// runs on the current tokio runtime, which must have more than one thread.
-pub async fn open_broker(config: &Config, metrics: &Metrics) -> Result<Broker, StartError> {
-    let db = open_database(config, metrics).await?;
-    broker_over(config, db, metrics).await
-}
-
-async fn broker_over(config: &Config, db: Db, metrics: &Metrics) -> Result<Broker, StartError> {
-    let store = Store::connect(options::store(config), metrics.clone())
-        .await
-        .map_err(|error| StartError::Store(error.to_string()))?;
-    let (options, runtime) = (options::broker(config), Handle::current());
-    Ok(Broker::new(options, db, store, metrics.clone(), runtime))
-}
-
-/// Brings the schema up to date where the configuration says so, and refuses an older one otherwise.
-async fn open_database(config: &Config, metrics: &Metrics) -> Result<Db, StartError> {
-    let (mut options, metrics) = (options::database(&config.database), metrics.clone());
-    options.subscriptions = self::options::webhooks(&config.webhooks).subscriptions();
-    let migrate = config.database.migrate_at_start;
-    let opened = tokio::task::spawn_blocking(move || {
-        let db = Db::open(options, metrics)?;
-        if migrate {
-            db.migrate()?;
-        }
-        match db.pending_migrations()? {
-            0 => Ok(db),
-            pending => Err(StartError::MigrationsPending(pending)),
-        }
-    });
-    opened
-        .await
-        .unwrap_or_else(|error| Err(StartError::Database(error.to_string())))
-}
-
-/// Binds at once, so that a taken port is an error before anything else begins.
-fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|cause| StartError::Listen { address, cause })
 }
 
 #[cfg(test)]

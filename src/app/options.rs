@@ -1,10 +1,12 @@
 //! Takes the configuration apart: each room gets options of its own, so that none knows how they were written.
 
-use crate::auth::{Algorithm, IssuerOptions, KeySource, PemKey, SignerOptions, SigningKeyPem};
+use crate::auth::{
+    Algorithm, IssuerOptions, KeySource, PemKey, SignerOptions, SigningKeyPem, SnsOptions, SnsTopic,
+};
 use crate::broker::{BrokerOptions, SweepOptions};
 use crate::config::{
-    AccessKey, Auth, Config, Database, Issuer, IssuerKeys, KeyAlgorithm, PublicKey, ReceiptKey,
-    WebhookEndpoint, WebhookSettings,
+    self, AccessKey, Auth, Config, Database, Events, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
+    ReceiptKey, WebhookEndpoint, WebhookSettings,
 };
 use crate::db::DbOptions;
 use crate::http::HttpOptions;
@@ -19,6 +21,7 @@ pub(super) fn broker(config: &Config) -> BrokerOptions {
         bucket: config.storage.bucket.clone(),
         proof: config.storage.checksum_proof(),
         confirms_in_flight: config.limits.confirms_in_flight,
+        hints_waiting: config.events.queue_len,
         download_lifetime_secs: config.limits.download_lifetime_secs,
         sweep: SweepOptions {
             retry_secs: config.sweeper.interval_secs,
@@ -135,6 +138,22 @@ fn pem_key(key: &PublicKey) -> PemKey {
             KeyAlgorithm::EdDsa => Algorithm::EdDSA,
         },
         pem: key.pem.clone(),
+    }
+}
+
+/// Each topic with the one origin that its certificates may come from.
+pub(super) fn sns(events: &Events) -> SnsOptions {
+    let stand_in = events.sns_endpoint.as_ref();
+    let stand_in = stand_in.map(|url| url.origin().ascii_serialization());
+    let one = |topic: &config::SnsTopic| SnsTopic {
+        arn: topic.arn.clone(),
+        origin: stand_in
+            .clone()
+            .unwrap_or_else(|| format!("https://{}", topic.host)),
+    };
+    SnsOptions {
+        topics: events.sns_topics.iter().map(one).collect(),
+        allow_sha1: events.sns_allow_sha1,
     }
 }
 

@@ -12,9 +12,11 @@
 //!
 //! In reading order: `options` (what is configured), `authenticator` (the whole path), `compact` and `json` (reading a
 //! token), `claims` and `grants` (judging it), `keys`, `jwk` and `remote` (the keys), `remembered` (tokens seen before),
-//! `signer` and `signing_key` (what the broker signs), `mint` (development tokens).
+//! `signer` and `signing_key` (what the broker signs), `mint` (development tokens); and for the bucket's events, which are no
+//! callers: `senders`, `sns`, `certificates`.
 
 mod authenticator;
+mod certificates;
 mod claims;
 mod compact;
 mod grants;
@@ -27,8 +29,10 @@ mod pem;
 mod remembered;
 mod remote;
 mod ring_provider;
+mod senders;
 mod signer;
 mod signing_key;
+mod sns;
 #[cfg(test)]
 mod tests;
 
@@ -36,5 +40,7 @@ pub use authenticator::{AuthError, Authenticator};
 pub use mint::{MintRequest, mint_hs256};
 pub use options::{Algorithm, AuthSetupError, IssuerOptions, KeySource, PemKey};
 pub use remote::Ticks;
+pub use senders::EventSenders;
 pub use signer::{GrantToken, Signer, SignerOptions, SignerSetupError, SigningKeyPem};
 pub use signing_key::new_signing_key_pem;
+pub use sns::{SnsKind, SnsMessage, SnsOptions, SnsTopic};

@@ -11,6 +11,7 @@ mod create;
 mod error;
 mod flights;
 mod grants;
+mod hint;
 mod idempotency;
 mod read;
 mod removal;
@@ -36,12 +37,14 @@ use crate::telemetry::metrics::Metrics;
 pub use self::create::{CreateUpload, Presented};
 pub use self::error::BrokerError;
 pub use self::grants::MintGrant;
+pub use self::hint::HintOutcome;
 pub use self::idempotency::IdempotencyKey;
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;
+use self::hint::Hints;
 use self::idempotency::Repeatables;
 use self::read::Probe;
 
@@ -58,6 +61,8 @@ pub struct BrokerOptions {
     pub proof: ChecksumProof,
     /// How many confirms may be at work at once; one more waits for two seconds and is then told to come back.
     pub confirms_in_flight: usize,
+    /// How many hints may wait or be at work; one more is [`HintOutcome::Full`].
+    pub hints_waiting: usize,
     /// How long a presigned URL to read a private object lives, in seconds.
     pub download_lifetime_secs: u32,
     /// When the sweeper acts.
@@ -77,6 +82,7 @@ struct Inner {
     metrics: Metrics,
     runtime: Handle,
     flights: Flights<Result<Upload, BrokerError>>,
+    hints: Hints,
     probe: Probe,
     repeatables: Repeatables,
 }
@@ -91,6 +97,7 @@ impl Broker {
         runtime: Handle,
     ) -> Broker {
         let flights = Flights::new(runtime.clone(), options.confirms_in_flight);
+        let hints = Hints::new(options.hints_waiting, options.confirms_in_flight);
         Broker(Arc::new(Inner {
             name: random_text(&rand::random()),
             options,
@@ -99,6 +106,7 @@ impl Broker {
             metrics,
             runtime,
             flights,
+            hints,
             probe: Probe::default(),
             repeatables: Repeatables::default(),
         }))

@@ -7,6 +7,7 @@
 mod auth;
 mod database;
 mod error;
+mod events;
 mod fields;
 mod issuer_keys;
 mod layers;
@@ -28,6 +29,7 @@ mod tests;
 pub use auth::{Auth, Issuer, IssuerKeys, KeyAlgorithm, PublicKey};
 pub use database::Database;
 pub use error::{ConfigError, ConfigErrors};
+pub use events::{Events, SnsTopic};
 pub use receipts::{ReceiptKey, Receipts};
 pub use section::Explained;
 pub use server::{Cors, Limits, Server, reachable};
@@ -46,12 +48,13 @@ use section::{Report, Section, refusal};
 use value::{Node, Value};
 
 /// The sections, in the order of default.toml.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "server",
     "cors",
     "database",
     "storage",
     "auth",
+    "events",
     "receipts",
     "limits",
     "workers",
@@ -74,6 +77,8 @@ pub struct Config {
     pub storage: Storage,
     /// `[auth]`.
     pub auth: Auth,
+    /// `[events]`.
+    pub events: Events,
     /// `[receipts]`.
     pub receipts: Receipts,
     /// `[limits]`.
@@ -107,6 +112,7 @@ impl Config {
         let auth = section(&mut layers, "auth", &mut report, |section| {
             Auth::read(section, &sources.env)
         });
+        let events = section(&mut layers, "events", &mut report, Events::read);
         let receipts = section(&mut layers, "receipts", &mut report, |section| {
             Receipts::read(section, &sources.env)
         });
@@ -131,6 +137,7 @@ impl Config {
                 database: database?,
                 storage: storage?,
                 auth: auth?,
+                events: events?,
                 receipts: receipts?,
                 limits: limits?,
                 workers: workers?,

@@ -27,6 +27,12 @@ impl Layout {
         StagingKey(format!("{}{id}", self.staging_prefix))
     }
 
+    /// The upload whose staging key this is; `None` for every other key of the bucket.
+    pub fn upload_of(&self, key: &str) -> Option<UploadId> {
+        let id = key.strip_prefix(self.staging_prefix.as_str())?;
+        UploadId::parse(id).ok()
+    }
+
     /// A fresh final key from 160 random bits.
     pub fn final_key(&self, upload_to: &str, media_type: MediaType, random: &[u8; 20]) -> FinalKey {
         let extension = media_type.extension();

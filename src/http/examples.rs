@@ -8,6 +8,14 @@ const SHA256: &str = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
 const URL: &str = "https://ultamine-media.s3.eu-central-1.amazonaws.com/staging/upl_01knavb5w8e59a3fjc8w6qgp7z?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=…";
 const KEY: &str = "media/products/7zk3q8v5t1w0m4n6r2y9c8b5x3d1f7gh.jpg";
 
+/// What S3 tells when the client's PUT is done.
+pub fn s3_event() -> Value {
+    json!({"Records": [{
+        "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "ultamine-media"}, "object": {"key": format!("staging/{ID}"), "size": 183442}},
+    }]})
+}
+
 /// What the client asks for.
 pub fn create_body() -> Value {
     json!({

@@ -5,13 +5,14 @@
 //! document with a code of one table ([`codes`]); no answer, log line or metric shows a query, a token or a presigned URL that it
 //! doesn't have to.
 //!
-//! In reading order: `routes` (all of them on one page), `uploads`, `attachments`, `grants`, `receipts` and `operations` (the
-//! handlers), `requests`, `views` and `statistics` (what goes in and out), `extract`, `codes`, `problem` and `refusals` (what goes
-//! wrong), `middleware`, `openapi`, `pages`, `server`.
+//! In reading order: `routes` (all of them on one page), `uploads`, `attachments`, `grants`, `receipts`, `events` and `operations`
+//! (the handlers), `records` (what a bucket's event says), `requests`, `views` and `statistics` (what goes in and out), `extract`,
+//! `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `openapi`, `pages`, `server`.
 
 mod admin;
 mod attachments;
 mod codes;
+mod events;
 mod examples;
 mod extract;
 mod grants;
@@ -21,6 +22,7 @@ mod operations;
 mod pages;
 mod problem;
 mod receipts;
+mod records;
 mod refusals;
 mod requests;
 mod routes;

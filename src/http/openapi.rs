@@ -5,12 +5,12 @@ use serde_json::Value;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
-use super::{attachments, grants, operations, receipts, uploads, views};
+use super::{attachments, events, grants, operations, receipts, uploads, views};
 
 /// The whole API as an OpenAPI 3.1 document; the `openapi` command prints it, `/openapi.json` serves it.
 pub fn openapi() -> Document {
@@ -27,7 +27,7 @@ pub fn openapi() -> Document {
     paths(
         uploads::create, uploads::list, uploads::read, uploads::remove, uploads::confirm, uploads::presign,
         uploads::download, attachments::attach, attachments::detach, attachments::list, grants::mint, receipts::jwks,
-        operations::stats, operations::livez, operations::readyz,
+        operations::stats, operations::livez, operations::readyz, events::receive,
     ),
     components(schemas(ProblemView, views::DifferenceView)),
     tags(
@@ -70,6 +70,7 @@ struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
+        add_senders(document);
         let text = "A JWT of a configured issuer. Its `scope` lists what it may do; `fields` narrows it to some fields. A grant of `POST /v1/grants` is a bearer too, for its own uploads.";
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
@@ -81,6 +82,24 @@ impl Modify for Bearer {
             .get_or_insert_default()
             .add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
+}
+
+/// What a sender of events proves itself by.
+fn add_senders(document: &mut Document) {
+    let http = |scheme, text: &str| {
+        let scheme = HttpBuilder::new().scheme(scheme);
+        SecurityScheme::Http(scheme.description(Some(text)).build())
+    };
+    let secret = "`events.secret` of the configuration; no token of a caller.";
+    let password = "Any user, and `events.secret` as the password.";
+    let sns = ApiKeyValue::with_description(
+        "x-amz-sns-message-type",
+        "A message of a topic in `events.sns_topics`, with SNS's signature in its body.",
+    );
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("eventSecret", http(HttpAuthScheme::Bearer, secret));
+    components.add_security_scheme("eventPassword", http(HttpAuthScheme::Basic, password));
+    components.add_security_scheme("snsSignature", SecurityScheme::ApiKey(ApiKey::Header(sns)));
 }
 
 struct Problems;

@@ -25,6 +25,8 @@ enum Extra {
     RetryAfterSecs(u32),
     /// Why the token is no good; `None` where there was none.
     Challenge(Option<&'static str>),
+    /// For a sender of events, which may bring its secret as a password.
+    SenderChallenge,
 }
 
 /// One thing that went wrong, still without the request it happened in. Boxed, so that a handler's answer stays small.
@@ -100,6 +102,21 @@ impl Problem {
         problem
     }
 
+    /// An event without a secret and without a signature.
+    pub fn sender_missing() -> Problem {
+        let detail = "send the secret of events.secret (Authorization: Bearer, or Basic with it as the password), or a message that SNS signed";
+        let mut problem = Problem::new(Code::TokenMissing, detail);
+        problem.0.extra = Extra::SenderChallenge;
+        problem
+    }
+
+    /// An event whose secret or signature is no good, and why, in fixed words.
+    pub fn sender_invalid(reason: &'static str) -> Problem {
+        let mut problem = Problem::new(Code::TokenInvalid, reason);
+        problem.0.extra = Extra::SenderChallenge;
+        problem
+    }
+
     /// The same with the status that the upload has.
     pub fn with_status_now(mut self, status: Status) -> Problem {
         self.0.members.push(("status_now", json!(status.as_str())));
@@ -171,6 +188,12 @@ impl Problem {
         match self.0.extra {
             Extra::Nothing => {}
             Extra::RetryAfterSecs(secs) => add(RETRY_AFTER, secs.to_string()),
+            // SNS shows its password only to who asks for one.
+            Extra::SenderChallenge => {
+                add(WWW_AUTHENTICATE, "Basic realm=\"bytepass\"".into());
+                let bearer = HeaderValue::from_static("Bearer realm=\"bytepass\"");
+                headers.append(WWW_AUTHENTICATE, bearer);
+            }
             // RFC 6750: who sent no token at all is told the scheme and nothing else.
             Extra::Challenge(None) => add(WWW_AUTHENTICATE, "Bearer realm=\"bytepass\"".into()),
             Extra::Challenge(Some(reason)) => {

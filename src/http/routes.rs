@@ -11,7 +11,7 @@ use actix_web::{Error, HttpResponse, Resource, Route, web};
 use super::extract::caller::authenticate;
 use super::middleware::catch_panics;
 use super::problem::Problem;
-use super::{attachments, grants, operations, pages, receipts, uploads};
+use super::{attachments, events, grants, operations, pages, receipts, uploads};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -49,10 +49,22 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(at("/v1/grants", "POST", |r| {
             r.route(private(web::post().to(grants::mint)))
         }))
+        // The bucket, which proves itself by a secret or by SNS's signature.
+        .service(at("/v1/events/s3", "HEAD, POST", |r| {
+            r.route(web::post().to(events::receive))
+                .route(web::head().to(events::is_there))
+        }))
         // Operators.
         .service(at("/v1/stats", "GET, HEAD", |r| {
             r.route(private(get().to(operations::stats)))
         }))
+        .configure(open)
+        .default_service(web::to(nothing_here));
+}
+
+/// What anybody may read.
+fn open(config: &mut web::ServiceConfig) {
+    config
         // Backends, without a token: what verifies a receipt.
         .service(at("/.well-known/jwks.json", "GET, HEAD", |r| {
             r.route(get().to(receipts::jwks))
@@ -76,8 +88,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         }))
         .service(at("/problems", "GET, HEAD", |r| {
             r.route(get().to(pages::problems))
-        }))
-        .default_service(web::to(nothing_here));
+        }));
 }
 
 /// A resource: its panics are caught, and methods other than `allowed` answer 405 with this list.

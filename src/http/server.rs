@@ -9,7 +9,7 @@ use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpServer, web};
 
-use crate::auth::{Authenticator, Signer};
+use crate::auth::{Authenticator, EventSenders, Signer};
 use crate::broker::Broker;
 use crate::telemetry::metrics::Metrics;
 
@@ -147,19 +147,20 @@ pub fn serve(
     broker: Broker,
     authenticator: Arc<Authenticator>,
     signer: Arc<Signer>,
+    senders: EventSenders,
     metrics: Metrics,
     options: &HttpOptions,
 ) -> std::io::Result<Server> {
     let parts = Parts::new(authenticator, signer, metrics, options);
-    let broker = web::Data::new(broker);
+    let (broker, senders) = (web::Data::new(broker), web::Data::new(senders));
     let workers = match options.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
     let server = HttpServer::new(move || {
-        let broker = broker.clone();
+        let (broker, senders) = (broker.clone(), senders.clone());
         app(&parts, move |config| {
-            config.app_data(broker);
+            config.app_data(broker).app_data(senders);
         })
     })
     .workers(workers)

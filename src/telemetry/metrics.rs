@@ -1,4 +1,6 @@
-//! Numbers: every metric that Bytepass has is declared here, once.
+//! Numbers: every metric that Bytepass has is declared here or in `background`, once.
+
+mod background;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use prometheus::{
     Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
     TextEncoder,
 };
+
+use self::background::BucketEvents;
 
 /// Buckets of a request that a person waits for, in seconds.
 const REQUEST_BUCKETS: &[f64] = &[
@@ -37,6 +41,7 @@ struct Inner {
     http_requests: HistogramVec,
     s3_requests: HistogramVec,
     confirms: Histogram,
+    bucket_events: BucketEvents,
     create_to_confirm: HistogramVec,
     rejections: IntCounterVec,
     clock_skew: Gauge,
@@ -115,6 +120,7 @@ impl Metrics {
                 "Time of one confirm's work, however many callers waited for it.",
                 CONFIRM_BUCKETS,
             ),
+            bucket_events: BucketEvents::new(r),
             create_to_confirm: histograms(
                 r,
                 "bytepass_create_to_confirm_seconds",

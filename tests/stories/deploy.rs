@@ -117,3 +117,27 @@ fn the_lifecycle_rule_outlasts_every_default_deadline_and_touches_staging_only()
         );
     }
 }
+
+#[test]
+fn the_event_files_tell_of_new_objects_below_staging_and_of_nothing_else() {
+    for name in ["notification-sns.json", "notification-ceph.json"] {
+        let topics = file(name)["TopicConfigurations"].clone();
+        assert_eq!(topics.as_array().map(Vec::len), Some(1), "{name}");
+        assert_eq!(strings(&topics[0]["Events"]), ["s3:ObjectCreated:*"]);
+        let rule = &topics[0]["Filter"]["Key"]["FilterRules"][0];
+        assert_eq!(
+            (&rule["Name"], &rule["Value"]),
+            (&"prefix".into(), &"staging/".into())
+        );
+    }
+    let pattern = file("eventbridge-pattern.json");
+    assert_eq!(strings(&pattern["detail-type"]), ["Object Created"]);
+    assert_eq!(pattern["detail"]["object"]["key"][0]["prefix"], "staging/");
+    let policy = &file("sns-topic-policy.json")["Statement"];
+    assert_eq!(policy.as_array().map(Vec::len), Some(1));
+    assert_eq!(policy[0]["Action"], "sns:Publish");
+    assert_eq!(
+        policy[0]["Condition"]["StringEquals"]["aws:SourceAccount"],
+        "ACCOUNT"
+    );
+}

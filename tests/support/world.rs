@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytepass::app::App;
 use bytepass::config::{Config, Sources};
 use bytepass::dev_bucket::{DevBucket, DevBucketOptions};
+use bytepass::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -153,6 +154,8 @@ pub fn sign_backend(token: &Token) -> String {
 pub struct Broker {
     /// Where it answers.
     pub url: String,
+    /// What it counts.
+    pub metrics: Metrics,
     metrics_url: Option<String>,
     // One for all callers, because each client of its own reads the system's certificates anew.
     nobody: Api,
@@ -182,7 +185,12 @@ impl Broker {
                 match App::build(config).await {
                     Err(error) => drop(started.send(Err(error.to_string()))),
                     Ok(app) => {
-                        drop(started.send(Ok((app.url().to_owned(), app.metrics_url()))));
+                        let parts = (
+                            app.url().to_owned(),
+                            app.metrics().clone(),
+                            app.metrics_url(),
+                        );
+                        drop(started.send(Ok(parts)));
                         let stop = async { drop(stopped.await) };
                         app.run_until_stopped(stop)
                             .await
@@ -195,10 +203,11 @@ impl Broker {
         let outcome = tokio::time::timeout(START_LIMIT, start)
             .await
             .expect("a start in time");
-        let (url, metrics_url) = outcome.expect("the broker's thread lives")?;
+        let (url, metrics, metrics_url) = outcome.expect("the broker's thread lives")?;
         Ok(Broker {
             nobody: Api::anonymous(&url),
             url,
+            metrics,
             metrics_url,
             stop: Some(stop),
             thread: Some(thread),

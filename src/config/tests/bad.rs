@@ -121,7 +121,7 @@ fn unknown_names_are_refused_with_the_nearest_known_one() {
         ),
         (
             "listen = \"127.0.0.1:1\"",
-            "listen (bytepass.toml:1): must stand in a section: server, cors, database, storage, auth, receipts, limits, workers, sweeper, webhooks, telemetry, fields",
+            "listen (bytepass.toml:1): must stand in a section: server, cors, database, storage, auth, events, receipts, limits, workers, sweeper, webhooks, telemetry, fields",
         ),
         (
             "server = 3",

@@ -19,6 +19,7 @@ fn full_of_secrets() -> String {
         "[database]\nurl = \"postgres://shop:{CANARY}@db/shop?sslpassword={CANARY}\"\n\
          [storage]\naccess_key_id = \"{CANARY}\"\nsecret_access_key = \"{CANARY}\"\n\
          signer_access_key_id = \"{CANARY}\"\nsigner_secret_access_key = \"{CANARY}\"\n\
+         [events]\nsecret = \"{CANARY}\"\nprevious_secret = \"{CANARY}\"\n\
          {ISSUER}secret = \"{CANARY}\"\n"
     )
 }
@@ -35,6 +36,7 @@ fn c1_no_secret_shows_in_debug_or_in_explain() {
         "\"postgres://shop:********@db/shop?sslpassword=********\""
     );
     assert_eq!(value("storage.secret_access_key"), "********");
+    assert_eq!(value("events.previous_secret"), "********");
     assert_eq!(value("auth.issuers[0].secret"), "********");
 }
 

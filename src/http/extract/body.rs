@@ -64,13 +64,7 @@ pub fn read(
     req: &HttpRequest,
     payload: Payload,
 ) -> impl Future<Output = Result<Bytes, Problem>> + 'static {
-    let limits = req
-        .app_data::<web::Data<BodyLimits>>()
-        .map_or_else(BodyLimits::default, |limits| ***limits);
-    let declared = req
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let (limits, declared) = (limits_of(req), declared_length(req));
     let unreadable = not_json(req);
     async move {
         let body = collect(payload, limits, declared).await?;
@@ -79,6 +73,33 @@ pub fn read(
             _ => Ok(body),
         }
     }
+}
+
+/// The whole body, of at most `max_bytes`, whatever its type: SNS calls its JSON `text/plain`. Not a compressed one.
+pub fn read_any_type(
+    req: &HttpRequest,
+    payload: Payload,
+    max_bytes: usize,
+) -> impl Future<Output = Result<Bytes, Problem>> + 'static {
+    let limits = BodyLimits {
+        max_bytes,
+        ..limits_of(req)
+    };
+    let (declared, unreadable) = (declared_length(req), encoded(req));
+    async move {
+        let body = collect(payload, limits, declared).await?;
+        unreadable.map_or(Ok(body), Err)
+    }
+}
+
+fn limits_of(req: &HttpRequest) -> BodyLimits {
+    req.app_data::<web::Data<BodyLimits>>()
+        .map_or_else(BodyLimits::default, |limits| ***limits)
+}
+
+fn declared_length(req: &HttpRequest) -> Option<u64> {
+    let value = req.headers().get(CONTENT_LENGTH)?;
+    value.to_str().ok()?.parse::<u64>().ok()
 }
 
 async fn collect(
@@ -129,12 +150,19 @@ async fn collect(
     }
 }
 
+/// Why a body is not taken that is encoded: no more is unpacked than was sent.
+fn encoded(req: &HttpRequest) -> Option<Problem> {
+    let encoding = req.headers().get(CONTENT_ENCODING)?;
+    let detail = "send the body as it is, without Content-Encoding";
+    (!encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        .then(|| Problem::new(Code::UnsupportedMediaType, detail))
+}
+
 /// Why a body, if there is one, can't be JSON in UTF-8.
 fn not_json(req: &HttpRequest) -> Option<Problem> {
     let problem = |detail: &str| Some(Problem::new(Code::UnsupportedMediaType, detail));
-    let encoding = req.headers().get(CONTENT_ENCODING);
-    if encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return problem("send the body as it is, without Content-Encoding");
+    if let Some(problem) = encoded(req) {
+        return Some(problem);
     }
     let Some(value) = req.headers().get(CONTENT_TYPE) else {
         return problem("send Content-Type: application/json");

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod caller;
+pub mod event;
 pub mod idempotency;
 pub mod json;
 pub mod path;

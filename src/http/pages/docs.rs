@@ -160,7 +160,8 @@ fn scopes(security: &Value) -> Markup {
         .filter_map(|need| need["bearer"][0].as_str())
         .collect();
     html! {
-        @if names.is_empty() { "Needs no token." } @else {
+        @if security[0]["eventSecret"].is_array() { "Needs a secret of the configuration, or SNS's signature; no caller's token will do." }
+        @else if names.is_empty() { "Needs no token." } @else {
             "Needs a token with "
             @for (index, name) in names.iter().enumerate() {
                 @if index > 0 { " or " }

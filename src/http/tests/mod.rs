@@ -20,8 +20,8 @@ use serde_json::Value;
 use super::routes::{at, get, private};
 use super::server::{HttpOptions, Parts, app};
 use crate::auth::{
-    Authenticator, IssuerOptions, KeySource, MintRequest, Signer, SignerOptions, SigningKeyPem,
-    mint_hs256, new_signing_key_pem,
+    Authenticator, EventSenders, IssuerOptions, KeySource, MintRequest, Signer, SignerOptions,
+    SigningKeyPem, mint_hs256, new_signing_key_pem,
 };
 use crate::domain::principal::Scope;
 use crate::telemetry::metrics::Metrics;
@@ -118,7 +118,10 @@ async fn strict(_: super::extract::Json<super::requests::CreateUploadBody>) -> &
 
 /// Routes that no server has: one panics, one forgot to authenticate, one takes a body and needs no broker.
 pub fn strange_routes(config: &mut web::ServiceConfig) {
+    static NOBODY: OnceLock<Arc<EventSenders>> = OnceLock::new();
+    let senders = NOBODY.get_or_init(|| Arc::new(EventSenders::nobody()));
     config
+        .app_data(web::Data::from(senders.clone()))
         .service(at("/panics", "GET, HEAD", |r| r.route(get().to(panics))))
         .service(at("/forgot", "GET, HEAD", |r| {
             r.route(get().to(unauthenticated))
