@@ -64,6 +64,9 @@ impl Connector {
                 Ok(AnyConnection::Sqlite(conn))
             }
             Location::Postgres(url) => {
+                // libpq would have OpenSSL clean up when the process exits, under the feet of the pool's threads that are just
+                // connecting: a command that had done its work then ended by a signal. This comes first and leaves that out.
+                openssl_sys::init();
                 let mut conn =
                     PgConnection::establish(url.expose_secret()).map_err(|e| failed(&e))?;
                 self.prepare_postgres(&mut conn, url.expose_secret())

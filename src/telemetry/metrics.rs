@@ -40,14 +40,45 @@ struct Inner {
     status_changes: IntCounterVec,
     http_requests: HistogramVec,
     s3_requests: HistogramVec,
-    confirms: Histogram,
+    confirms: Confirms,
     bucket_events: BucketEvents,
-    create_to_confirm: HistogramVec,
-    rejections: IntCounterVec,
     clock_skew: Gauge,
     write_batch_rows: Histogram,
     webhook_attempts: IntCounterVec,
     sweeps: Sweeps,
+}
+
+/// What confirms come to.
+struct Confirms {
+    took: Histogram,
+    create_to_confirm: HistogramVec,
+    rejections: IntCounterVec,
+}
+
+impl Confirms {
+    fn new(r: &Registry) -> Confirms {
+        Confirms {
+            took: histogram(
+                r,
+                "bytepass_confirm_duration_seconds",
+                "Time of one confirm's work, however many callers waited for it.",
+                CONFIRM_BUCKETS,
+            ),
+            create_to_confirm: histograms(
+                r,
+                "bytepass_create_to_confirm_seconds",
+                "Time from asking for an upload to its confirm.",
+                LIFE_BUCKETS,
+                &["field"],
+            ),
+            rejections: counters(
+                r,
+                "bytepass_rejections_total",
+                "Rejected uploads, by each member of the declaration that what arrived contradicts.",
+                &["field", "reason"],
+            ),
+        }
+    }
 }
 
 /// What the sweeper does.
@@ -114,26 +145,8 @@ impl Metrics {
                 REQUEST_BUCKETS,
                 &["operation", "code"],
             ),
-            confirms: histogram(
-                r,
-                "bytepass_confirm_duration_seconds",
-                "Time of one confirm's work, however many callers waited for it.",
-                CONFIRM_BUCKETS,
-            ),
+            confirms: Confirms::new(r),
             bucket_events: BucketEvents::new(r),
-            create_to_confirm: histograms(
-                r,
-                "bytepass_create_to_confirm_seconds",
-                "Time from asking for an upload to its confirm.",
-                LIFE_BUCKETS,
-                &["field"],
-            ),
-            rejections: counters(
-                r,
-                "bytepass_rejections_total",
-                "Rejected uploads, by each member of the declaration that what arrived contradicts.",
-                &["field", "reason"],
-            ),
             clock_skew: gauge(
                 r,
                 "bytepass_s3_clock_skew_seconds",
@@ -171,13 +184,21 @@ impl Metrics {
 
     /// An upload was confirmed so long after it was asked for.
     pub fn confirmed_after(&self, field: &str, took: Duration) {
-        let histogram = self.0.create_to_confirm.with_label_values(&[field]);
+        let histogram = self
+            .0
+            .confirms
+            .create_to_confirm
+            .with_label_values(&[field]);
         histogram.observe(took.as_secs_f64());
     }
 
     /// An upload was rejected because of this member, `size` or `checksum`: the verification names them, so they are bounded.
     pub fn rejected(&self, field: &str, reason: &str) {
-        self.0.rejections.with_label_values(&[field, reason]).inc();
+        self.0
+            .confirms
+            .rejections
+            .with_label_values(&[field, reason])
+            .inc();
     }
 
     /// The bucket's last answer was dated so many seconds before ours.
@@ -207,7 +228,7 @@ impl Metrics {
 
     /// One confirm's work ended, well or not.
     pub fn confirm_took(&self, took: Duration) {
-        self.0.confirms.observe(took.as_secs_f64());
+        self.0.confirms.took.observe(took.as_secs_f64());
     }
 
     /// So many writes shared one commit.
