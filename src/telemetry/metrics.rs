@@ -11,7 +11,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use self::background::BucketEvents;
+use self::background::{BucketEvents, Sweeps};
 
 /// Buckets of a request that a person waits for, in seconds.
 const REQUEST_BUCKETS: &[f64] = &[
@@ -76,32 +76,6 @@ impl Confirms {
                 "bytepass_rejections_total",
                 "Rejected uploads, by each member of the declaration that what arrived contradicts.",
                 &["field", "reason"],
-            ),
-        }
-    }
-}
-
-/// What the sweeper does.
-struct Sweeps {
-    results: IntCounterVec,
-    took: HistogramVec,
-}
-
-impl Sweeps {
-    fn new(r: &Registry) -> Sweeps {
-        Sweeps {
-            results: counters(
-                r,
-                "bytepass_sweep_results_total",
-                "What the sweeper found and what came of it, by kind of work.",
-                &["kind", "result"],
-            ),
-            took: histograms(
-                r,
-                "bytepass_sweep_duration_seconds",
-                "Time of one batch of the sweeper; outcome is ok or error.",
-                CONFIRM_BUCKETS,
-                &["kind", "outcome"],
             ),
         }
     }
@@ -242,25 +216,6 @@ impl Metrics {
             .webhook_attempts
             .with_label_values(&[endpoint, outcome])
             .inc();
-    }
-
-    /// A batch of the sweeper came to this `result` so often.
-    pub fn swept(&self, kind: &str, result: &str, count: u64) {
-        self.0
-            .sweeps
-            .results
-            .with_label_values(&[kind, result])
-            .inc_by(count);
-    }
-
-    /// A batch of the sweeper ended, well or not.
-    pub fn sweep_took(&self, kind: &str, ok: bool, took: Duration) {
-        let outcome = if ok { "ok" } else { "error" };
-        self.0
-            .sweeps
-            .took
-            .with_label_values(&[kind, outcome])
-            .observe(took.as_secs_f64());
     }
 
     /// Everything in Prometheus' text format.
