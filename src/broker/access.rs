@@ -14,11 +14,13 @@ pub(super) enum Act {
     Remove,
     Download,
     Attach,
+    Operate,
 }
 
-/// Whether `uploads:write` allows it on one's own upload: what a record shows is for its backend to say.
+/// Whether `uploads:write` allows it on one's own upload: what a record shows is for its backend to say, and who may give an
+/// upload up before its time is for operations.
 fn on_ones_own(act: Act) -> bool {
-    act != Act::Attach
+    !matches!(act, Act::Attach | Act::Operate)
 }
 
 /// The scopes that allow an act on anyone's upload.
@@ -27,6 +29,7 @@ fn scopes_for_anyones(act: Act) -> &'static [Scope] {
         Act::Read => &[Scope::UploadsConfirm, Scope::AttachmentsWrite, Scope::Ops],
         Act::Confirm | Act::Presign => &[Scope::UploadsConfirm],
         Act::Remove | Act::Attach => &[Scope::AttachmentsWrite],
+        Act::Operate => &[Scope::Ops],
         // Ops see rows, not payment proofs.
         Act::Download => &[Scope::UploadsConfirm, Scope::AttachmentsWrite],
     }
@@ -39,6 +42,7 @@ fn needed(act: Act) -> &'static str {
         Act::Remove => "uploads:write (your own uploads) or attachments:write",
         Act::Download => "uploads:write (your own uploads), uploads:confirm or attachments:write",
         Act::Attach => "attachments:write",
+        Act::Operate => "ops",
     }
 }
 

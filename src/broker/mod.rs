@@ -13,6 +13,7 @@ mod flights;
 mod grants;
 mod hint;
 mod idempotency;
+mod operate;
 mod read;
 mod removal;
 mod remove;

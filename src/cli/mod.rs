@@ -1,6 +1,7 @@
 //! The command line: one file a command. A command prints its result on standard output, everything else on standard
 //! error, and fails with one clear line: exit code 2 where the command line or the configuration is wrong, else 1.
 
+mod by_hand;
 mod check_config;
 mod dev;
 mod dev_data;
@@ -10,15 +11,18 @@ mod migrate;
 mod openapi;
 mod outcome;
 mod serve;
+mod sweep;
 mod table;
 mod token;
+mod uploads;
+mod uploads_words;
 mod webhooks;
 mod webhooks_words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use self::outcome::Failure;
 
@@ -42,12 +46,21 @@ enum Command {
     Token(token::TokenArgs),
     /// Print every setting with its value and where it comes from; secrets are masked
     CheckConfig(ConfigArgs),
+    /// Look at uploads, and settle them by hand
+    Uploads(uploads::UploadsArgs),
+    /// Do what the sweeper has to do, now
+    Sweep(sweep::SweepArgs),
     /// Look at webhook deliveries, try an endpoint, deliver again
     Webhooks(webhooks::WebhooksArgs),
     /// Print the OpenAPI document
     Openapi,
     /// Ask a running broker whether it is ready, for containers
     Health(health::HealthArgs),
+    /// Print a script that completes commands and options on Tab, for your shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Where the configuration is.
@@ -72,11 +85,20 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Migrate(args) => migrate::run(args),
         Command::Token(args) => token::run(args),
         Command::CheckConfig(args) => check_config::run(args),
+        Command::Uploads(args) => uploads::run(args),
+        Command::Sweep(args) => sweep::run(args),
         Command::Webhooks(args) => webhooks::run(args),
         Command::Openapi => openapi::run(),
         Command::Health(args) => health::run(args),
+        Command::Completions { shell } => outcome::print(&completions(shell)),
     };
     // Before the last word, which is the outcome's.
     crate::telemetry::logging::flush();
     outcome::exit_code(outcome)
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut CommandLine::command(), "bytepass", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }

@@ -37,3 +37,20 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// Asks a person on the terminal; where there is none, nobody could answer, and `--yes` has to say it.
+pub(super) fn ask(question: &str) -> Result<bool, Failure> {
+    use std::io::{IsTerminal as _, stderr, stdin};
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        let line = "nobody is at a terminal to be asked: say --yes if this is meant";
+        return Err(Failure::Usage(line.to_owned()));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    match stdin().read_line(&mut answer) {
+        Ok(_) => Ok(matches!(answer.trim(), "y" | "Y" | "yes")),
+        Err(error) => Err(Failure::Runtime(format!(
+            "no answer could be read: {error}"
+        ))),
+    }
+}

@@ -36,4 +36,6 @@ mod tests;
 
 pub use self::admin::serve_admin;
 pub use self::openapi::openapi;
+pub use self::requests::age_secs;
 pub use self::server::{HttpOptions, serve};
+pub use self::views::UploadView;

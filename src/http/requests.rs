@@ -209,8 +209,8 @@ impl ListQuery {
     }
 }
 
-/// `15m` in seconds.
-fn age_secs(text: &str) -> Option<u64> {
+/// An age in seconds, from a number and a unit, `15m`; at most a hundred years.
+pub fn age_secs(text: &str) -> Option<u64> {
     let unit = text.chars().next_back()?;
     let secs = match unit {
         's' => 1,

@@ -5,6 +5,7 @@ mod dev;
 mod dev_configured;
 mod stopping;
 mod token;
+mod uploads;
 
 use serde_json::Value;
 

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::api::Api;
 use crate::support::command::{Outcome, bytepass};
@@ -46,14 +45,6 @@ async fn until(world: &World, sql: &str, expected: &[&str]) {
         assert!(Instant::now() < end, "{sql}: {lines:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// The configuration in a file, for the command line.
-fn configured(world: &World, change: Value) -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    let text = toml::to_string(&world.settings(change)).expect("TOML");
-    std::fs::write(folder.path().join("bytepass.toml"), text).expect("a file");
-    folder
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Outcome {
@@ -112,7 +103,7 @@ async fn a_dead_delivery_is_visible_lets_the_later_ones_go_and_can_be_replayed()
         Receiver::answering(|_| Reply::Status(500)).await,
     );
     let change = webhooks(2, vec![receiver.endpoint("shop")]);
-    let folder = configured(&world, change.clone());
+    let folder = world.configured(change.clone());
     let broker = world.broker_with(change).await;
     let id = confirm_and_delete(&broker.user()).await;
     let states = "SELECT CAST(seq AS text) || ' ' || state || ' ' || CAST(attempts AS text) AS line FROM deliveries ORDER BY seq";
@@ -174,7 +165,7 @@ async fn an_endpoint_that_answers_410_is_left_alone_until_it_is_enabled() {
     let mut endpoint = receiver.endpoint("shop");
     endpoint["concurrency"] = json!(1);
     let change = webhooks(5, vec![endpoint]);
-    let folder = configured(&world, change.clone());
+    let folder = world.configured(change.clone());
     let broker = world.broker_with(change).await;
     cancel_one(&broker.user()).await;
     until(
@@ -255,7 +246,7 @@ async fn c2_a_target_that_resolves_to_this_machine_is_refused_when_it_is_connect
         "https://0x7f.1/",
     ] {
         let endpoint = json!({"name": "inside", "url": literal, "secrets": [SECRET]});
-        let folder = configured(&world, webhooks(2, vec![endpoint]));
+        let folder = world.configured(webhooks(2, vec![endpoint]));
         let outcome = bytepass(
             folder.path(),
             &["check-config", "--config", "bytepass.toml"],
@@ -276,7 +267,7 @@ async fn an_operator_can_try_an_endpoint() {
     let change = webhooks(2, vec![receiver.endpoint("shop")]);
     // A broker brings the schema.
     drop(world.broker_with(change.clone()).await);
-    let folder = configured(&world, change);
+    let folder = world.configured(change);
     let said = command(folder.path(), &["test", "shop"]).expect(0).stdout;
     assert_eq!(said, "shop took it (status 200)\n");
     let told = receiver.expect(1).await.remove(0);

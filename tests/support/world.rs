@@ -97,6 +97,14 @@ impl World {
         Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"))
     }
 
+    /// A folder with such a configuration in `bytepass.toml`, for the command line.
+    pub fn configured(&self, change: Value) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = toml::to_string(&self.settings(change)).expect("TOML");
+        std::fs::write(folder.path().join("bytepass.toml"), text).expect("a file");
+        folder
+    }
+
     /// The settings of such a broker, for a configuration file of a process.
     pub fn settings(&self, change: Value) -> Value {
         let issuer = |name: &str, prefix: &str, scopes: Value, secret: &str| json!({"name": name, "issuer": name, "audience": "bytepass", "owner_prefix": prefix, "scopes": scopes, "secret": secret});

@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 
 use crate::broker::{Broker, BrokerError};
-use crate::db::{Change, DueUpload, StatusStep, Transition};
-use crate::domain::upload::{ConfirmedBy, Status, Upload};
+use crate::db::{DueUpload, Transition};
+use crate::domain::upload::{ConfirmedBy, Status};
 
 use super::{SweepReport, SweepWalk};
 
@@ -70,25 +70,13 @@ impl Broker {
         let by = upload.confirmation.as_ref().map(|it| it.by);
         match upload.status {
             // This very confirm, begun after the deadline, was told by the bucket that nothing is there.
-            Status::Pending => self.expire(&upload).await,
+            Status::Pending => Ok(match self.expire_absent(&upload).await? {
+                Transition::Moved(_) => Outcome::Expired,
+                Transition::Stale(_) | Transition::Missing => Outcome::Settled,
+            }),
             Status::Rejected => Ok(Outcome::Rejected),
             _ if by == Some(ConfirmedBy::Sweeper) => Ok(Outcome::Confirmed),
             _ => Ok(Outcome::Settled),
-        }
-    }
-
-    async fn expire(&self, upload: &Upload) -> Result<Outcome, BrokerError> {
-        let change = Change {
-            upload: upload.id,
-            step: StatusStep::Expire,
-            at: super::now(),
-        };
-        match self.0.db.move_status(change).await? {
-            Transition::Moved(moved) => {
-                self.count(&moved, Status::Pending, ConfirmedBy::Sweeper.as_str());
-                Ok(Outcome::Expired)
-            }
-            Transition::Stale(_) | Transition::Missing => Ok(Outcome::Settled),
         }
     }
 

@@ -1,0 +1,154 @@
+//! `bytepass sweep --once`: all that the sweeper has to do, now, or what it would do. It takes nobody's lease: brokers that sweep
+//! at the same time do no harm, and one that runs keeps its lease over its pauses.
+
+use clap::{ArgAction, Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::broker::{Broker, Counts, SweepKind, SweepWalk};
+
+use super::by_hand::{ByHand, Output, reason};
+use super::outcome::{self, Failure};
+use super::table::table;
+
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// One round of each kind, then end (running brokers sweep by themselves)
+    #[arg(long, required = true, action = ArgAction::SetTrue)]
+    once: bool,
+    /// Tell what would be done, and do nothing; at most a batch of each kind
+    #[arg(long)]
+    dry_run: bool,
+    /// Only this kind; may be repeated [default: all]
+    #[arg(long = "kind", value_enum, value_name = "KIND")]
+    kinds: Vec<Kind>,
+    /// At most so many at a time
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    batch: u32,
+    #[command(flatten)]
+    by_hand: ByHand,
+}
+
+/// A kind of sweeping, by its name.
+#[derive(Debug, Clone, Copy)]
+struct Kind(SweepKind);
+
+impl ValueEnum for Kind {
+    fn value_variants<'a>() -> &'a [Kind] {
+        const ALL: [Kind; SweepKind::ALL.len()] = {
+            let mut all = [Kind(SweepKind::Pending); SweepKind::ALL.len()];
+            let mut at = 0;
+            while at < all.len() {
+                all[at] = Kind(SweepKind::ALL[at]);
+                at += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.0.as_str()))
+    }
+}
+
+/// What came of one kind.
+struct Swept {
+    kind: SweepKind,
+    counts: Counts,
+    would: Vec<String>,
+    /// Why it ended early.
+    error: Option<String>,
+}
+
+pub(super) fn run(args: SweepArgs) -> Result<(), Failure> {
+    let kinds: Vec<SweepKind> = match &*args.kinds {
+        [] => SweepKind::ALL.to_vec(),
+        kinds => kinds.iter().map(|kind| kind.0).collect(),
+    };
+    let (dry_run, batch) = (args.dry_run, args.batch);
+    let swept = args.by_hand.run(async |broker| {
+        let mut swept = Vec::new();
+        for kind in kinds {
+            swept.push(sweep(&broker, kind, batch, dry_run).await);
+        }
+        Ok(swept)
+    })?;
+    outcome::print(&match args.by_hand.output {
+        Output::Json => {
+            let kinds: Vec<Value> = swept.iter().map(kind_json).collect();
+            format!("{}\n", json!({"dry_run": dry_run, "kinds": kinds}))
+        }
+        Output::Table => shown(&swept),
+    })?;
+    match swept.iter().filter(|it| it.error.is_some()).count() {
+        0 => Ok(()),
+        some => Err(Failure::Runtime(format!(
+            "{some} of {} kinds could not be swept to the end",
+            swept.len()
+        ))),
+    }
+}
+
+async fn sweep(broker: &Broker, kind: SweepKind, batch: u32, dry_run: bool) -> Swept {
+    let mut walk = match dry_run {
+        true => SweepWalk::dry(kind, batch),
+        false => SweepWalk::new(kind, batch),
+    };
+    let mut swept = Swept {
+        kind,
+        counts: Counts::default(),
+        would: Vec::new(),
+        error: None,
+    };
+    loop {
+        match broker.sweep(&mut walk).await {
+            Ok(report) => {
+                swept.counts += report.counts;
+                swept.would.extend(report.would);
+                // A dry run shows a batch: nothing moves, so the next one could be the same.
+                if !report.more || dry_run {
+                    return swept;
+                }
+            }
+            Err(error) => {
+                swept.error = Some(reason(error));
+                return swept;
+            }
+        }
+    }
+}
+
+fn kind_json(swept: &Swept) -> Value {
+    let counts: serde_json::Map<String, Value> = swept
+        .counts
+        .named()
+        .map(|(name, count)| (name.to_owned(), count.into()))
+        .into_iter()
+        .collect();
+    json!({"kind": swept.kind.as_str(), "counts": counts, "would": swept.would, "error": swept.error})
+}
+
+fn shown(swept: &[Swept]) -> String {
+    let cells = |it: &Swept| {
+        let counts = it.counts.named().into_iter();
+        let others: Vec<String> = counts
+            .filter(|(name, count)| *name != "found" && *count > 0)
+            .map(|(name, count)| format!("{count} {name}"))
+            .chain(it.error.clone())
+            .collect();
+        vec![
+            it.kind.as_str().to_owned(),
+            it.counts.found.to_string(),
+            others.join(", "),
+        ]
+    };
+    let mut text = table(&["KIND", "FOUND", "RESULT"], swept.iter().map(cells));
+    let would: Vec<&str> = swept
+        .iter()
+        .flat_map(|it| it.would.iter().map(String::as_str))
+        .collect();
+    if !would.is_empty() {
+        text.push_str(&format!("\nWould:\n  {}\n", would.join("\n  ")));
+    }
+    text
+}

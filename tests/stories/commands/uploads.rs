@@ -1,0 +1,158 @@
+//! `bytepass uploads` and `bytepass sweep`: what a person with the configuration does by hand, beside running brokers.
+
+use serde_json::Value;
+
+use crate::support::command::{Outcome, bytepass};
+use crate::support::rows::Rows;
+use crate::support::sweeping::overdue;
+use crate::support::world::World;
+
+use super::dev::PNG;
+
+/// A folder with the configuration of this world.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn of(world: &World) -> Desk {
+        Desk(world.configured(serde_json::json!({})))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        let all = [arguments, &["--config", "bytepass.toml"]].concat();
+        bytepass(self.0.path(), &all, &[])
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let outcome = self.run(&[arguments, &["-o", "json"]].concat()).expect(0);
+        serde_json::from_str(&outcome.stdout).expect("JSON")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_are_listed_by_filters_page_by_page_and_shown_with_all_that_the_api_says() {
+    let world = World::new().await;
+    let (broker, desk) = (world.broker().await, Desk::of(&world));
+    let user = broker.user();
+    let first = user.create("Product.image", PNG, "image/png").await;
+    let second = user.create("ProductImage.image", PNG, "image/png").await;
+    let page = desk.json(&["uploads", "ls", "--limit", "1"]);
+    assert_eq!(page["data"][0]["id"], second.id());
+    let before = page["next_before"].as_str().expect("there are more");
+    let rest = desk.json(&["uploads", "ls", "--before", before]);
+    assert_eq!(rest["data"][0]["id"], first.id());
+    assert_eq!(rest["next_before"], Value::Null);
+    let of_field = desk.json(&["uploads", "ls", "--field", "Product.image"]);
+    assert_eq!(of_field["data"].as_array().map(Vec::len), Some(1));
+    for none in [
+        ["--status", "confirmed"],
+        ["--older-than", "1h"],
+        ["--owner", "user:9"],
+    ] {
+        let listed = desk.json(&[&["uploads", "ls"][..], &none].concat());
+        assert_eq!(listed["data"], serde_json::json!([]), "{none:?}");
+    }
+    let shown = desk.json(&["uploads", "show", first.id()]);
+    assert_eq!(shown, user.read(first.id()).await.json);
+    let table = desk.run(&["uploads", "ls"]).expect(0).stdout;
+    let heads = table.lines().next().expect("a head");
+    assert!(
+        heads.starts_with("ID ") && heads.contains("STATUS"),
+        "{table}"
+    );
+    assert_eq!(table.lines().count(), 3, "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn confirm_expire_and_delete_say_what_each_upload_is_afterwards() {
+    let world = World::new().await;
+    let (broker, desk) = (world.broker().await, Desk::of(&world));
+    let user = broker.user();
+    let there = user.stage("Product.image", PNG, "image/png").await;
+    let absent = user.create("Product.image", PNG, "image/png").await;
+    let status = |id: &str| {
+        let shown = desk.json(&["uploads", "show", id]);
+        shown["status"]
+            .as_str()
+            .map(str::to_owned)
+            .expect("a status")
+    };
+    let both = ["uploads", "confirm", there.id(), absent.id()];
+    let confirmed = desk.json(&both);
+    assert_eq!(confirmed["data"][0]["upload"]["status"], "confirmed");
+    assert_eq!(confirmed["data"][0]["upload"]["confirmed_by"], "sweeper");
+    assert_eq!(confirmed["data"][1]["upload"]["status"], "pending");
+
+    let late = user.stage("Product.image", PNG, "image/png").await;
+    let line = desk.run(&["uploads", "expire", absent.id()]).expect_line(2);
+    assert!(line.contains("--yes"), "{line}");
+    assert_eq!(status(absent.id()), "pending");
+    let expire = ["uploads", "expire", "--yes", absent.id(), late.id()];
+    let table = desk.run(&expire).expect(0).stdout;
+    assert!(
+        table.contains("expired") && table.contains("confirmed"),
+        "{table}"
+    );
+    assert_eq!(status(absent.id()), "expired");
+    assert_eq!(
+        status(late.id()),
+        "confirmed",
+        "what has arrived is not lost"
+    );
+    let rows = Rows::of(&world);
+    assert_eq!(rows.events(absent.id()), ["1 upload.expired"]);
+    user.confirm(absent.id())
+        .await
+        .expect_problem(410, "upload-expired");
+
+    desk.run(&["uploads", "delete", "--yes", there.id()])
+        .expect(0);
+    assert_eq!(status(there.id()), "deleted");
+    let key = confirmed["data"][0]["upload"]["key"]
+        .as_str()
+        .expect("a key");
+    assert_eq!(world.bucket.get(key).await, None);
+    let unknown = "upl_00000000000000000000000000";
+    let outcome = desk.run(&["uploads", "delete", "--yes", unknown]).expect(1);
+    assert!(outcome.stdout.contains("there is no such upload"));
+    assert!(outcome.stderr.contains("1 of 1 could not be settled"));
+    let line = desk.run(&["uploads", "show", "upl_x"]).expect(2).stderr;
+    assert!(line.contains("must be an upload's id"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sweep_once_does_what_is_due_and_a_dry_run_only_tells() {
+    let world = World::new().await;
+    let (broker, desk) = (world.broker().await, Desk::of(&world));
+    let user = broker.user();
+    let there = user.stage("Product.image", PNG, "image/png").await;
+    let absent = user.create("Product.image", PNG, "image/png").await;
+    overdue(&world, 60);
+    let told = desk.run(&["sweep", "--once", "--dry-run"]).expect(0).stdout;
+    assert!(
+        told.contains(there.id()) && told.contains(absent.id()),
+        "{told}"
+    );
+    assert_eq!(user.read(there.id()).await.json["status"], "pending");
+    let swept = desk.json(&["sweep", "--once", "--kind", "pending"]);
+    let counts = &swept["kinds"][0]["counts"];
+    assert_eq!(
+        (&counts["found"], &counts["confirmed"], &counts["expired"]),
+        (&2.into(), &1.into(), &1.into())
+    );
+    assert_eq!(user.read(there.id()).await.json["confirmed_by"], "sweeper");
+    assert_eq!(user.read(absent.id()).await.json["status"], "expired");
+    let again = desk.run(&["sweep", "--once"]).expect(0).stdout;
+    assert_eq!(again.lines().count(), 7, "{again}");
+    let line = desk.run(&["sweep"]).expect(2).stderr;
+    assert!(line.contains("--once"), "{line}");
+}
+
+#[test]
+fn completions_are_printed_for_the_usual_shells() {
+    let folder = super::folder();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = bytepass(folder.path(), &["completions", shell], &[]).expect(0);
+        assert!(script.stdout.contains("uploads"), "{shell}");
+        assert_eq!(script.stderr, "");
+    }
+}
