@@ -39,6 +39,8 @@ impl ByHand {
             config: self.config.clone(),
             listen: None,
         })?;
+        // Without a bucket or a database to work on, the mistake is that of `serve`.
+        serve::require(&config, self.config.as_deref())?;
         serve::start_logging(&config)?;
         serve::run_on(serve::runtime()?, async {
             let broker = app::open_broker(&config, &Metrics::new())

@@ -1,6 +1,7 @@
 //! `bytepass serve`: the broker, as configured.
 
 use std::future::Future;
+use std::path::Path;
 
 use crate::app::{App, StartError};
 use crate::config::{Config, LogFormat as ConfiguredFormat, Sources};
@@ -10,13 +11,7 @@ use super::{ConfigArgs, Failure};
 
 pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let config = load(&args)?;
-    config.require_for_serve().map_err(|errors| {
-        let hint = match &args.config {
-            Some(_) => "",
-            None => "\nsay where the configuration is with --config FILE; to try without one: bytepass dev",
-        };
-        Failure::Usage(format!("{errors}{hint}"))
-    })?;
+    require(&config, args.config.as_deref())?;
     start_logging(&config)?;
     run_on(runtime()?, async {
         let stop = stop_signal()?;
@@ -34,6 +29,17 @@ pub(super) fn load(args: &ConfigArgs) -> Result<Config, Failure> {
         args.listen.clone(),
     );
     Config::load(&sources).map_err(|errors| Failure::Usage(errors.to_string()))
+}
+
+/// Refuses a configuration that leaves out what a broker can't do without.
+pub(super) fn require(config: &Config, file: Option<&Path>) -> Result<(), Failure> {
+    config.require_for_serve().map_err(|errors| {
+        let hint = match file {
+            Some(_) => "",
+            None => "\nsay where the configuration is with --config FILE; to try without one: bytepass dev",
+        };
+        Failure::Usage(format!("{errors}{hint}"))
+    })
 }
 
 /// A mistake in the configuration is told apart from a fault of the world, which may pass.

@@ -106,6 +106,11 @@ pub fn detached() -> Value {
     }))
 }
 
+/// Given up before anything had arrived.
+pub fn expired() -> Value {
+    upload(json!({"status": "expired"}))
+}
+
 /// What `Product/42` has.
 pub fn attachments() -> Value {
     json!({"data": [attached()]})

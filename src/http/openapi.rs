@@ -27,7 +27,8 @@ pub fn openapi() -> Document {
     paths(
         uploads::create, uploads::list, uploads::read, uploads::remove, uploads::confirm, uploads::presign,
         uploads::download, attachments::attach, attachments::detach, attachments::list, grants::mint, receipts::jwks,
-        operations::stats, operations::livez, operations::readyz, events::receive,
+        operations::stats, operations::recheck, operations::expire, operations::livez, operations::readyz,
+        events::receive,
     ),
     components(schemas(ProblemView, views::DifferenceView)),
     tags(
@@ -35,7 +36,7 @@ pub fn openapi() -> Document {
         (name = "Attachments", description = "Which upload belongs to which record: for backends."),
         (name = "Grants", description = "Uploads for callers without a token of their own."),
         (name = "Receipts", description = "What verifies the receipt of a confirm, anywhere and offline."),
-        (name = "Operations", description = "Statistics and probes."),
+        (name = "Operations", description = "Statistics, probes, and pending uploads settled by hand."),
     ),
     modifiers(&Bearer, &Problems)
 )]

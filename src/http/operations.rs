@@ -1,4 +1,4 @@
-//! Statistics and probes.
+//! Statistics, probes, and what operations do to one upload.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -8,9 +8,10 @@ use utoipa::ToSchema;
 use crate::broker::{Broker, Readiness};
 
 use super::examples;
-use super::extract::Caller;
+use super::extract::{Caller, NoBody, UploadPath};
 use super::problem::{Code, Problem};
 use super::statistics::StatsView;
+use super::views::UploadView;
 
 /// When a probe should ask again, in seconds.
 const PROBE_AGAIN_SECS: u32 = 5;
@@ -47,6 +48,56 @@ pub struct Ready {
 pub async fn stats(caller: Caller, broker: web::Data<Broker>) -> Result<HttpResponse, Problem> {
     let stats = broker.stats(&caller.0).await?;
     Ok(HttpResponse::Ok().json(StatsView::of(stats)))
+}
+
+/// Look into the bucket now
+///
+/// The same confirm as a client's, without a client: what is there and right is confirmed (`confirmed_by` is `sweeper`), what is
+/// there and wrong is rejected, and what is not there stays pending. The answer is the upload as it is afterwards.
+#[utoipa::path(
+    post, path = "/v1/uploads/{id}/recheck", tag = "Operations", operation_id = "recheckUpload",
+    security(("bearer" = ["ops"])),
+    params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
+    responses(
+        (status = 200, description = "The upload as it is now.", body = UploadView, example = json!(examples::confirmed())),
+        (status = 403, description = "scope-insufficient"),
+        (status = 404, description = "upload-not-found"),
+        (status = 503, description = "store-unavailable, database-unavailable"),
+    )
+)]
+pub async fn recheck(
+    caller: Caller,
+    id: UploadPath,
+    _nothing: NoBody,
+    broker: web::Data<Broker>,
+) -> Result<HttpResponse, Problem> {
+    let upload = broker.recheck(&caller.0, id.0).await?;
+    Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
+}
+
+/// Give a pending upload up
+///
+/// Before its deadline, but not blindly: what has arrived is confirmed or rejected first, and only what the bucket says is absent
+/// expires. In another status nothing happens. The answer is the upload as it is afterwards.
+#[utoipa::path(
+    post, path = "/v1/uploads/{id}/expire", tag = "Operations", operation_id = "expireUpload",
+    security(("bearer" = ["ops"])),
+    params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
+    responses(
+        (status = 200, description = "The upload as it is now.", body = UploadView, example = json!(examples::expired())),
+        (status = 403, description = "scope-insufficient"),
+        (status = 404, description = "upload-not-found"),
+        (status = 503, description = "store-unavailable, database-unavailable"),
+    )
+)]
+pub async fn expire(
+    caller: Caller,
+    id: UploadPath,
+    _nothing: NoBody,
+    broker: web::Data<Broker>,
+) -> Result<HttpResponse, Problem> {
+    let upload = broker.expire(&caller.0, id.0).await?;
+    Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
 }
 
 /// Is the process alive?

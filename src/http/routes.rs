@@ -58,6 +58,12 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(at("/v1/stats", "GET, HEAD", |r| {
             r.route(private(get().to(operations::stats)))
         }))
+        .service(at("/v1/uploads/{id}/recheck", "POST", |r| {
+            r.route(private(web::post().to(operations::recheck)))
+        }))
+        .service(at("/v1/uploads/{id}/expire", "POST", |r| {
+            r.route(private(web::post().to(operations::expire)))
+        }))
         .configure(open)
         .default_service(web::to(nothing_here));
 }

@@ -71,7 +71,7 @@ impl Operation {
     /// A fresh upload of `user` on which the owner's call of this operation succeeds; gives its id.
     async fn prepare(&self, world: &World, user: &Api) -> String {
         match self.path.as_str() {
-            "/v1/uploads/{id}/confirm" => {
+            "/v1/uploads/{id}/confirm" | "/v1/uploads/{id}/recheck" => {
                 let staged = user.stage("Product.image", BYTES, "image/jpeg").await;
                 staged.id().to_owned()
             }

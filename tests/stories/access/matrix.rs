@@ -38,7 +38,7 @@ const CALLERS: [&str; 7] = [
 ];
 
 /// Each operation with what each of [`CALLERS`] gets.
-const MATRIX: [(&str, [Gets; 7]); 16] = [
+const MATRIX: [(&str, [Gets; 7]); 18] = [
     // The service names the owner.
     (
         "POST /v1/uploads",
@@ -84,6 +84,14 @@ const MATRIX: [(&str, [Gets; 7]); 16] = [
     ),
     (
         "GET /v1/stats",
+        [NoToken, NoScope, NoScope, NoScope, It, NoScope, NoScope],
+    ),
+    (
+        "POST /v1/uploads/{id}/recheck",
+        [NoToken, NoScope, NoScope, NoScope, It, NoScope, NoScope],
+    ),
+    (
+        "POST /v1/uploads/{id}/expire",
         [NoToken, NoScope, NoScope, NoScope, It, NoScope, NoScope],
     ),
     // No caller's token is the bucket's secret.

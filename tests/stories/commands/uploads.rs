@@ -147,6 +147,39 @@ async fn sweep_once_does_what_is_due_and_a_dry_run_only_tells() {
     assert!(line.contains("--once"), "{line}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn ops_recheck_and_expire_over_http_too_and_nothing_that_arrived_is_lost() {
+    let world = World::new().await;
+    let broker = world.broker().await;
+    let (user, ops) = (broker.user(), broker.ops());
+    let act = async |verb: &str, id: &str| {
+        let answer = ops.post_empty(&format!("/v1/uploads/{id}/{verb}")).await;
+        answer.expect(200).json["status"].clone()
+    };
+    let absent = user.create("Product.image", PNG, "image/png").await;
+    assert_eq!(act("recheck", absent.id()).await, "pending");
+    assert_eq!(act("expire", absent.id()).await, "expired");
+    assert_eq!(act("expire", absent.id()).await, "expired", "asked again");
+    for verb in ["recheck", "expire"] {
+        let staged = user.stage("Product.image", PNG, "image/png").await;
+        assert_eq!(act(verb, staged.id()).await, "confirmed");
+        assert_eq!(user.read(staged.id()).await.json["confirmed_by"], "sweeper");
+    }
+    let rows = Rows::of(&world);
+    assert_eq!(rows.events(absent.id()), ["1 upload.expired"]);
+}
+
+#[test]
+fn without_a_configuration_the_command_says_where_it_looks_for_one() {
+    let folder = super::folder();
+    let outcome = bytepass(folder.path(), &["uploads", "ls"], &[]).expect(2);
+    assert!(
+        outcome.stderr.contains("--config FILE"),
+        "{}",
+        outcome.stderr
+    );
+}
+
 #[test]
 fn completions_are_printed_for_the_usual_shells() {
     let folder = super::folder();
