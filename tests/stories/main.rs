@@ -54,6 +54,7 @@ mod s3_events_sns;
 mod s3_proxy_selftest;
 mod secrets;
 mod starting_stopping;
+mod stopping_in_turn;
 mod store_lies;
 mod support_selftest;
 mod sweeper;
