@@ -42,6 +42,7 @@ mod lifecycle;
 mod lists;
 mod main_job;
 mod metrics;
+mod outages;
 mod pages;
 mod postgres_proxy_selftest;
 mod problems;
