@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::app::App;
 use crate::config::{Config, Sources, reachable};
 use crate::dev_bucket::{DevBucket, DevBucketOptions};
 use crate::domain::field::Visibility;
@@ -62,9 +61,11 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     let config = load(&args, &secrets, bucket.addr())?;
     let served = serve::run_on(serve::runtime()?, async {
-        let stop = serve::stop_signal()?;
+        let mut signals = serve::Signals::listen()?;
         let declared = dev_words::sample_of(config.fields());
-        let app = App::build(config).await.map_err(serve::not_started)?;
+        let Some(app) = serve::build(config, &mut signals).await? else {
+            return Ok(());
+        };
         let ready = Ready {
             declared,
             data_dir: args.data_dir.clone(),
@@ -75,7 +76,7 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
             true => ready.line(&secrets, app.url()),
             false => ready.words(&secrets, app.url()),
         })?;
-        serve::serve(app, stop).await
+        serve::serve(app, signals).await
     });
     bucket.stop();
     served
@@ -116,7 +117,7 @@ fn defaults(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> String 
         Scope::ALL.map(Scope::as_str),
     );
     let layer = json!({
-        "server": {"admin_listen": "127.0.0.1:0"},
+        "server": {"admin_listen": "127.0.0.1:0", "shutdown_delay_secs": 0},
         "database": {"url": database, "migrate_at_start": true},
         "storage": {
             "bucket": BUCKET,

@@ -107,7 +107,7 @@ impl DbOptions {
             url,
             pool_size: 8,
             read_wait_ms: 2_000,
-            write_wait_ms: 5_000,
+            write_wait_ms: 4_000,
             queue_len: 4_096,
             batch_max: 256,
             subscriptions: Vec::new(),
