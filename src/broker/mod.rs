@@ -10,6 +10,7 @@ mod confirm;
 mod create;
 mod error;
 mod flights;
+mod fsck;
 mod grants;
 mod hint;
 mod idempotency;
@@ -39,6 +40,7 @@ use crate::telemetry::metrics::Metrics;
 
 pub use self::create::{CreateUpload, Presented};
 pub use self::error::BrokerError;
+pub use self::fsck::{Damage, Finding, FsckWalk};
 pub use self::grants::MintGrant;
 pub use self::hint::HintOutcome;
 pub use self::idempotency::IdempotencyKey;

@@ -3,6 +3,7 @@
 mod configured;
 mod dev;
 mod dev_configured;
+mod fsck;
 mod stopping;
 mod token;
 mod uploads;
