@@ -43,6 +43,7 @@ mod lists;
 mod main_job;
 mod metrics;
 mod pages;
+mod pages_demo;
 mod postgres_proxy_selftest;
 mod problems;
 mod races;
