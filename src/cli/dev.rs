@@ -7,7 +7,6 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
-use crate::app::App;
 use crate::config::{Config, Sources, reachable};
 use crate::dev_bucket::{DevBucket, DevBucketOptions};
 use crate::domain::field::Visibility;
@@ -64,12 +63,13 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     let config = load(&args, &secrets, bucket.addr())?;
     let served = serve::run_on(serve::runtime()?, async {
-        let stop = serve::stop_signal()?;
+        let mut signals = serve::Signals::listen()?;
         let declared = dev_words::sample_of(config.fields());
         let demo = demo(&args, &config, &secrets, bucket.addr());
         let has_demo = demo.is_some();
-        let app = App::build_with(config, demo).await;
-        let app = app.map_err(serve::not_started)?;
+        let Some(app) = serve::build(config, demo, &mut signals).await? else {
+            return Ok(());
+        };
         let ready = Ready {
             declared,
             data_dir: args.data_dir.clone(),
@@ -81,7 +81,7 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
             true => ready.line(&secrets, app.url()),
             false => ready.words(&secrets, app.url()),
         })?;
-        serve::serve(app, stop).await
+        serve::serve(app, signals).await
     });
     bucket.stop();
     served
@@ -153,7 +153,7 @@ fn defaults(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> String 
         Scope::ALL.map(Scope::as_str),
     );
     let layer = json!({
-        "server": {"admin_listen": "127.0.0.1:0"},
+        "server": {"admin_listen": "127.0.0.1:0", "shutdown_delay_secs": 0},
         "database": {"url": database, "migrate_at_start": true},
         "storage": {
             "bucket": BUCKET,

@@ -143,8 +143,10 @@ diesel::table! {
         upload_id -> Text,
         entry -> BigInt,
         at -> Timestamp,
+        last_at -> Timestamp,
         kind -> Text,
         detail -> Text,
+        times -> BigInt,
     }
 }
 

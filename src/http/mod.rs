@@ -20,6 +20,8 @@ mod grants;
 mod middleware;
 mod openapi;
 mod operations;
+mod ops;
+mod ops_views;
 mod pages;
 mod problem;
 mod receipts;

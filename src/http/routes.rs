@@ -11,7 +11,7 @@ use actix_web::{Error, HttpResponse, Resource, Route, web};
 use super::extract::caller::authenticate;
 use super::middleware::catch_panics;
 use super::problem::Problem;
-use super::{attachments, events, grants, operations, pages, receipts, uploads};
+use super::{attachments, events, grants, operations, ops, pages, receipts, uploads};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -57,6 +57,18 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         // Operators.
         .service(at("/v1/stats", "GET, HEAD", |r| {
             r.route(private(get().to(operations::stats)))
+        }))
+        .service(at("/v1/ops/overview", "GET, HEAD", |r| {
+            r.route(private(get().to(ops::overview)))
+        }))
+        .service(at("/v1/ops/sweep", "POST", |r| {
+            r.route(private(web::post().to(ops::sweep)))
+        }))
+        .service(at("/v1/ops/webhooks/replay", "POST", |r| {
+            r.route(private(web::post().to(ops::replay)))
+        }))
+        .service(at("/v1/uploads/{id}/timeline", "GET, HEAD", |r| {
+            r.route(private(get().to(ops::timeline)))
         }))
         .service(at("/v1/uploads/{id}/recheck", "POST", |r| {
             r.route(private(web::post().to(operations::recheck)))

@@ -82,7 +82,10 @@ export async function fits({ page }) {
 }
 
 /** Keeps a picture of the whole page. */
-export const picture = ({ page }, name, options = { fullPage: true }) => page.screenshot({ path: join(pictures, `${name}.png`), ...options });
+export async function picture({ page }, name, options = { fullPage: true }) {
+  await page.evaluate(() => window.scrollTo(0, 0));
+  await page.screenshot({ path: join(pictures, `${name}.png`), ...options });
+}
 
 /** Waits until this is so. */
 export async function until(condition, seconds = 20) {

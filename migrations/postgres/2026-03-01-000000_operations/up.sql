@@ -31,12 +31,14 @@ CREATE TABLE owner_usage (
 INSERT INTO owner_usage (owner, pending_count, pending_bytes)
 SELECT owner, COUNT(*), CAST(SUM(size) AS bigint) FROM uploads WHERE status = 'pending' GROUP BY owner;
 
--- What happened to an upload besides its status changes; bounded by its writer.
+-- What happened to an upload, for people: its status changes and notes. What repeats is one entry; bounded by its writer.
 CREATE TABLE upload_log (
-    upload_id text COLLATE "C" NOT NULL REFERENCES uploads (id),
+    upload_id text COLLATE "C" NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,
     entry bigint NOT NULL,
     at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
     kind text COLLATE "C" NOT NULL,
     detail text NOT NULL,
+    times bigint NOT NULL,
     PRIMARY KEY (upload_id, entry)
 );

@@ -30,12 +30,14 @@ CREATE TABLE owner_usage (
 INSERT INTO owner_usage (owner, pending_count, pending_bytes)
 SELECT owner, COUNT(*), CAST(SUM(size) AS integer) FROM uploads WHERE status = 'pending' GROUP BY owner;
 
--- What happened to an upload besides its status changes; bounded by its writer.
+-- What happened to an upload, for people: its status changes and notes. What repeats is one entry; bounded by its writer.
 CREATE TABLE upload_log (
-    upload_id text NOT NULL REFERENCES uploads (id),
+    upload_id text NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,
     entry integer NOT NULL,
     at text NOT NULL,
+    last_at text NOT NULL,
     kind text NOT NULL,
     detail text NOT NULL,
+    times integer NOT NULL,
     PRIMARY KEY (upload_id, entry)
 ) STRICT;

@@ -10,7 +10,7 @@ use super::layout::{Page, app};
 const STEPS: [(&str, &str, &str); 3] = [
     ("create", "Ask", "browser → broker"),
     ("put", "Put", "browser → bucket"),
-    ("confirm", "Confirm", "browser → broker → bucket"),
+    ("confirm", "Confirm", "browser → broker"),
 ];
 
 /// One attempt: its name in the scripts, its title, what it does.
