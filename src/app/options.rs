@@ -9,7 +9,7 @@ use crate::config::{
     ReceiptKey, WebhookEndpoint, WebhookSettings,
 };
 use crate::db::DbOptions;
-use crate::http::HttpOptions;
+use crate::http::{DemoOptions, HttpOptions};
 use crate::store::{CredentialSource, StoreOptions};
 use crate::webhooks::{EndpointOptions, WebhookOptions};
 use crate::workers::{SweeperOptions, WorkersOptions};
@@ -186,7 +186,7 @@ pub(super) fn workers(config: &Config) -> WorkersOptions {
     }
 }
 
-pub(super) fn http(config: &Config, url: &str) -> HttpOptions {
+pub(super) fn http(config: &Config, url: &str, demo: Option<DemoOptions>) -> HttpOptions {
     let server = &config.server;
     HttpOptions {
         public_url: url.to_owned(),
@@ -199,5 +199,6 @@ pub(super) fn http(config: &Config, url: &str) -> HttpOptions {
         shutdown_timeout_secs: server.shutdown_timeout_secs,
         page_default: config.limits.page_default,
         page_max: config.limits.page_max,
+        demo,
     }
 }

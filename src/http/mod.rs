@@ -7,11 +7,12 @@
 //!
 //! In reading order: `routes` (all of them on one page), `uploads`, `attachments`, `grants`, `receipts`, `events` and `operations`
 //! (the handlers), `records` (what a bucket's event says), `requests`, `views` and `statistics` (what goes in and out), `extract`,
-//! `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `openapi`, `pages`, `server`.
+//! `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `openapi`, `pages`, `demo`, `server`.
 
 mod admin;
 mod attachments;
 mod codes;
+mod demo;
 mod events;
 mod examples;
 mod extract;
@@ -37,6 +38,7 @@ mod views;
 mod tests;
 
 pub use self::admin::serve_admin;
+pub use self::demo::DemoOptions;
 pub use self::openapi::openapi;
 pub use self::requests::age_secs;
 pub use self::server::{HttpOptions, serve};

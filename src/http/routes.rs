@@ -98,15 +98,10 @@ fn open(config: &mut web::ServiceConfig) {
             r.route(get().to(pages::document))
         }))
         .service(at("/docs", "GET, HEAD", |r| r.route(get().to(pages::docs))))
-        .service(at("/docs/style.css", "GET, HEAD", |r| {
-            r.route(get().to(pages::style))
-        }))
-        .service(at("/docs/icon.svg", "GET, HEAD", |r| {
-            r.route(get().to(pages::icon))
-        }))
         .service(at("/problems", "GET, HEAD", |r| {
             r.route(get().to(pages::problems))
         }));
+    pages::assets::serve(config, &pages::assets::COMMON);
 }
 
 /// A resource: its panics are caught, and methods other than `allowed` answer 405 with this list.

@@ -13,7 +13,8 @@ use crate::auth::{Authenticator, EventSenders, Signer};
 use crate::broker::Broker;
 use crate::telemetry::metrics::Metrics;
 
-use super::extract::body::BodyLimits;
+use super::demo::{self, DemoOptions};
+use super::extract::body::{BodyBytes, BodyLimits};
 use super::extract::query::PageLimits;
 use super::middleware::{answer, cors::cors};
 use super::pages::Pages;
@@ -47,6 +48,8 @@ pub struct HttpOptions {
     pub page_default: u32,
     /// The most uploads of a page.
     pub page_max: u32,
+    /// The page `/demo`, which a development broker alone has.
+    pub demo: Option<DemoOptions>,
 }
 
 impl Default for HttpOptions {
@@ -62,6 +65,7 @@ impl Default for HttpOptions {
             shutdown_timeout_secs: 30,
             page_default: 50,
             page_max: 200,
+            demo: None,
         }
     }
 }
@@ -82,6 +86,9 @@ pub(super) struct Parts {
     authenticator: web::Data<Authenticator>,
     signer: web::Data<Signer>,
     allowed_origins: Vec<String>,
+    demo: Option<DemoOptions>,
+    /// One for all workers.
+    seen: BodyBytes,
 }
 
 impl Parts {
@@ -109,6 +116,8 @@ impl Parts {
             authenticator: web::Data::from(authenticator),
             signer: web::Data::from(signer),
             allowed_origins: options.allowed_origins.clone(),
+            demo: options.demo.clone(),
+            seen: BodyBytes::default(),
         }
     }
 }
@@ -133,6 +142,11 @@ pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
         .app_data(parts.authenticator.clone())
         .app_data(parts.signer.clone())
         .configure(more)
+        .configure(|config| {
+            if let Some(demo) = &parts.demo {
+                demo::configure(config, demo, &parts.seen);
+            }
+        })
         .configure(routes::configure)
         .wrap(cors(&parts.allowed_origins))
         // Outermost, because it is registered last.

@@ -45,6 +45,7 @@ mod metrics;
 mod ops_api;
 mod outages;
 mod pages;
+mod pages_demo;
 mod postgres_proxy_selftest;
 mod problems;
 mod races;
