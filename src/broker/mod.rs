@@ -15,6 +15,7 @@ mod hint;
 mod idempotency;
 mod operate;
 mod read;
+mod recount;
 mod removal;
 mod remove;
 mod seal;
@@ -42,6 +43,7 @@ pub use self::hint::HintOutcome;
 pub use self::idempotency::IdempotencyKey;
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
+pub use crate::db::OverQuota;
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;

@@ -7,8 +7,11 @@
 
 mod attachments;
 mod attempts;
+mod batch;
+mod books;
 mod confirm;
 mod connection;
+mod counters;
 mod creation;
 mod deliveries;
 mod detachments;
@@ -24,6 +27,7 @@ mod migrate;
 mod outbox;
 mod queue;
 mod reader;
+mod recount;
 mod removals;
 mod replay;
 mod row;
@@ -49,6 +53,7 @@ use tokio::sync::mpsc;
 
 pub use attachments::{Attach, AttachTo, Attached};
 pub use attempts::SealAttempt;
+pub use books::{OverQuota, PendingQuota};
 pub use confirm::{Confirm, Confirmed};
 pub use creation::Creation;
 pub use deliveries::{Attempt, Outcome};
@@ -59,6 +64,7 @@ pub use idempotency::IdempotencyClaim;
 pub use leases::{Lease, Leased};
 pub use list::Filter;
 pub use outbox::Subscription;
+pub use recount::Recounted;
 pub use replay::{DeliveryFilter, DeliveryRow, DeliveryState, EndpointTotals, Replay};
 pub use stats::{Total, Totals};
 pub use transition::{Change, StatusStep, Transition};
@@ -92,6 +98,8 @@ pub struct DbOptions {
     pub batch_max: usize,
     /// Who wants to be told of which events.
     pub subscriptions: Vec<Subscription>,
+    /// How much an owner may have pending.
+    pub quota: PendingQuota,
 }
 
 impl DbOptions {
@@ -105,6 +113,7 @@ impl DbOptions {
             queue_len: 4_096,
             batch_max: 256,
             subscriptions: Vec::new(),
+            quota: PendingQuota::default(),
         }
     }
 }
@@ -140,6 +149,7 @@ impl Db {
             batch_max: options.batch_max.max(1),
             conn: Some(conn),
             outbox: outbox.clone(),
+            quota: options.quota,
             metrics,
         };
         writer.start()?;

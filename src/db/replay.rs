@@ -5,6 +5,7 @@ use diesel::dsl::{count_star, min};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::outbox::NewDelivery;
 use super::queue::Write;
@@ -208,7 +209,7 @@ impl Write for Again {
         UploadId::NONE
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<usize, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<usize, Failure> {
         let ids = match &self.replay {
             Replay::Event(event) => vec![event.to_string()],
             Replay::Dead(before, limit) => deliveries::table
@@ -273,7 +274,7 @@ impl Write for Enable {
         UploadId::NONE
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<bool, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<bool, Failure> {
         let row = disabled_endpoints::table.filter(disabled_endpoints::endpoint.eq(&self.0));
         Ok(diesel::delete(row).execute(conn)? == 1)
     }
