@@ -92,20 +92,16 @@ impl Broker {
     ) -> Result<Presented, BrokerError> {
         let counted = |upload: &Upload| self.0.metrics.upload_created(upload.field.as_str());
         let repeatable = self.repeatable(caller, "POST /v1/uploads", key)?;
-        if repeatable.is_none() && new.grant.is_none() {
-            let issued = self.0.db.create(new).await?;
-            counted(issued.upload());
-            return self.present(issued);
-        }
         let (id, at) = (new.id.to_string(), new.created_at);
         let claim = repeatable.as_ref().map(|request| request.claim(id, at));
-        match self.0.db.create_once(new, claim).await? {
+        match self.0.db.create(new, claim).await? {
             Creation::Created(upload) => {
                 counted(&upload);
                 self.present_as_it_is(upload)
             }
             Creation::Repeated(upload) => self.present_as_it_is(upload),
             Creation::OtherBody => Err(BrokerError::IdempotencyKeyReused),
+            Creation::OverQuota(over) => Err(BrokerError::OverQuota(over)),
             Creation::GrantOver => Err(BrokerError::GrantOver),
             Creation::UsedUp(until) => {
                 let left_secs = (until - at).num_seconds().max(1);

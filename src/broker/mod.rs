@@ -17,6 +17,7 @@ mod idempotency;
 mod operate;
 mod overview;
 mod read;
+mod recount;
 mod removal;
 mod remove;
 mod seal;
@@ -48,7 +49,7 @@ pub use self::operate::ReplayWhat;
 pub use self::overview::{Age, BrokerNumbers, FieldFates, Overview, PendingNow, Series};
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
-pub use crate::db::{EndpointState, LogEntry};
+pub use crate::db::{EndpointState, LogEntry, OverQuota};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;

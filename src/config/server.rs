@@ -1,4 +1,4 @@
-//! `[server]`, `[cors]` and `[limits]`: where the broker listens, who may call it from a browser, and how much it takes.
+//! `[server]` and `[cors]`: where the broker listens, and who may call it from a browser.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -38,19 +38,6 @@ pub struct Server {
 pub struct Cors {
     /// Exact origins, as a browser sends them: `https://shop.example`.
     pub allowed_origins: Vec<String>,
-}
-
-/// `[limits]`.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// How many uploads are confirmed at the same time; more wait for a place, or are told to come back.
-    pub confirms_in_flight: usize,
-    /// How many uploads a page has where the client doesn't say.
-    pub page_default: u32,
-    /// How many uploads a page may have.
-    pub page_max: u32,
-    /// How long a presigned URL to read a private object lives, in seconds.
-    pub download_lifetime_secs: u32,
 }
 
 impl Server {
@@ -119,24 +106,6 @@ impl Cors {
         let allowed_origins = section.list("allowed_origins", origin);
         Some(Cors {
             allowed_origins: allowed_origins?,
-        })
-    }
-}
-
-impl Limits {
-    pub(super) fn read(section: &mut Section) -> Option<Limits> {
-        let confirms_in_flight = section.integer("confirms_in_flight", 1..=10_000);
-        let page_default = section.integer("page_default", 1..=1000);
-        let page_max = section.integer("page_max", 1..=1000);
-        let download_lifetime_secs = section.integer("download_lifetime_secs", 1..=604_800);
-        if page_default > page_max && page_max.is_some() {
-            section.refuse("page_default", "must not be greater than limits.page_max");
-        }
-        Some(Limits {
-            confirms_in_flight: confirms_in_flight?,
-            page_default: page_default?,
-            page_max: page_max?,
-            download_lifetime_secs: download_lifetime_secs?,
         })
     }
 }

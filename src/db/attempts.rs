@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::log::{self, NoteKind};
 use super::queue::Write;
@@ -167,7 +168,7 @@ impl Write for OpenAttempt {
         self.0.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
         let row = AttemptRow {
             object_key: self.0.key.as_str().to_owned(),
             name: self.0.key.name().to_owned(),
@@ -205,7 +206,7 @@ impl Write for AbandonAttempt {
         self.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<bool, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<bool, Failure> {
         if settle(conn, self.upload, &self.key, AttemptState::Abandoned)? {
             return Ok(true);
         }
@@ -229,7 +230,7 @@ impl Write for ForgetAttempt {
         self.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
         let forgotten = diesel::delete(seal_attempts::table)
             .filter(seal_attempts::object_key.eq(self.key.as_str()))
             .filter(seal_attempts::upload_id.eq(self.upload.to_string()))
@@ -255,7 +256,7 @@ impl Write for AttemptRemoved {
         self.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
         diesel::update(seal_attempts::table)
             .filter(seal_attempts::object_key.eq(self.key.as_str()))
             .filter(seal_attempts::upload_id.eq(self.upload.to_string()))

@@ -7,6 +7,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::leases::Leased;
 use super::log::{self, NoteKind};
@@ -76,7 +77,7 @@ impl Write for RecordAttempt {
         self.0.delivery.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<bool, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<bool, Failure> {
         let attempt = &self.0;
         let own = deliveries::table
             .filter(deliveries::endpoint.eq(&attempt.endpoint))

@@ -5,6 +5,7 @@ use diesel::dsl::{count_star, min};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::overview::{counted, event_time};
 use super::queue::Write;
@@ -63,7 +64,7 @@ impl Write for Enable {
         UploadId::NONE
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<bool, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<bool, Failure> {
         let row = disabled_endpoints::table.filter(disabled_endpoints::endpoint.eq(&self.0));
         Ok(diesel::delete(row).execute(conn)? == 1)
     }

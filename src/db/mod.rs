@@ -7,8 +7,11 @@
 
 mod attachments;
 mod attempts;
+mod batch;
+mod books;
 mod confirm;
 mod connection;
+mod counters;
 mod creation;
 mod deliveries;
 mod detachments;
@@ -28,6 +31,7 @@ mod overview;
 mod queue;
 mod reader;
 mod recorded;
+mod recount;
 mod removals;
 mod replay;
 mod row;
@@ -53,6 +57,7 @@ use tokio::sync::mpsc;
 
 pub use attachments::{Attach, AttachTo, Attached};
 pub use attempts::SealAttempt;
+pub use books::{OverQuota, PendingQuota};
 pub use confirm::{Confirm, Confirmed};
 pub use creation::Creation;
 pub use deliveries::{Attempt, Outcome};
@@ -67,6 +72,7 @@ pub use log::{LogEntry, Note, NoteKind};
 pub use outbox::Subscription;
 pub use overview::{Fate, Overview, PendingCell, Window};
 pub use recorded::KeyOwner;
+pub use recount::Recounted;
 pub use replay::{DeliveryFilter, DeliveryRow, DeliveryState, EndpointTotals, Replay};
 pub use stats::{Total, Totals};
 pub use transition::{Change, StatusStep, Transition};
@@ -100,6 +106,8 @@ pub struct DbOptions {
     pub batch_max: usize,
     /// Who wants to be told of which events.
     pub subscriptions: Vec<Subscription>,
+    /// How much an owner may have pending.
+    pub quota: PendingQuota,
 }
 
 impl DbOptions {
@@ -113,6 +121,7 @@ impl DbOptions {
             queue_len: 4_096,
             batch_max: 256,
             subscriptions: Vec::new(),
+            quota: PendingQuota::default(),
         }
     }
 }
@@ -148,6 +157,7 @@ impl Db {
             batch_max: options.batch_max.max(1),
             conn: Some(conn),
             outbox: outbox.clone(),
+            quota: options.quota,
             metrics,
         };
         writer.start()?;

@@ -5,6 +5,7 @@ use diesel::dsl::{count_star, min};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::outbox::NewDelivery;
 use super::queue::Write;
@@ -205,7 +206,7 @@ impl Write for Again {
         UploadId::NONE
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<usize, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<usize, Failure> {
         let ids = match &self.replay {
             Replay::Event(event) => vec![event.to_string()],
             Replay::Upload(upload) => deliveries::table

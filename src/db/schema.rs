@@ -139,6 +139,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    upload_counts (field, status, slot) {
+        field -> Text,
+        status -> Text,
+        slot -> Integer,
+        count -> BigInt,
+        bytes -> BigInt,
+    }
+}
+
+diesel::table! {
     upload_log (upload_id, entry) {
         upload_id -> Text,
         entry -> BigInt,
@@ -161,5 +171,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     disabled_endpoints,
     leases,
     owner_usage,
+    upload_counts,
     upload_log,
 );

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::log::{self, NoteKind};
 use super::outbox::NewEvent;
@@ -61,7 +62,7 @@ impl Write for Postpone {
         self.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
         let postponed = diesel::update(uploads::table)
             .filter(uploads::id.eq(self.upload.to_string()))
             .filter(uploads::status.eq(Status::Pending.as_str()))
@@ -87,7 +88,7 @@ impl Write for DeleteUnattached {
         self.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<Transition, Failure> {
+    fn write(&self, conn: &mut AnyConnection, books: &mut Books) -> Result<Transition, Failure> {
         // Changes nothing, but locks the row: a deletion is allowed from `detached` too, whose grace is not ours to end.
         let confirmed = diesel::update(uploads::table)
             .filter(uploads::id.eq(self.upload.to_string()))
@@ -102,7 +103,7 @@ impl Write for DeleteUnattached {
             fills: Fills::Nothing,
         };
         if confirmed == 1
-            && let Some(row) = advance.run(conn)?
+            && let Some(row) = advance.run(conn, books)?
         {
             return Ok(Transition::Moved(row.into_upload()?));
         }

@@ -39,6 +39,7 @@ mod idempotency_crashes;
 mod issuer_gone;
 mod kills;
 mod lifecycle;
+mod limits;
 mod lists;
 mod main_job;
 mod metrics;
