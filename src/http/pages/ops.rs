@@ -24,17 +24,13 @@ const AGES: [(&str, &str); 5] = [
 ];
 /// The tables of counts: their ids, titles and headings.
 const TABLES: [(&str, &str, &[&str]); 4] = [
-    ("rejections", "Rejected because of", &["Reason", "Count"]),
+    ("rejections", "Rejections", &["Reason", "Count"]),
     (
         "store",
         "The bucket's answers",
         &["Operation", "Code", "Count"],
     ),
-    (
-        "sweeper",
-        "Sweeper",
-        &["Work", "Done", "Failed", "Last ended"],
-    ),
+    ("sweeper", "Sweeper", &["Work", "Done", "Failed", "Last"]),
     ("webhooks", "Webhooks", &["Endpoint", "Pending", "Dead", ""]),
 ];
 

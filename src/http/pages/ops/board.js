@@ -32,8 +32,8 @@ export function tiles(seen) {
     tile("confirm", "Confirm, p99", seconds(broker.confirm.p99_secs),
       broker.confirm.count === 0 ? "none by this broker yet" : `median ${seconds(broker.confirm.p50_secs)}, ${number(broker.confirm.count)} by this broker`,
       broker.confirm.p99_secs > 5 ? "watch" : "calm"),
-    tile("webhooks", "Webhooks", webhooks.length === 0 ? "–" : number(waiting),
-      webhooks.length === 0 ? "no endpoint is configured" : off.length > 0 ? `${off.join(", ")} answered 410 and is off` : dead > 0 ? `waiting; ${number(dead)} given up` : "waiting, none given up",
+    tile("webhooks", "Webhooks", webhooks.length === 0 ? "–" : number(dead > 0 ? dead : waiting),
+      webhooks.length === 0 ? "no endpoint is configured" : off.length > 0 ? `${off.join(", ")} answered 410 and is off` : dead > 0 ? `given up; ${number(waiting)} waiting` : "waiting, none given up",
       dead > 0 || off.length > 0 ? "bad" : "calm"),
   );
 }

@@ -53,7 +53,7 @@ function series({ series: it, window_secs: windowSecs }) {
   };
   const steps = uPlot.paths.stepped({ align: 1 });
   const lines = LINES.map(([name, label, variable]) => ({
-    label, stroke: color(variable), width: 2, paths: steps, points: { show: false }, value: (_, value) => number(value ?? 0),
+    label, stroke: color(variable), width: 2, paths: steps, points: { show: false }, value: (_, value, __, index) => (index === null ? "–" : number(value ?? 0)),
     ...(name === "created" ? { fill: `${color(variable)}1f` } : {}),
   }));
   const exact = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
