@@ -124,6 +124,8 @@ impl World {
             },
             // Off, because most stories count what a broker does or watch what it leaves; those of the sweeper switch it on.
             "sweeper": {"enabled": false},
+            // Off, because one user and one address make most stories; those of the limits switch them on.
+            "limits": {"requests_per_owner_per_sec": 0, "requests_per_address_per_sec": 0},
             "receipts": {
                 "issuer": receipts::ISSUER,
                 "keys": [{"kid": receipts::KID, "pem": receipts::PEM}],
