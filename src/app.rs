@@ -9,6 +9,7 @@ mod parts;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::broker::Broker;
 use crate::config::Config;
@@ -100,12 +101,21 @@ pub struct App {
     broker: Broker,
     workers: WorkersOptions,
     webhooks: Webhooks,
+    shutdown_delay: Duration,
 }
 
 impl App {
     /// Opens the database, resolves credentials, prepares keys, binds the port: afterwards requests are answered as soon as
     /// [`App::run_until_stopped`] is polled. Must run inside a multi-thread tokio runtime.
     pub async fn build(config: Config) -> Result<App, StartError> {
+        App::build_with(config, None).await
+    }
+
+    /// The same with a demo: for development only, because it hands out tokens.
+    pub async fn build_with(
+        config: Config,
+        demo: Option<http::DemoOptions>,
+    ) -> Result<App, StartError> {
         let listener = listen(config.server.listen)?;
         let address = listener.local_addr().map_err(StartError::Server)?;
         let admin_listener = admin::bind(&config.server)?;
@@ -120,7 +130,7 @@ impl App {
         let authenticator = authenticator(&config, Some(&signer), outbound.clone())?;
         let senders = event_senders(&config, outbound);
 
-        let http_options = options::http(&config, &url);
+        let http_options = options::http(&config, &url, demo);
         let server = http::serve(
             listener,
             broker.clone(),
@@ -146,6 +156,7 @@ impl App {
             broker,
             workers: options::workers(&config),
             webhooks,
+            shutdown_delay: Duration::from_secs(config.server.shutdown_delay_secs),
         })
     }
 
@@ -181,8 +192,8 @@ impl App {
         &self.metrics
     }
 
-    /// Serves, and lets the workers run, until `stop` is done; then lets requests and deliveries in flight finish, at most for the
-    /// configured time.
+    /// Serves, and lets the workers run, until `stop` is done. Then readiness goes, the workers end and give their turns back; after
+    /// the configured delay nobody new is let in, and requests in flight finish, at most for the configured time.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
         let handle = self.handle;
         let workers = Workers::start(&self.broker, &self.webhooks, &self.workers);
@@ -196,8 +207,16 @@ impl App {
             }
             () = stop => {}
         }
-        tracing::info!("stopping: requests in flight may finish");
-        tokio::join!(workers.stop(), handle.stop(true));
+        self.broker.stop_being_ready();
+        tracing::info!(
+            delay_secs = self.shutdown_delay.as_secs(),
+            "stopping: no longer ready, requests in flight may finish; a second signal ends at once"
+        );
+        let drained = async {
+            tokio::time::sleep(self.shutdown_delay).await;
+            handle.stop(true).await;
+        };
+        tokio::join!(workers.stop(), drained);
         server
             .await
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))

@@ -9,7 +9,7 @@ use crate::config::{
     WebhookEndpoint, WebhookSettings,
 };
 use crate::db::{DbOptions, PendingQuota};
-use crate::http::{HttpOptions, Proxies, Rate};
+use crate::http::{DemoOptions, HttpOptions, Proxies, Rate};
 use crate::store::{CredentialSource, StoreOptions};
 use crate::webhooks::{EndpointOptions, WebhookOptions};
 use crate::workers::{SweeperOptions, WorkersOptions};
@@ -192,7 +192,7 @@ pub(super) fn workers(config: &Config) -> WorkersOptions {
     }
 }
 
-pub(super) fn http(config: &Config, url: &str) -> HttpOptions {
+pub(super) fn http(config: &Config, url: &str, demo: Option<DemoOptions>) -> HttpOptions {
     let (server, limits) = (&config.server, &config.limits);
     HttpOptions {
         public_url: url.to_owned(),
@@ -217,5 +217,6 @@ pub(super) fn http(config: &Config, url: &str) -> HttpOptions {
             trusted: server.trusted_proxies.clone(),
             header: server.forwarded_header,
         },
+        demo,
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::db::{Creation, NewUpload};
+use crate::db::{Creation, NewUpload, NoteKind};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
@@ -124,7 +124,12 @@ impl Broker {
         let overdue = upload.status == Status::Pending && upload.expires_at <= now();
         match Issued::from_row(upload) {
             Ok(_) if overdue => Err(BrokerError::UploadExpired),
-            Ok(issued) => self.present(issued),
+            Ok(issued) => {
+                let presented = self.present(issued)?;
+                let detail = "a fresh request for the same upload".to_owned();
+                self.note(id, NoteKind::Represigned, detail).await;
+                Ok(presented)
+            }
             Err(upload) if upload.status == Status::Expired => Err(BrokerError::UploadExpired),
             Err(upload) => {
                 let detail = "only a pending upload can be presigned again; create a new one";

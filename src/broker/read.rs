@@ -1,5 +1,6 @@
 //! Looking without changing: one upload, a list, a download, statistics, readiness.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -74,18 +75,26 @@ pub struct Stats {
     pub oldest_pending: Vec<(FieldName, DateTime<Utc>)>,
 }
 
-/// Whether the parts that every request needs answer.
-#[derive(Debug, Clone, Copy)]
-pub struct Readiness {
-    /// The database answers.
-    pub database: bool,
-    /// The bucket answers.
-    pub bucket: bool,
+/// Whether new requests should come here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// They should if all parts that every request needs answer.
+    Parts {
+        /// The database answers.
+        database: bool,
+        /// The bucket answers.
+        bucket: bool,
+    },
+    /// They should not: this broker is about to end.
+    Stopping,
 }
 
 /// The last answer of the database and the bucket, and when it came.
 #[derive(Default)]
-pub(super) struct Probe(tokio::sync::Mutex<Option<(Instant, Readiness)>>);
+pub(super) struct Probe {
+    last: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
+    stopping: AtomicBool,
+}
 
 impl Broker {
     /// One upload.
@@ -206,19 +215,27 @@ impl Broker {
     /// Whether the database and the bucket are there. Anyone may ask, as often as they like: one probe runs at a time, and who
     /// comes while it runs shares its answer.
     pub async fn readiness(&self) -> Readiness {
+        if self.0.probe.stopping.load(Ordering::Relaxed) {
+            return Readiness::Stopping;
+        }
         let arrived = Instant::now();
-        let mut last = self.0.probe.0.lock().await;
+        let mut last = self.0.probe.last.lock().await;
         if let Some((ended, readiness)) = *last
             && ended >= arrived
         {
             return readiness;
         }
         let (database, bucket) = tokio::join!(self.0.db.ping(), self.0.store.ping());
-        let readiness = Readiness {
+        let readiness = Readiness::Parts {
             database: database.is_ok(),
             bucket: bucket.is_ok(),
         };
         *last = Some((Instant::now(), readiness));
         readiness
+    }
+
+    /// From now on [`Broker::readiness`] says that the end is near; every verb goes on.
+    pub fn stop_being_ready(&self) {
+        self.0.probe.stopping.store(true, Ordering::Relaxed);
     }
 }

@@ -3,8 +3,12 @@
 use std::future::Future;
 use std::path::Path;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
 use crate::app::{App, StartError};
 use crate::config::{Config, LogFormat as ConfiguredFormat, Sources};
+use crate::http::DemoOptions;
 use crate::telemetry::logging::{self, LogFormat};
 
 use super::{ConfigArgs, Failure};
@@ -14,10 +18,12 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     require(&config, args.config.as_deref())?;
     start_logging(&config)?;
     run_on(runtime()?, async {
-        let stop = stop_signal()?;
-        let app = App::build(config).await.map_err(not_started)?;
+        let mut signals = Signals::listen()?;
+        let Some(app) = build(config, None, &mut signals).await? else {
+            return Ok(());
+        };
         tracing::info!(url = app.url(), port = app.port(), "listening");
-        serve(app, stop).await
+        serve(app, signals).await
     })
 }
 
@@ -52,10 +58,35 @@ pub(super) fn not_started(error: StartError) -> Failure {
     }
 }
 
-/// Serves until a signal comes.
-pub(super) async fn serve(app: App, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-    let served = app.run_until_stopped(stop).await;
-    served.map_err(|error| Failure::Runtime(format!("the server failed: {error}")))
+/// Opens everything; `None` when a signal came first: a database that does not answer must not hold up a stop.
+pub(super) async fn build(
+    config: Config,
+    demo: Option<DemoOptions>,
+    signals: &mut Signals,
+) -> Result<Option<App>, Failure> {
+    tokio::select! {
+        app = App::build_with(config, demo) => app.map(Some).map_err(not_started),
+        () = signals.next() => Ok(None),
+    }
+}
+
+/// Serves until a signal comes, and then to an orderly end; a second one cuts that short.
+pub(super) async fn serve(app: App, mut signals: Signals) -> Result<(), Failure> {
+    let (tell, told) = oneshot::channel();
+    let second = async {
+        signals.next().await;
+        let _ = tell.send(());
+        signals.next().await;
+    };
+    let first = async { drop(told.await) };
+    tokio::select! {
+        served = app.run_until_stopped(first) => {
+            served.map_err(|error| Failure::Runtime(format!("the server failed: {error}")))
+        }
+        () = second => Err(Failure::Runtime(
+            "ended at once by a second signal; requests in flight were cut off".to_owned(),
+        )),
+    }
 }
 
 /// Sends log lines to standard error, as configured.
@@ -87,20 +118,30 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::Runtime(format!("can't start threads: {error}")))
 }
 
-/// Done when the process is asked to stop: Ctrl-C, or SIGTERM from whatever runs it.
-pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| {
-        signal(kind).map_err(|error| Failure::Runtime(format!("can't wait for signals: {error}")))
-    };
-    let (mut interrupt, mut terminate) = (
-        listen(SignalKind::interrupt())?,
-        listen(SignalKind::terminate())?,
-    );
-    Ok(async move {
+/// What asks a process to stop: Ctrl-C, or SIGTERM from whatever runs it.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From now on they no longer end the process by themselves.
+    pub(super) fn listen() -> Result<Signals, Failure> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::Runtime(format!("can't wait for signals: {error}")))
+        };
+        Ok(Signals {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    /// Done when the next one comes.
+    pub(super) async fn next(&mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    })
+    }
 }

@@ -20,6 +20,8 @@ pub struct Server {
     pub public_url: Option<Url>,
     /// Threads that serve requests; 0 means one a core.
     pub workers: usize,
+    /// How long a broker that was told to stop goes on serving while `/readyz` says so, in seconds.
+    pub shutdown_delay_secs: u64,
     /// How long a stop waits for requests in flight, in seconds.
     pub shutdown_timeout_secs: u64,
     /// The longest request body, in bytes.
@@ -61,6 +63,7 @@ impl Server {
             parse_url(text, Http::Allowed, Path::Allowed)
         });
         let workers = section.integer("workers", 0..=1024);
+        let shutdown_delay_secs = section.integer("shutdown_delay_secs", 0..=300);
         let shutdown_timeout_secs = section.integer("shutdown_timeout_secs", 1..=600);
         let body_limit_bytes = section.integer("body_limit_bytes", 1024..=1_048_576);
         let header_timeout_ms = section.integer("header_timeout_ms", 100..=60_000);
@@ -77,6 +80,7 @@ impl Server {
             admin_listen: admin_listen?,
             public_url: public_url?,
             workers: workers?,
+            shutdown_delay_secs: shutdown_delay_secs?,
             shutdown_timeout_secs: shutdown_timeout_secs?,
             body_limit_bytes: body_limit_bytes?,
             header_timeout_ms: header_timeout_ms?,

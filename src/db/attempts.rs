@@ -6,12 +6,16 @@ use diesel::prelude::*;
 use super::Db;
 use super::books::Books;
 use super::connection::AnyConnection;
+use super::log::{self, NoteKind};
 use super::queue::Write;
 use super::row::{AttemptRow, column_time};
 use super::schema::seal_attempts;
 use super::trouble::{DbTrouble, Failure};
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
+
+/// What the log says of an attempt that found nothing.
+const NOTHING_THERE: &str = "nothing had arrived yet";
 
 /// A copy that is about to be made.
 #[derive(Debug, Clone)]
@@ -78,10 +82,10 @@ impl Db {
     }
 
     /// Forgets an open attempt whose copy surely wrote nothing and never will: its key needs nobody's care. One that was
-    /// settled meanwhile stays. Fine when it is gone already.
+    /// settled meanwhile stays. Fine when it is gone already. The upload's log keeps that nothing was there.
     pub async fn forget_attempt(&self, upload: UploadId, key: &FinalKey) -> Result<(), DbTrouble> {
-        let key = key.clone();
-        self.queue.submit(ForgetAttempt { upload, key }).await
+        let (key, at) = (key.clone(), Utc::now());
+        self.queue.submit(ForgetAttempt { upload, key, at }).await
     }
 
     /// The keys of an upload's abandoned attempts whose objects were not seen to be removed, oldest first, at most `limit`.
@@ -216,6 +220,7 @@ impl Write for AbandonAttempt {
 struct ForgetAttempt {
     upload: UploadId,
     key: FinalKey,
+    at: DateTime<Utc>,
 }
 
 impl Write for ForgetAttempt {
@@ -226,12 +231,15 @@ impl Write for ForgetAttempt {
     }
 
     fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
-        diesel::delete(seal_attempts::table)
+        let forgotten = diesel::delete(seal_attempts::table)
             .filter(seal_attempts::object_key.eq(self.key.as_str()))
             .filter(seal_attempts::upload_id.eq(self.upload.to_string()))
             .filter(seal_attempts::state.eq(AttemptState::Open.as_str()))
             .execute(conn)?;
-        Ok(())
+        match forgotten {
+            1 => log::note(conn, self.upload, NoteKind::Seal, NOTHING_THERE, self.at),
+            _ => Ok(()),
+        }
     }
 }
 

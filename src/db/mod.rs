@@ -16,6 +16,7 @@ mod creation;
 mod deliveries;
 mod detachments;
 mod due;
+mod endpoints;
 mod event_body;
 mod grants;
 mod idempotency;
@@ -23,10 +24,13 @@ mod insert;
 mod leases;
 mod list;
 mod location;
+mod log;
 mod migrate;
 mod outbox;
+mod overview;
 mod queue;
 mod reader;
+mod recorded;
 mod recount;
 mod removals;
 mod replay;
@@ -59,11 +63,15 @@ pub use creation::Creation;
 pub use deliveries::{Attempt, Outcome};
 pub use detachments::Detach;
 pub use due::{Copied, DueUpload};
+pub use endpoints::EndpointState;
 pub use grants::{Minted, NewGrant};
 pub use idempotency::IdempotencyClaim;
 pub use leases::{Lease, Leased};
 pub use list::Filter;
+pub use log::{LogEntry, Note, NoteKind};
 pub use outbox::Subscription;
+pub use overview::{Fate, Overview, PendingCell, Window};
+pub use recorded::KeyOwner;
 pub use recount::Recounted;
 pub use replay::{DeliveryFilter, DeliveryRow, DeliveryState, EndpointTotals, Replay};
 pub use stats::{Total, Totals};
@@ -109,7 +117,7 @@ impl DbOptions {
             url,
             pool_size: 8,
             read_wait_ms: 2_000,
-            write_wait_ms: 5_000,
+            write_wait_ms: 4_000,
             queue_len: 4_096,
             batch_max: 256,
             subscriptions: Vec::new(),

@@ -153,8 +153,10 @@ diesel::table! {
         upload_id -> Text,
         entry -> BigInt,
         at -> Timestamp,
+        last_at -> Timestamp,
         kind -> Text,
         detail -> Text,
+        times -> BigInt,
     }
 }
 

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use super::Db;
 use super::books::Books;
 use super::connection::AnyConnection;
+use super::log::{self, NoteKind};
 use super::outbox::NewEvent;
 use super::queue::Write;
 use super::row::column_time;
@@ -27,6 +28,7 @@ impl Db {
         self.queue
             .submit(Postpone {
                 upload,
+                at: Utc::now(),
                 until,
                 problem,
             })
@@ -48,6 +50,7 @@ impl Db {
 
 struct Postpone {
     upload: UploadId,
+    at: DateTime<Utc>,
     until: DateTime<Utc>,
     problem: String,
 }
@@ -60,15 +63,15 @@ impl Write for Postpone {
     }
 
     fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
-        diesel::update(uploads::table)
+        let postponed = diesel::update(uploads::table)
             .filter(uploads::id.eq(self.upload.to_string()))
             .filter(uploads::status.eq(Status::Pending.as_str()))
-            .set((
-                uploads::sweep_after.eq(column_time(self.until)),
-                uploads::last_problem.eq(&self.problem),
-            ))
+            .set(uploads::sweep_after.eq(column_time(self.until)))
             .execute(conn)?;
-        Ok(())
+        match postponed {
+            1 => log::note(conn, self.upload, NoteKind::Problem, &self.problem, self.at),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Status changes. [`advance`] is the only function that changes a status: a compare-and-set on the statuses from which the
-//! domain's machine allows the step, and exactly one event in the same transaction.
+//! domain's machine allows the step, exactly one event, and an entry in the
+//! upload's log, in the same transaction.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
@@ -8,6 +9,7 @@ use super::Db;
 use super::attempts::{self, AttemptState};
 use super::books::Books;
 use super::connection::AnyConnection;
+use super::log;
 use super::outbox::NewEvent;
 use super::queue::Write;
 use super::row::{UploadRow, column_time, differences_text};
@@ -232,6 +234,7 @@ impl Advance {
         let row = find_row(conn, id)?.ok_or_else(|| refused(format!("{id} is gone")))?;
         let upload = row.clone().into_upload()?;
         self.event.append(conn, kind, self.at, &upload)?;
+        log::reached(conn, &upload, self.at)?;
         Ok(row)
     }
 

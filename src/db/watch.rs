@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use super::Db;
 use super::attempts::AttemptState;
 use super::connection::AnyConnection;
+use super::overview::{counted, due_since};
 use super::replay::DeliveryState;
 use super::schema::{deliveries, seal_attempts};
 use super::stats::{Totals, totals};
@@ -25,6 +26,8 @@ pub struct Watched {
     pub abandoned_copies: u64,
     /// Deliveries that are not over, or over without success.
     pub deliveries: Vec<Deliveries>,
+    /// Since when the longest overdue upload waits for the sweeper, or when the next one will.
+    pub due_since: Option<DateTime<Utc>>,
 }
 
 /// The pending uploads of one field.
@@ -78,6 +81,7 @@ impl Db {
                 open_attempts: counted(open_attempts),
                 abandoned_copies: counted(abandoned_copies),
                 deliveries: rows.into_iter().map(deliveries_of).collect(),
+                due_since: due_since(conn)?,
             })
         };
         self.readers.read(query).await
@@ -111,9 +115,4 @@ fn deliveries_of((endpoint, state, count): (String, String, i64)) -> Deliveries 
         state,
         count: counted(count),
     }
-}
-
-/// A count or a sum of sizes is never negative.
-fn counted(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
 }

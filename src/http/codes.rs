@@ -91,6 +91,8 @@ codes! {
         "Send the same request again after `Retry-After` seconds.";
     IssuerUnavailable "issuer-unavailable" 503 "The token issuer's keys can't be fetched"
         "The token was not judged, so keep it. Send the same request again after `Retry-After` seconds.";
+    Stopping "stopping" 503 "The broker is about to end"
+        "Only `/readyz` says so, to whoever sends requests here: send new ones to another broker. Those under way are answered.";
 }
 
 impl Code {

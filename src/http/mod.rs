@@ -7,12 +7,14 @@
 //!
 //! In reading order: `routes` (all of them on one page), `uploads`, `attachments`, `grants`, `receipts`, `events` and `operations`
 //! (the handlers), `records` (what a bucket's event says), `requests`, `views` and `statistics` (what goes in and out), `extract`,
-//! `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `address` and `rate` (who may ask how often), `openapi`, `pages`, `server`.
+//! `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `address` and `rate` (who may ask how often), `openapi`, `pages`,
+//! `demo`, `server`.
 
 mod address;
 mod admin;
 mod attachments;
 mod codes;
+mod demo;
 mod events;
 mod examples;
 mod extract;
@@ -20,6 +22,8 @@ mod grants;
 mod middleware;
 mod openapi;
 mod operations;
+mod ops;
+mod ops_views;
 mod pages;
 mod problem;
 mod rate;
@@ -38,6 +42,7 @@ mod tests;
 
 pub use self::address::Proxies;
 pub use self::admin::serve_admin;
+pub use self::demo::DemoOptions;
 pub use self::openapi::openapi;
 pub use self::rate::Rate;
 pub use self::requests::age_secs;

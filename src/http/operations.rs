@@ -113,13 +113,14 @@ pub async fn livez() -> HttpResponse {
 
 /// Can it serve?
 ///
-/// Asks the database and the bucket. The 503 says in its members `database` and `bucket` which of them doesn't answer.
+/// Asks the database and the bucket. The 503 says in its members `database` and `bucket` which of them doesn't answer. A broker
+/// that was told to stop says `stopping`, and still serves whoever comes for `server.shutdown_delay_secs`.
 #[utoipa::path(
     get, path = "/readyz", tag = "Operations", operation_id = "readyz", security(()),
     responses(
         (status = 200, description = "Database and bucket answer.", body = Ready,
             example = json!({"status": "ready", "database": "ok", "bucket": "ok"})),
-        (status = 503, description = "database-unavailable, store-unavailable"),
+        (status = 503, description = "database-unavailable, store-unavailable, stopping"),
     )
 )]
 pub async fn readyz(broker: web::Data<Broker>) -> Result<HttpResponse, Problem> {
@@ -127,14 +128,21 @@ pub async fn readyz(broker: web::Data<Broker>) -> Result<HttpResponse, Problem> 
 }
 
 fn readiness(found: Readiness) -> Result<Ready, Problem> {
+    let Readiness::Parts { database, bucket } = found else {
+        let detail = "this broker is about to end; ask another one";
+        return Err(Problem::unavailable(
+            Code::Stopping,
+            detail,
+            PROBE_AGAIN_SECS,
+        ));
+    };
     let word = |up| if up { "ok" } else { "down" };
-    let (database, bucket) = (word(found.database), word(found.bucket));
-    let (code, detail) = match (found.database, found.bucket) {
+    let (code, detail) = match (database, bucket) {
         (true, true) => {
             return Ok(Ready {
                 status: "ready",
-                database,
-                bucket,
+                database: word(database),
+                bucket: word(bucket),
             });
         }
         (true, false) => (Code::StoreUnavailable, "the bucket doesn't answer"),
@@ -145,8 +153,8 @@ fn readiness(found: Readiness) -> Result<Ready, Problem> {
         ),
     };
     Err(Problem::unavailable(code, detail, PROBE_AGAIN_SECS)
-        .with_member("database", json!(database))
-        .with_member("bucket", json!(bucket)))
+        .with_member("database", json!(word(database)))
+        .with_member("bucket", json!(word(bucket))))
 }
 
 #[cfg(test)]
@@ -160,7 +168,9 @@ mod tests {
             (true, false, "store-unavailable"),
             (false, false, "database-unavailable"),
         ] {
-            let problem = readiness(Readiness { database, bucket }).err().unwrap();
+            let problem = readiness(Readiness::Parts { database, bucket })
+                .err()
+                .unwrap();
             let document = problem.document("http://b", "urn:request:1");
             assert_eq!(document["code"], code);
             assert_eq!(document["status"], 503);
@@ -168,7 +178,7 @@ mod tests {
             assert_eq!(document["bucket"] == "ok", bucket);
         }
         assert!(
-            readiness(Readiness {
+            readiness(Readiness::Parts {
                 database: true,
                 bucket: true
             })

@@ -14,7 +14,8 @@ use crate::broker::Broker;
 use crate::telemetry::metrics::Metrics;
 
 use super::address::Proxies;
-use super::extract::body::BodyLimits;
+use super::demo::{self, DemoOptions};
+use super::extract::body::{BodyBytes, BodyLimits};
 use super::extract::query::PageLimits;
 use super::middleware::limits::{RequestLimits, limit_addresses};
 use super::middleware::{answer, cors::cors};
@@ -56,6 +57,8 @@ pub struct HttpOptions {
     pub address_rate: Rate,
     /// Which proxies are believed whose address it is.
     pub proxies: Proxies,
+    /// The page `/demo`, which a development broker alone has.
+    pub demo: Option<DemoOptions>,
 }
 
 impl Default for HttpOptions {
@@ -74,6 +77,7 @@ impl Default for HttpOptions {
             owner_rate: Rate::ANY,
             address_rate: Rate::ANY,
             proxies: Proxies::default(),
+            demo: None,
         }
     }
 }
@@ -95,6 +99,9 @@ pub(super) struct Parts {
     signer: web::Data<Signer>,
     requests: web::Data<RequestLimits>,
     allowed_origins: Vec<String>,
+    demo: Option<DemoOptions>,
+    /// One for all workers.
+    seen: BodyBytes,
 }
 
 impl Parts {
@@ -127,6 +134,8 @@ impl Parts {
                 options.proxies.clone(),
             )),
             allowed_origins: options.allowed_origins.clone(),
+            demo: options.demo.clone(),
+            seen: BodyBytes::default(),
         }
     }
 }
@@ -152,6 +161,11 @@ pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
         .app_data(parts.signer.clone())
         .app_data(parts.requests.clone())
         .configure(more)
+        .configure(|config| {
+            if let Some(demo) = &parts.demo {
+                demo::configure(config, demo, &parts.seen);
+            }
+        })
         .configure(routes::configure)
         .wrap(from_fn(limit_addresses))
         .wrap(cors(&parts.allowed_origins))

@@ -132,6 +132,9 @@ async fn of_faults(world: &World, broker: &Broker) -> Vec<Told> {
         "database": {"write_wait_ms": 300},
     });
     let lame = world.broker_with(change).await;
+    let change = json!({"server": {"shutdown_delay_secs": 1}});
+    let mut ending = world.broker_with(change).await;
+    let stopping = ending.begin_stop().await;
     let pending = in_status(world, &user, Status::Pending).await;
     let no_store = lame.user().confirm(&pending).await;
     let held = world.database.block_writes();
@@ -143,6 +146,7 @@ async fn of_faults(world: &World, broker: &Broker) -> Vec<Told> {
     vec![
         ("store-unavailable", no_store),
         ("database-unavailable", no_database),
+        ("stopping", stopping),
     ]
 }
 

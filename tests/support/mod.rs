@@ -6,6 +6,7 @@
 pub mod api;
 pub mod broker_process;
 pub mod brokers;
+pub mod browser;
 pub mod bucket;
 pub mod callers;
 pub mod command;
@@ -15,6 +16,9 @@ pub mod fault_proxy;
 pub mod forgeries;
 pub mod hold;
 pub mod key_server;
+pub mod outage;
+pub mod outage_figures;
+pub mod outage_load;
 pub mod postgres;
 pub mod postgres_proxy;
 pub mod raw_http;

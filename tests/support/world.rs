@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::api::Api;
+use super::api::{Answer, Api};
 use super::broker_process::BrokerProcess;
 use super::bucket::{S3Server, TestBucket};
 use super::database::AnyDatabase;
@@ -116,15 +116,14 @@ impl World {
             "ops",
         ];
         let mut settings = json!({
-            "server": {"listen": "127.0.0.1:0", "workers": 2, "shutdown_timeout_secs": 1},
+            "server": {"listen": "127.0.0.1:0", "workers": 2, "shutdown_delay_secs": 0, "shutdown_timeout_secs": 1},
             "database": {"url": self.database.url(), "pool_size": 4},
             "storage": {
                 "bucket": self.bucket.name, "endpoint": self.bucket.server.endpoint, "path_style": true,
                 "access_key_id": self.bucket.server.access_key, "secret_access_key": self.bucket.server.secret_key,
             },
-            // Off, because most stories count what a broker does or watch what it leaves; those of the sweeper switch it on.
+            // Off, because most stories count what a broker does or watch what it leaves; those of the sweeper switch it on. So are limits.
             "sweeper": {"enabled": false},
-            // Off, because one user and one address make most stories; those of the limits switch them on.
             "limits": {"requests_per_owner_per_sec": 0, "requests_per_address_per_sec": 0},
             "receipts": {
                 "issuer": receipts::ISSUER,
@@ -258,6 +257,21 @@ impl Broker {
     pub fn backend(&self, scopes: &str) -> Api {
         self.nobody
             .with_token(&sign_backend(&backend_token(scopes)))
+    }
+}
+
+impl Broker {
+    /// Asks it to stop, and waits until it says so; gives that answer. It needs `server.shutdown_delay_secs`.
+    pub async fn begin_stop(&mut self) -> Answer {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        loop {
+            let answer = self.nobody.get("/readyz").await;
+            if answer.status != 200 {
+                return answer;
+            }
+        }
     }
 }
 

@@ -50,12 +50,14 @@ DROP INDEX uploads_stats;
 DROP INDEX uploads_status;
 CREATE INDEX uploads_status ON uploads (status, id, field);
 
--- What happened to an upload besides its status changes; bounded by its writer.
+-- What happened to an upload, for people: its status changes and notes. What repeats is one entry; bounded by its writer.
 CREATE TABLE upload_log (
-    upload_id text COLLATE "C" NOT NULL REFERENCES uploads (id),
+    upload_id text COLLATE "C" NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,
     entry bigint NOT NULL,
     at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
     kind text COLLATE "C" NOT NULL,
     detail text NOT NULL,
+    times bigint NOT NULL,
     PRIMARY KEY (upload_id, entry)
 );

@@ -48,12 +48,14 @@ DROP INDEX uploads_stats;
 DROP INDEX uploads_status;
 CREATE INDEX uploads_status ON uploads (status, id, field);
 
--- What happened to an upload besides its status changes; bounded by its writer.
+-- What happened to an upload, for people: its status changes and notes. What repeats is one entry; bounded by its writer.
 CREATE TABLE upload_log (
-    upload_id text NOT NULL REFERENCES uploads (id),
+    upload_id text NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,
     entry integer NOT NULL,
     at text NOT NULL,
+    last_at text NOT NULL,
     kind text NOT NULL,
     detail text NOT NULL,
+    times integer NOT NULL,
     PRIMARY KEY (upload_id, entry)
 ) STRICT;

@@ -2,8 +2,39 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-/// A whole page; `here` is its own address, `docs` or `problems`.
+/// What tells one page with a script from another.
+pub struct Page {
+    /// Its title.
+    pub title: &'static str,
+    /// Its own address.
+    pub here: &'static str,
+    /// The address of its style.
+    pub style: &'static str,
+    /// The address of its script, a module.
+    pub script: &'static str,
+}
+
+/// A page to read; `here` is its own address, `docs` or `problems`.
 pub fn page(title: &str, here: &str, contents: &Markup, main: &Markup) -> Markup {
+    let body = html! {
+        div.columns {
+            nav.contents aria-label="On this page" { (contents) }
+            main { (main) }
+        }
+    };
+    whole(title, here, &html! {}, &body)
+}
+
+/// A page with a script.
+pub fn app(page: &Page, main: &Markup) -> Markup {
+    let more = html! {
+        link rel="stylesheet" href=(page.style);
+        script type="module" src=(page.script) {}
+    };
+    whole(page.title, page.here, &more, main)
+}
+
+fn whole(title: &str, here: &str, more: &Markup, body: &Markup) -> Markup {
     let link = |address: &'static str, text: &'static str| {
         html! { a href=(address) aria-current=[(address == here).then_some("page")] { (text) } }
     };
@@ -17,20 +48,19 @@ pub fn page(title: &str, here: &str, contents: &Markup, main: &Markup) -> Markup
                 title { (title) " · Bytepass" }
                 link rel="icon" type="image/svg+xml" href="docs/icon.svg";
                 link rel="stylesheet" href="docs/style.css";
+                (more)
             }
             body {
                 header.top {
                     a.brand href="docs" { img src="docs/icon.svg" alt="" width="22" height="22"; "Bytepass" }
                     nav aria-label="Pages" {
+                        @if here == "demo" { (link("demo", "Demo")) }
                         (link("docs", "API"))
                         (link("problems", "Errors"))
                         a href="openapi.json" { "openapi.json" }
                     }
                 }
-                div.columns {
-                    nav.contents aria-label="On this page" { (contents) }
-                    main { (main) }
-                }
+                (body)
             }
         }
     }

@@ -1,21 +1,24 @@
 //! Pages for people: `/docs` and `/problems`, rendered once from the OpenAPI document and the table of codes.
 //!
-//! They need no network, no script and no inline style, so that their content security policy can forbid all three.
+//! They need no network, no script and no inline style, so that their content security policy can forbid all three. `/demo` has
+//! scripts of its own, embedded like everything else, and a policy that allows these and no others.
 
+pub mod assets;
+mod demo;
 mod docs;
 mod layout;
 mod problems;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 use utoipa::openapi::{OpenApi, ServerBuilder};
 
 use super::server::Shared;
 
+pub use self::demo::page as demo_page;
+
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const STYLE: &str = include_str!("style.css");
-const ICON: &str = include_str!("icon.svg");
 
 /// The rendered pages and the document.
 pub struct Pages {
@@ -63,27 +66,16 @@ pub async fn problems(shared: web::Data<Shared>) -> HttpResponse {
     html(shared.pages.problems.clone())
 }
 
-/// The pages' style.
-pub async fn style() -> HttpResponse {
-    asset("text/css; charset=utf-8", STYLE)
-}
-
-/// The pages' icon.
-pub async fn icon() -> HttpResponse {
-    asset("image/svg+xml", ICON)
-}
-
 fn html(body: Bytes) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(body)
+    html_under(POLICY).body(body)
 }
 
-fn asset(content_type: &'static str, text: &'static str) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, content_type))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(text)
+/// A page, under a content security policy of its own.
+pub fn html_under(policy: &str) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CONTENT_SECURITY_POLICY, policy))
+        .insert_header((CACHE_CONTROL, "no-cache"));
+    answer
 }

@@ -6,7 +6,7 @@ use crate::http::codes::{CODES, Code};
 use crate::http::problem::Problem;
 
 /// The contract's table, as far as it exists now.
-const CONTRACT: [(&str, u16); 25] = [
+const CONTRACT: [(&str, u16); 26] = [
     ("invalid-request", 400),
     ("token-missing", 401),
     ("token-invalid", 401),
@@ -32,6 +32,7 @@ const CONTRACT: [(&str, u16); 25] = [
     ("internal", 500),
     ("store-unavailable", 503),
     ("database-unavailable", 503),
+    ("stopping", 503),
 ];
 
 #[test]

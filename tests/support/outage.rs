@@ -1,0 +1,175 @@
+//! The bucket or the database goes away under load and comes back: what clients are told meanwhile, and how soon all is well.
+//!
+//! Clients create, confirm and read without a pause and believe what they hear; at the end it is compared with what is there.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::database::AnyDatabase;
+use super::fault_proxy::Mode;
+use super::outage_figures::{Ask, Figures, Seen};
+use super::outage_load::{JPEG, LIMIT, Load, Told};
+use super::postgres_proxy::PostgresProxy;
+use super::records::{Records, confirm_within, is_confirmed_once};
+use super::rows::Rows;
+use super::s3_proxy::S3Proxy;
+use super::s3_script::{Act, Which};
+use super::world::{Broker, World};
+
+/// How long all is well before the cut.
+const BEFORE: Duration = Duration::from_millis(400);
+
+/// What goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Victim {
+    /// The broker's way to the bucket; the clients' own stays.
+    Bucket,
+    /// Postgres.
+    Database,
+}
+
+/// What calling it is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Nobody listens.
+    Refused,
+    /// Connections are taken and nothing is ever said.
+    Silent,
+    /// Each request is answered 503; only a bucket can.
+    Errors,
+}
+
+enum Proxy {
+    Bucket(S3Proxy),
+    Database(PostgresProxy),
+}
+
+/// A broker as it comes (the limits are the defaults), with a proxy before one of its parts.
+pub struct Scene {
+    broker: Broker,
+    proxy: Proxy,
+    world: World,
+}
+
+impl Scene {
+    /// Sets it up; `None` where there is no Postgres to go away.
+    pub async fn new(victim: Victim) -> Option<Scene> {
+        let world = World::new().await;
+        let sweeper = json!({"enabled": true, "interval_secs": 1});
+        let (proxy, change) = match (victim, &world.database) {
+            (Victim::Bucket, _) => {
+                let proxy = S3Proxy::before(&world.bucket);
+                let storage = json!({"endpoint": proxy.endpoint(), "public_endpoint": world.bucket.server.endpoint});
+                (Proxy::Bucket(proxy), json!({"storage": storage}))
+            }
+            (Victim::Database, AnyDatabase::Sqlite(_)) => return None,
+            (Victim::Database, AnyDatabase::Postgres(database)) => {
+                let proxy = PostgresProxy::start(database.server());
+                let url = database.url_through(proxy.network.address());
+                (Proxy::Database(proxy), json!({"database": {"url": url}}))
+            }
+        };
+        let mut change = change;
+        change["sweeper"] = sweeper;
+        Some(Scene {
+            broker: world.broker_with(change).await,
+            proxy,
+            world,
+        })
+    }
+
+    fn cut(&self, how: How) {
+        match (&self.proxy, how) {
+            (Proxy::Bucket(proxy), How::Errors) => {
+                proxy.rule(Which::any(), Act::Answer(503, "SlowDown"));
+            }
+            (Proxy::Bucket(S3Proxy { network, .. }), how)
+            | (Proxy::Database(PostgresProxy { network, .. }), how) => {
+                network.set(match how {
+                    How::Refused => Mode::Refuse,
+                    How::Silent | How::Errors => Mode::BlackHole,
+                });
+            }
+        }
+    }
+
+    fn heal(&self) {
+        match &self.proxy {
+            Proxy::Bucket(proxy) => {
+                proxy.clear();
+                proxy.network.heal();
+            }
+            Proxy::Database(proxy) => proxy.network.heal(),
+        }
+    }
+
+    /// An outage of this length under load. Fails the test on every answer that is neither right nor "come back", and unless
+    /// what clients were told is what there is in the end.
+    pub async fn outage(&self, how: How, length: Duration) -> Figures {
+        let user = self.broker.user();
+        let late = user.stage("Product.image", JPEG, "image/jpeg").await;
+        let absent = user.create("Product.image", JPEG, "image/jpeg").await;
+        let load = Load::start(&self.broker, late.id());
+        tokio::time::sleep(BEFORE).await;
+
+        self.cut(how);
+        let cut = Instant::now();
+        let rows = Rows::of(&self.world);
+        // For the sweeper, which may judge neither while it can't ask.
+        rows.set_deadline(late.id(), -5);
+        rows.set_deadline(absent.id(), -5);
+        tokio::time::sleep(length.saturating_sub(cut.elapsed())).await;
+        let mut records = Records::of(&self.world.database);
+        for id in [late.id(), absent.id()] {
+            let row = records.upload(id);
+            assert_eq!((row.status.as_str(), row.version), ("pending", 0), "{id}");
+        }
+
+        let heal = Instant::now();
+        self.heal();
+        load.all_well_after(heal).await;
+        let told = load.end().await;
+        self.swept(late.id(), "confirmed", heal).await;
+        self.swept(absent.id(), "expired", heal).await;
+        let figures = Figures::new(&told.seen, cut, heal);
+        self.is_true(told, [late.id(), absent.id()]).await;
+        figures
+    }
+
+    async fn swept(&self, id: &str, status: &str, heal: Instant) {
+        let mut records = Records::of(&self.world.database);
+        while records.upload(id).status != status {
+            assert!(heal.elapsed() < LIMIT, "{id} is not {status}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn is_true(&self, told: Told, ours: [&str; 2]) {
+        let user = self.broker.user();
+        for confirmed in &told.confirmed {
+            is_confirmed_once(&self.world, confirmed, JPEG).await;
+        }
+        for id in &told.staged {
+            let confirmed = confirm_within(&user, id, LIMIT).await;
+            is_confirmed_once(&self.world, &confirmed, JPEG).await;
+        }
+        let rows = Records::of(&self.world.database).uploads();
+        let there: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        let known: BTreeSet<&str> = told
+            .created
+            .iter()
+            .map(String::as_str)
+            .chain(ours)
+            .collect();
+        assert_eq!(known.difference(&there).count(), 0, "a row is lost");
+        // A create without a clear answer may have left a row that nobody knows, pending.
+        let refused = |seen: &&Seen| seen.ask == Ask::Create && !seen.done;
+        let unclear = told.seen.iter().filter(refused).count();
+        assert!(there.len() <= known.len() + unclear, "rows from nowhere");
+        for row in rows.iter().filter(|row| !known.contains(row.id.as_str())) {
+            assert_eq!((row.status.as_str(), row.version), ("pending", 0));
+        }
+    }
+}

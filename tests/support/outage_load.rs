@@ -1,0 +1,159 @@
+//! Clients that create, confirm and read without a pause while a part of the broker is gone, and note what they are told.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::api::{Answer, Api};
+use super::outage_figures::{Ask, Seen};
+use super::records::is_come_back;
+use super::world::Broker;
+
+/// What they upload.
+pub const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
+/// A client's pause between two requests.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long it may take until everything works again.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// What clients were told.
+#[derive(Default)]
+pub struct Told {
+    /// Every request.
+    pub seen: Vec<Seen>,
+    /// The ids of 201s.
+    pub created: Vec<String>,
+    /// The answers of confirms.
+    pub confirmed: Vec<Answer>,
+    /// Ids whose bytes are in the bucket, and whose confirm was not answered 200 yet.
+    pub staged: Vec<String>,
+}
+
+/// The clients at work. A wrong answer ends one of them, and the test with [`Load::end`].
+pub struct Load {
+    clients: JoinSet<()>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    told: Mutex<Told>,
+    over: AtomicBool,
+}
+
+impl Load {
+    /// Lets them begin; they read the upload with this id too.
+    pub fn start(broker: &Broker, known: &str) -> Load {
+        let (shared, mut clients) = (Arc::<Shared>::default(), JoinSet::new());
+        for _ in 0..2 {
+            clients.spawn(create_on(shared.clone(), broker.user()));
+        }
+        for _ in 0..4 {
+            clients.spawn(confirm_on(shared.clone(), broker.user()));
+        }
+        let path = format!("/v1/uploads/{known}");
+        clients.spawn(get_on(shared.clone(), broker.user(), Ask::Read, path));
+        let path = "/readyz".to_owned();
+        clients.spawn(get_on(shared.clone(), broker.anonymous(), Ask::Ready, path));
+        Load { clients, shared }
+    }
+
+    /// Waits until each kind of request, begun after that moment, has succeeded.
+    pub async fn all_well_after(&self, heal: Instant) {
+        let well = |ask: Ask| {
+            let told = self.shared.told.lock().expect("no panic while held");
+            told.seen
+                .iter()
+                .any(|it| it.ask == ask && it.done && it.begun >= heal)
+        };
+        while !Ask::ALL.into_iter().all(well) {
+            assert!(heal.elapsed() < LIMIT, "it does not get well");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Lets them end their last requests.
+    pub async fn end(mut self) -> Told {
+        self.shared.over.store(true, Ordering::SeqCst);
+        while let Some(ended) = self.clients.join_next().await {
+            ended.expect("no wrong answer");
+        }
+        std::mem::take(&mut *self.shared.told.lock().expect("no panic while held"))
+    }
+}
+
+impl Shared {
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Told)) {
+        change(&mut self.told.lock().expect("no panic while held"));
+    }
+
+    /// Sends it; `None` when told to come back.
+    async fn ask(
+        &self,
+        ask: Ask,
+        status: u16,
+        request: impl Future<Output = Answer>,
+    ) -> Option<Answer> {
+        let begun = Instant::now();
+        let answer = request.await;
+        let (took, done) = (begun.elapsed(), answer.status == status);
+        if !done {
+            is_come_back(&answer);
+        }
+        let seen = Seen {
+            ask,
+            begun,
+            took,
+            done,
+        };
+        self.note(|told| told.seen.push(seen));
+        tokio::time::sleep(PAUSE).await;
+        done.then_some(answer)
+    }
+
+    async fn create(&self, user: &Api) -> Option<Answer> {
+        let request = user.create("Product.image", JPEG, "image/jpeg");
+        let created = self.ask(Ask::Create, 201, request).await?;
+        self.note(|told| told.created.push(created.id().to_owned()));
+        Some(created)
+    }
+}
+
+async fn create_on(shared: Arc<Shared>, user: Api) {
+    while !shared.is_over() {
+        shared.create(&user).await;
+    }
+}
+
+async fn confirm_on(shared: Arc<Shared>, user: Api) {
+    while !shared.is_over() {
+        let Some(created) = shared.create(&user).await else {
+            continue;
+        };
+        user.put(&created, JPEG).await.expect(200);
+        loop {
+            let request = user.confirm(created.id());
+            if let Some(confirmed) = shared.ask(Ask::Confirm, 200, request).await {
+                shared.note(|told| told.confirmed.push(confirmed));
+                break;
+            }
+            if shared.is_over() {
+                shared.note(|told| told.staged.push(created.id().to_owned()));
+                return;
+            }
+        }
+    }
+}
+
+async fn get_on(shared: Arc<Shared>, caller: Api, ask: Ask, path: String) {
+    while !shared.is_over() {
+        shared.ask(ask, 200, caller.get(&path)).await;
+    }
+}
