@@ -77,6 +77,7 @@ async fn contest(
             bucket: &endpoint,
             tokens,
             batch_max,
+            owner_requests_per_sec: 0,
         };
         broker::start(&ground)
     };

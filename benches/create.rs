@@ -82,6 +82,7 @@ async fn contest(
             bucket: NO_BUCKET,
             tokens,
             batch_max,
+            owner_requests_per_sec: 0,
         };
         broker::start(&ground)
     };

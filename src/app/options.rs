@@ -9,7 +9,7 @@ use crate::config::{
     WebhookEndpoint, WebhookSettings,
 };
 use crate::db::{DbOptions, PendingQuota};
-use crate::http::{DemoOptions, HttpOptions};
+use crate::http::{DemoOptions, HttpOptions, Proxies, Rate};
 use crate::store::{CredentialSource, StoreOptions};
 use crate::webhooks::{EndpointOptions, WebhookOptions};
 use crate::workers::{SweeperOptions, WorkersOptions};
@@ -193,7 +193,7 @@ pub(super) fn workers(config: &Config) -> WorkersOptions {
 }
 
 pub(super) fn http(config: &Config, url: &str, demo: Option<DemoOptions>) -> HttpOptions {
-    let server = &config.server;
+    let (server, limits) = (&config.server, &config.limits);
     HttpOptions {
         public_url: url.to_owned(),
         allowed_origins: config.cors.allowed_origins.clone(),
@@ -203,8 +203,20 @@ pub(super) fn http(config: &Config, url: &str, demo: Option<DemoOptions>) -> Htt
         max_connections: server.max_connections,
         workers: server.workers,
         shutdown_timeout_secs: server.shutdown_timeout_secs,
-        page_default: config.limits.page_default,
-        page_max: config.limits.page_max,
+        page_default: limits.page_default,
+        page_max: limits.page_max,
+        owner_rate: Rate {
+            per_sec: limits.requests_per_owner_per_sec,
+            burst: limits.requests_per_owner_burst,
+        },
+        address_rate: Rate {
+            per_sec: limits.requests_per_address_per_sec,
+            burst: limits.requests_per_address_burst,
+        },
+        proxies: Proxies {
+            trusted: server.trusted_proxies.clone(),
+            header: server.forwarded_header,
+        },
         demo,
     }
 }

@@ -4,6 +4,8 @@ use super::section::Section;
 
 /// The most of anything that is counted: what a database's column holds, and some.
 const MOST: u64 = 1 << 62;
+/// The most requests that a limit may allow at once, or a second.
+const MOST_REQUESTS: u32 = 1_000_000;
 
 /// `[limits]`.
 #[derive(Debug, Clone)]
@@ -20,6 +22,14 @@ pub struct Limits {
     pub pending_uploads_per_owner: u64,
     /// How much its pending uploads may declare together, in bytes; 0: any amount.
     pub pending_bytes_per_owner: u64,
+    /// How many requests an owner may send a second for ever; 0: any number.
+    pub requests_per_owner_per_sec: u32,
+    /// How many it may send at once.
+    pub requests_per_owner_burst: u32,
+    /// How many requests an address may send a second for ever; 0: any number.
+    pub requests_per_address_per_sec: u32,
+    /// How many it may send at once.
+    pub requests_per_address_burst: u32,
 }
 
 impl Limits {
@@ -30,6 +40,11 @@ impl Limits {
         let download_lifetime_secs = section.integer("download_lifetime_secs", 1..=604_800);
         let pending_uploads_per_owner = section.integer("pending_uploads_per_owner", 0..=MOST);
         let pending_bytes_per_owner = section.integer("pending_bytes_per_owner", 0..=MOST);
+        let mut rate = |key| section.integer(key, 0..=MOST_REQUESTS);
+        let requests_per_owner_per_sec = rate("requests_per_owner_per_sec");
+        let requests_per_owner_burst = rate("requests_per_owner_burst");
+        let requests_per_address_per_sec = rate("requests_per_address_per_sec");
+        let requests_per_address_burst = rate("requests_per_address_burst");
         if page_default > page_max && page_max.is_some() {
             section.refuse("page_default", "must not be greater than limits.page_max");
         }
@@ -40,6 +55,10 @@ impl Limits {
             download_lifetime_secs: download_lifetime_secs?,
             pending_uploads_per_owner: pending_uploads_per_owner?,
             pending_bytes_per_owner: pending_bytes_per_owner?,
+            requests_per_owner_per_sec: requests_per_owner_per_sec?,
+            requests_per_owner_burst: requests_per_owner_burst?,
+            requests_per_address_per_sec: requests_per_address_per_sec?,
+            requests_per_address_burst: requests_per_address_burst?,
         })
     }
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::Url;
 
+use super::network::Network;
 use super::section::Section;
 use super::urls::{Http, Path, parse_url};
 use super::value::Show;
@@ -31,6 +32,20 @@ pub struct Server {
     pub body_timeout_ms: u64,
     /// Open connections for each worker.
     pub max_connections: usize,
+    /// Proxies that are believed whose address a request comes from.
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which they say so.
+    pub forwarded_header: ForwardedHeader,
+}
+
+/// Where a trusted proxy writes whom a request is from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`, RFC 7239.
+    Forwarded,
 }
 
 /// `[cors]`.
@@ -54,6 +69,12 @@ impl Server {
         let header_timeout_ms = section.integer("header_timeout_ms", 100..=60_000);
         let body_timeout_ms = section.integer("body_timeout_ms", 100..=60_000);
         let max_connections = section.integer("max_connections", 1..=100_000);
+        let trusted_proxies = section.list("trusted_proxies", Network::parse);
+        let headers = [
+            ("x-forwarded-for", ForwardedHeader::XForwardedFor),
+            ("forwarded", ForwardedHeader::Forwarded),
+        ];
+        let forwarded_header = section.choice("forwarded_header", &headers);
         Some(Server {
             listen: listen?,
             admin_listen: admin_listen?,
@@ -65,6 +86,8 @@ impl Server {
             header_timeout_ms: header_timeout_ms?,
             body_timeout_ms: body_timeout_ms?,
             max_connections: max_connections?,
+            trusted_proxies: trusted_proxies?,
+            forwarded_header: forwarded_header?,
         })
     }
 

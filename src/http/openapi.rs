@@ -138,7 +138,7 @@ fn complete(operation: &mut Operation, has_body: bool, has_input: bool) {
         ]);
     }
     if !public {
-        also.extend(["token-missing", "token-invalid"]);
+        also.extend(["token-missing", "token-invalid", "rate-limited"]);
         also.extend([
             "store-unavailable",
             "database-unavailable",

@@ -35,7 +35,7 @@ type Answer = Result<HttpResponse, Problem>;
         (status = 409, description = "request-in-progress"),
         (status = 422, description = "unknown-field, media-type-not-allowed, size-not-allowed, checksum-required, idempotency-key-reused"),
         (status = 429, description = "quota-exceeded",
-            headers(("retry-after" = u32, description = "When the caller's grant ends, in seconds."))),
+            headers(("retry-after" = u32, description = "When to come back, in seconds: for a used-up grant, its end."))),
     )
 )]
 pub async fn create(
