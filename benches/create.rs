@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Outcome<()> {
-    let tokens = Tokens::sign(options.common.tokens)?;
+    let tokens = Tokens::sign(options.common.tokens, "uploads:write")?;
     let request = |token: &String| post("/v1/uploads", token, DECLARATION);
     let requests = Arc::new(tokens.all.iter().map(request).collect());
     for &kind in &options.common.databases {

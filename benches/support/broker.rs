@@ -64,7 +64,7 @@ fn settings(ground: &Ground<'_>) -> Value {
         "telemetry": {"log": "info", "log_format": "json"},
         "auth": {"issuers": [{
             "name": "shop", "issuer": ISSUER, "audience": "bytepass", "owner_prefix": "user:",
-            "scopes": ["uploads:write"], "algorithm": "ES256", "public_key": ground.tokens.public_key_pem,
+            "scopes": ["uploads:write", "ops"], "algorithm": "ES256", "public_key": ground.tokens.public_key_pem,
         }]},
     })
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::{Outcome, failed};
 
 /// An answer of this size is no answer of ours.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// Requests, as they go over the wire.
 pub type Requests = Arc<Vec<Vec<u8>>>;
@@ -31,6 +31,12 @@ pub struct Load {
     pub elapsed_secs: f64,
     /// The time of each answer, in microseconds, sorted.
     pub latencies_us: Vec<u32>,
+}
+
+/// A GET with a token.
+pub fn get(path: &str, token: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n")
+        .into_bytes()
 }
 
 /// A POST with these headers and this JSON body.

@@ -101,7 +101,9 @@ fn open(config: &mut web::ServiceConfig) {
         .service(at("/problems", "GET, HEAD", |r| {
             r.route(get().to(pages::problems))
         }));
+    config.service(at("/ops", "GET, HEAD", |r| r.route(get().to(pages::ops))));
     pages::assets::serve(config, &pages::assets::COMMON);
+    pages::assets::serve(config, &pages::assets::OPS);
 }
 
 /// A resource: its panics are caught, and methods other than `allowed` answer 405 with this list.

@@ -47,6 +47,7 @@ mod ops_api;
 mod outages;
 mod pages;
 mod pages_demo;
+mod pages_ops;
 mod postgres_proxy_selftest;
 mod problems;
 mod races;

@@ -27,17 +27,18 @@ const fn asset(path: &'static str, content_type: &'static str, text: &'static st
     }
 }
 
-/// What every page loads.
-pub const COMMON: [Asset; 2] = [
+/// What every page loads, or every page with a script.
+pub const COMMON: [Asset; 4] = [
     asset("/docs/style.css", STYLE, include_str!("style.css")),
     asset("/docs/icon.svg", "image/svg+xml", include_str!("icon.svg")),
+    asset("/docs/app.css", STYLE, include_str!("app.css")),
+    asset("/docs/dom.js", SCRIPT, include_str!("dom.js")),
 ];
 
 /// What the demo loads.
-pub const DEMO: [Asset; 6] = [
+pub const DEMO: [Asset; 5] = [
     asset("/demo/demo.css", STYLE, include_str!("demo/demo.css")),
     asset("/demo/demo.js", SCRIPT, include_str!("demo/demo.js")),
-    asset("/demo/dom.js", SCRIPT, include_str!("dom.js")),
     asset(
         "/demo/requests.js",
         SCRIPT,
@@ -48,6 +49,28 @@ pub const DEMO: [Asset; 6] = [
         "/demo/attempts.js",
         SCRIPT,
         include_str!("demo/attempts.js"),
+    ),
+];
+
+/// What the dashboard loads; uPlot is Leon Sorokin's, under the MIT license that lies beside it.
+pub const OPS: [Asset; 10] = [
+    asset("/ops/ops.css", STYLE, include_str!("ops/ops.css")),
+    asset("/ops/ops.js", SCRIPT, include_str!("ops/ops.js")),
+    asset("/ops/api.js", SCRIPT, include_str!("ops/api.js")),
+    asset("/ops/board.js", SCRIPT, include_str!("ops/board.js")),
+    asset("/ops/plots.js", SCRIPT, include_str!("ops/plots.js")),
+    asset("/ops/list.js", SCRIPT, include_str!("ops/list.js")),
+    asset("/ops/sheet.js", SCRIPT, include_str!("ops/sheet.js")),
+    asset(
+        "/ops/uPlot.js",
+        SCRIPT,
+        include_str!("uplot/uPlot.iife.min.js"),
+    ),
+    asset("/ops/uPlot.css", STYLE, include_str!("uplot/uPlot.min.css")),
+    asset(
+        "/ops/uPlot.LICENSE",
+        "text/plain; charset=utf-8",
+        include_str!("uplot/LICENSE"),
     ),
 ];
 

@@ -65,8 +65,9 @@ pub fn page(field: &FieldPolicy) -> Markup {
         &Page {
             title: "Demo",
             here: "demo",
-            style: "demo/demo.css",
-            script: "demo/demo.js",
+            styles: &["docs/app.css", "demo/demo.css"],
+            scripts: &[],
+            module: "demo/demo.js",
         },
         &main,
     )

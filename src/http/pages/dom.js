@@ -54,3 +54,13 @@ export async function copy(button, text) {
   }
   setTimeout(() => { button.textContent = before; }, 1500);
 }
+
+/** A time span as a person would say it. */
+export function span(seconds) {
+  const units = [[86_400, "d"], [3_600, "h"], [60, "min"]];
+  for (const [size, name] of units) {
+    if (seconds >= size) return `${number(Math.floor(seconds / size))} ${name}`;
+  }
+  if (seconds >= 1) return `${Math.floor(seconds)} s`;
+  return seconds > 0 ? `${Math.max(1, Math.round(seconds * 1000))} ms` : "0 s";
+}

@@ -8,10 +8,12 @@ pub struct Page {
     pub title: &'static str,
     /// Its own address.
     pub here: &'static str,
-    /// The address of its style.
-    pub style: &'static str,
-    /// The address of its script, a module.
-    pub script: &'static str,
+    /// The addresses of its styles.
+    pub styles: &'static [&'static str],
+    /// The addresses of the scripts that its module finds ready: those of others, as they came.
+    pub scripts: &'static [&'static str],
+    /// The address of its own script, a module.
+    pub module: &'static str,
 }
 
 /// A page to read; `here` is its own address, `docs` or `problems`.
@@ -28,8 +30,9 @@ pub fn page(title: &str, here: &str, contents: &Markup, main: &Markup) -> Markup
 /// A page with a script.
 pub fn app(page: &Page, main: &Markup) -> Markup {
     let more = html! {
-        link rel="stylesheet" href=(page.style);
-        script type="module" src=(page.script) {}
+        @for style in page.styles { link rel="stylesheet" href=(style); }
+        @for script in page.scripts { script defer src=(script) {} }
+        script type="module" src=(page.module) {}
     };
     whole(page.title, page.here, &more, main)
 }
@@ -57,6 +60,7 @@ fn whole(title: &str, here: &str, more: &Markup, body: &Markup) -> Markup {
                         @if here == "demo" { (link("demo", "Demo")) }
                         (link("docs", "API"))
                         (link("problems", "Errors"))
+                        (link("ops", "Operations"))
                         a href="openapi.json" { "openapi.json" }
                     }
                 }

@@ -1,12 +1,13 @@
 //! Pages for people: `/docs` and `/problems`, rendered once from the OpenAPI document and the table of codes.
 //!
-//! They need no network, no script and no inline style, so that their content security policy can forbid all three. `/demo` has
-//! scripts of its own, embedded like everything else, and a policy that allows these and no others.
+//! They need no network, no script and no inline style, so that their content security policy can forbid all three. `/ops` and
+//! `/demo` have scripts of their own, embedded like everything else, and a policy that allows these and no others.
 
 pub mod assets;
 mod demo;
 mod docs;
 mod layout;
+mod ops;
 mod problems;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -19,12 +20,15 @@ use super::server::Shared;
 pub use self::demo::page as demo_page;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Nothing that a script does can turn text into markup either.
+const OPS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// The rendered pages and the document.
 pub struct Pages {
     document: Bytes,
     docs: Bytes,
     problems: Bytes,
+    ops: Bytes,
 }
 
 impl Pages {
@@ -36,6 +40,7 @@ impl Pages {
         Pages {
             docs: Bytes::from(docs::page(&document, public_url).into_string()),
             problems: Bytes::from(problems::page().into_string()),
+            ops: Bytes::from(ops::page().into_string()),
             document: Bytes::from(document.to_string()),
         }
     }
@@ -64,6 +69,11 @@ pub async fn docs(shared: web::Data<Shared>) -> HttpResponse {
 /// `/problems`: where every problem's `type` points.
 pub async fn problems(shared: web::Data<Shared>) -> HttpResponse {
     html(shared.pages.problems.clone())
+}
+
+/// `/ops`. What it shows comes by the API, for a token.
+pub async fn ops(shared: web::Data<Shared>) -> HttpResponse {
+    html_under(OPS_POLICY).body(shared.pages.ops.clone())
 }
 
 fn html(body: Bytes) -> HttpResponse {

@@ -1,6 +1,6 @@
 // Five tries to get past the broker. Each says what it does and shows what it was told; `held` is whether that was a refusal.
 
-import { el } from "./dom.js";
+import { el } from "../docs/dom.js";
 import { broker, bucket, declared, maxSize } from "./requests.js";
 
 const SMALL = 1000;

@@ -1,7 +1,7 @@
 // The demo's page: where pictures are dropped and buttons are pressed.
 
 import { attempt } from "./attempts.js";
-import { byId, bytes, copy, onClick } from "./dom.js";
+import { byId, bytes, copy, onClick } from "../docs/dom.js";
 import { bringIn, commandOf } from "./flow.js";
 import { maxSize, tokenForPasting } from "./requests.js";
 

@@ -1,6 +1,6 @@
 // One picture on its way: asked for, put, confirmed; each step with its time and its command.
 
-import { byId, number } from "./dom.js";
+import { byId, number } from "../docs/dom.js";
 import { broker, bytesSeen, curl, declared, put } from "./requests.js";
 
 const commands = new Map();
