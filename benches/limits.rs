@@ -58,7 +58,10 @@ fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Outcome<()> {
-    let tokens = Tokens::sign(options.common.tokens.max(options.others + 1))?;
+    let tokens = Tokens::sign(
+        options.common.tokens.max(options.others + 1),
+        "uploads:write",
+    )?;
     let request = |token: &String| post("/v1/uploads", token, DECLARATION);
     let requests: Arc<Vec<Vec<u8>>> = Arc::new(tokens.all.iter().map(request).collect());
     for &kind in &options.common.databases {
