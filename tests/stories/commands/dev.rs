@@ -149,6 +149,7 @@ fn the_commands_that_dev_prints_bring_a_picture_in_when_pasted_into_another_shel
         let _ = child.wait();
         check_pasted(outcome);
         assert!(words.matches("http://127.0.0.1:").count() >= 3, "{words}");
+        assert!(words.contains("/demo "), "{words}");
     }
 }
 

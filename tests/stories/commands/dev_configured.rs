@@ -34,6 +34,8 @@ fn the_printed_commands_fit_the_configured_fields_bucket_and_addresses() {
     let confirmed = check_pasted(outcome);
     assert_eq!(confirmed["field"], "D.photo");
     assert_eq!(confirmed["bucket"], "my-own-bucket");
+    // Others than this machine reach the broker, so its demo would hand them tokens.
+    assert!(!words.contains("/demo"), "{words}");
     assert!(
         !words.contains("0.0.0.0") && words.contains("http://127.0.0.1:"),
         "{words}"
