@@ -8,6 +8,7 @@ pub mod broker_process;
 pub mod brokers;
 pub mod bucket;
 pub mod callers;
+pub mod collector;
 pub mod command;
 pub mod database;
 pub mod executables;
