@@ -58,7 +58,10 @@ fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Outcome<()> {
-    let tokens = Tokens::sign(options.common.tokens.max(options.others + 1))?;
+    let tokens = Tokens::sign(
+        options.common.tokens.max(options.others + 1),
+        "uploads:write",
+    )?;
     let request = |token: &String| post("/v1/uploads", token, DECLARATION);
     let requests: Arc<Vec<Vec<u8>>> = Arc::new(tokens.all.iter().map(request).collect());
     for &kind in &options.common.databases {
@@ -177,10 +180,14 @@ async fn send_all(
 ) -> Outcome<()> {
     let mut connection = Connection::open(address).await?;
     while !over.load(Ordering::Relaxed) {
-        match connection.status(&requests[0]).await? {
-            201 | 429 => answered.fetch_add(1, Ordering::Relaxed),
-            status => return Err(format!("the flood was answered {status}")),
-        };
+        match connection.status(&requests[0]).await {
+            Ok(201 | 429) => {
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(status) => return Err(format!("the flood was answered {status}")),
+            // Refused before its body was read, after which the broker hangs up.
+            Err(_) => connection = Connection::open(address).await?,
+        }
     }
     Ok(())
 }

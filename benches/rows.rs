@@ -154,6 +154,7 @@ fn filled(
         bucket: NO_BUCKET,
         tokens,
         batch_max: BATCH_MAX,
+        owner_requests_per_sec: 0,
     };
     // It makes the schema.
     let server = broker::start(&ground)?;

@@ -3,6 +3,7 @@
 //! Nothing is global: any number of brokers run side by side in one process, each with its own port, pools and metrics.
 
 mod admin;
+mod collector;
 mod options;
 mod parts;
 
@@ -23,6 +24,7 @@ use actix_web::dev::{Server, ServerHandle};
 use self::admin::Admin;
 use self::parts::{authenticator, broker_over, event_senders, listen, open_database, signer};
 
+pub use self::collector::traces;
 pub use self::options::database as database_options;
 pub use self::parts::{open_broker, outbound, webhooks};
 
@@ -66,6 +68,9 @@ pub enum StartError {
     /// A webhook endpoint can't be used as configured.
     #[error("{0}")]
     Webhooks(WebhookError),
+    /// The standard variables ask for an export of traces that can't be made.
+    #[error("traces can't be exported: {0}")]
+    Traces(String),
 }
 
 impl StartError {
@@ -77,6 +82,7 @@ impl StartError {
                 | StartError::Auth(_)
                 | StartError::Receipts(_)
                 | StartError::Webhooks(_)
+                | StartError::Traces(_)
         )
     }
 }

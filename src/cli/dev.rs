@@ -58,11 +58,11 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
     let secrets = Arc::new(dev_data::open(&args.data_dir)?);
     // Read once for the public prefixes, before the bucket's own address is known.
     let draft = load(&args, &secrets, args.bucket_listen)?;
-    serve::start_logging(&draft)?;
+    let process = serve::Process::start(&draft)?;
     let bucket = DevBucket::start(bucket_options(&args, &secrets, &draft))
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     let config = load(&args, &secrets, bucket.addr())?;
-    let served = serve::run_on(serve::runtime()?, async {
+    let served = process.run(async {
         let mut signals = serve::Signals::listen()?;
         let declared = dev_words::sample_of(config.fields());
         let demo = demo(&args, &config, &secrets, bucket.addr());

@@ -6,18 +6,18 @@ use std::path::Path;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::app::{App, StartError};
+use crate::app::{self, App, StartError};
 use crate::config::{Config, LogFormat as ConfiguredFormat, Sources};
 use crate::http::DemoOptions;
 use crate::telemetry::logging::{self, LogFormat};
+use crate::telemetry::traces::Traces;
 
 use super::{ConfigArgs, Failure};
 
 pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let config = load(&args)?;
     require(&config, args.config.as_deref())?;
-    start_logging(&config)?;
-    run_on(runtime()?, async {
+    Process::start(&config)?.run(async {
         let mut signals = Signals::listen()?;
         let Some(app) = build(config, None, &mut signals).await? else {
             return Ok(());
@@ -91,13 +91,49 @@ pub(super) async fn serve(app: App, mut signals: Signals) -> Result<(), Failure>
 
 /// Sends log lines to standard error, as configured.
 pub(super) fn start_logging(config: &Config) -> Result<(), Failure> {
+    install(config, None)
+}
+
+fn install(config: &Config, traces: Option<&Traces>) -> Result<(), Failure> {
     let format = match config.telemetry.log_format {
         ConfiguredFormat::Auto => LogFormat::for_stderr(),
         ConfiguredFormat::Json => LogFormat::Json,
         ConfiguredFormat::Text => LogFormat::Text,
     };
-    logging::install(&config.telemetry.log, format)
+    logging::install(&config.telemetry.log, format, traces)
         .map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// A broker's process: its threads, its log lines, and its traces if the standard variables ask for them.
+pub(super) struct Process {
+    runtime: tokio::runtime::Runtime,
+    traces: Option<Traces>,
+}
+
+impl Process {
+    /// From now on what is said is logged.
+    pub(super) fn start(config: &Config) -> Result<Process, Failure> {
+        let runtime = runtime()?;
+        let traces = app::traces(runtime.handle()).map_err(not_started)?;
+        install(config, traces.as_ref())?;
+        Ok(Process { runtime, traces })
+    }
+
+    /// Runs a broker to its end.
+    pub(super) fn run(
+        self,
+        broker: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        let done = self.runtime.block_on(broker);
+        // The last spans leave while the threads that send them are still there; not where an end at once was asked for.
+        if let Some(traces) = self.traces
+            && done.is_ok()
+        {
+            traces.end();
+        }
+        self.runtime.shutdown_background();
+        done
+    }
 }
 
 /// Runs a command to its end on these threads. Waits for no query that a database never answers: its caller has gone.

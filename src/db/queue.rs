@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 use super::books::{Books, OverQuota};
 use super::connection::AnyConnection;
@@ -12,6 +13,7 @@ use super::row::UploadRow;
 use super::slots::Slot;
 use super::trouble::{DbTrouble, Failure};
 use crate::domain::ids::UploadId;
+use crate::telemetry::traces;
 
 /// One change of the database. It is idempotent: written again after a commit whose answer was lost, it finds its own traces
 /// and answers as it would have the first time.
@@ -273,6 +275,7 @@ impl Queue {
                 mpsc::error::TrySendError::Closed(_) => DbTrouble::Unavailable,
             })?;
         let _withdraw = Withdraw(ticket.clone());
+        let answer = answer.instrument(traces::database("write"));
         match tokio::time::timeout(self.wait, answer).await {
             Ok(Ok(answer)) => answer,
             // The writer panicked with the item in its hands.

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use diesel::r2d2::{NopErrorHandler, Pool};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use super::connection::{AnyConnection, Connector, is_alive};
 use super::trouble::{DbTrouble, Failure};
+use crate::telemetry::traces;
 
 /// The pool. No more blocking threads than connections: a thread without one would only wait.
 #[derive(Clone)]
@@ -40,6 +42,14 @@ impl Readers {
 
     /// Runs a query. It may run again on another connection when the first one turns out to be dead.
     pub(super) async fn read<T: Send + 'static>(
+        &self,
+        query: impl Fn(&mut AnyConnection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, DbTrouble> {
+        let answer = self.answer(query);
+        answer.instrument(traces::database("read")).await
+    }
+
+    async fn answer<T: Send + 'static>(
         &self,
         query: impl Fn(&mut AnyConnection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, DbTrouble> {

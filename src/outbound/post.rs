@@ -1,5 +1,6 @@
 //! Sending: a POST whose answer is judged by its status. Its body is read up to a cap, out of politeness, and thrown away.
 
+use bytes::Bytes;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, RequestBuilder};
 
@@ -15,9 +16,9 @@ pub struct Post<'a> {
     /// Which addresses may be called.
     pub rule: AddressRule,
     /// Headers, by lower-case name.
-    pub headers: &'a [(&'static str, String)],
+    pub headers: &'a [(&'a str, String)],
     /// The body.
-    pub body: String,
+    pub body: Bytes,
 }
 
 /// An answer to a POST.

@@ -188,7 +188,7 @@ async fn post(outbound: &Outbound, url: &str, rule: AddressRule) -> Result<Poste
         url,
         rule,
         headers: &[("x-test", "1".to_owned())],
-        body: "{}".to_owned(),
+        body: "{}".into(),
     };
     let limits = Limits {
         max_bytes: 8_192,

@@ -35,9 +35,11 @@ use std::future::Future;
 use std::time::Instant;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
+use tracing::Instrument as _;
 
 use crate::domain::object_key::{FinalKey, StagingKey};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces;
 use identity::SigningIdentity;
 use sigv4::Target;
 
@@ -109,11 +111,15 @@ impl Store {
         operation: &'static str,
         call: impl Future<Output = Result<T, StoreTrouble>>,
     ) -> Result<T, StoreTrouble> {
-        let begun = Instant::now();
-        let answer = call.await;
-        let code = answer
-            .as_ref()
-            .map_or_else(|trouble| trouble.code.as_str(), |_| "ok");
+        let (begun, span) = (Instant::now(), traces::s3(operation));
+        let answer = call.instrument(span.clone()).await;
+        let code = match &answer {
+            Ok(_) => "ok",
+            Err(trouble) => {
+                traces::s3_failed(&span, &trouble.code);
+                &trouble.code
+            }
+        };
         self.metrics.s3_call(operation, code, begun.elapsed());
         answer
     }

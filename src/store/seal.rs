@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use aws_sdk_s3::types::MetadataDirective;
+use tracing::Instrument as _;
 
 use super::sigv4::encode_path;
 use super::trouble::answer;
 use super::{Store, StoreTrouble, client};
 use crate::domain::object_key::{FinalKey, StagingKey};
 use crate::policy::evidence::SealHeaders;
+use crate::telemetry::traces;
 
 const OPERATION: &str = "copy-object";
 
@@ -40,12 +42,16 @@ impl Store {
         if let Err(trouble) = guarded {
             return CopyAnswer::Unknown(trouble);
         }
-        let begun = Instant::now();
-        let answer = self.copy(from, to, headers, size).await;
+        let (begun, span) = (Instant::now(), traces::s3(OPERATION));
+        let copy = self.copy(from, to, headers, size);
+        let answer = copy.instrument(span.clone()).await;
         let code = match &answer {
             CopyAnswer::Copied => "ok",
             CopyAnswer::SourceMissing => "NoSuchKey",
-            CopyAnswer::Unknown(trouble) => trouble.code.as_str(),
+            CopyAnswer::Unknown(trouble) => {
+                traces::s3_failed(&span, &trouble.code);
+                trouble.code.as_str()
+            }
         };
         self.metrics.s3_call(OPERATION, code, begun.elapsed());
         answer

@@ -112,6 +112,10 @@ impl Line {
     }
 
     fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        // How a span is to be exported is nothing for a line.
+        if name.starts_with("otel.") {
+            return;
+        }
         self.raw(if self.text.is_empty() { "{" } else { "," });
         self.value(name);
         self.raw(":");

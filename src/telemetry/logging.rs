@@ -4,13 +4,15 @@ use std::io::IsTerminal as _;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, FilterFn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, FilterFn};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::json_lines::{JsonLines, Members};
 use super::lines::Lines;
+use super::traces::{SPANS, Traces};
 
 /// This process's JSON lines: there is one standard error.
 static LINES: Lines = Lines::new();
@@ -45,21 +47,26 @@ pub struct InvalidLogFilter {
     cause: String,
 }
 
-/// Sends this process's log lines to standard error. `filter` has the form of `RUST_LOG`.
+/// Sends this process's log lines to standard error, and its spans where `traces` knows, if it is to. `filter` has the form of
+/// `RUST_LOG`, and concerns lines alone.
 ///
 /// Where a subscriber is already installed (tests in one process), that one stays, and this is no error.
-pub fn install(filter: &str, format: LogFormat) -> Result<(), InvalidLogFilter> {
+pub fn install(
+    filter: &str,
+    format: LogFormat,
+    traces: Option<&Traces>,
+) -> Result<(), InvalidLogFilter> {
     let gather = || -> &'static Lines { &LINES };
     // The only error is "already installed".
     let _ = match format {
         LogFormat::Json => {
-            let lines = subscriber(filter, format, gather)?;
+            let lines = with_traces(filter, format, gather, traces)?;
             match LINES.start(std::io::stderr()) {
                 Ok(()) => lines.try_init(),
-                Err(_) => subscriber(filter, format, std::io::stderr)?.try_init(),
+                Err(_) => with_traces(filter, format, std::io::stderr, traces)?.try_init(),
             }
         }
-        LogFormat::Text => subscriber(filter, format, std::io::stderr)?.try_init(),
+        LogFormat::Text => with_traces(filter, format, std::io::stderr, traces)?.try_init(),
     };
     Ok(())
 }
@@ -69,11 +76,23 @@ pub fn flush() {
     LINES.flush();
 }
 
-/// The subscriber that [`install`] installs, with a writer of the caller's choice.
+/// The subscriber that [`install`] installs without traces, with a writer of the caller's choice.
 pub fn subscriber<W>(
     filter: &str,
     format: LogFormat,
     writer: W,
+) -> Result<Box<dyn Subscriber + Send + Sync>, InvalidLogFilter>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    with_traces(filter, format, writer, None)
+}
+
+fn with_traces<W>(
+    filter: &str,
+    format: LogFormat,
+    writer: W,
+    traces: Option<&Traces>,
 ) -> Result<Box<dyn Subscriber + Send + Sync>, InvalidLogFilter>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -83,17 +102,28 @@ where
         cause: cause.to_string(),
     })?;
     let clamp = FilterFn::new(may_be_logged).with_max_level_hint(LevelFilter::TRACE);
+    let Some(traces) = traces else {
+        // One filter for all there is, which costs less than one a layer.
+        let registry = tracing_subscriber::registry().with(wanted).with(clamp);
+        return Ok(Box::new(registry.with(lines(format, writer))));
+    };
+    // A filter for each, because traces want spans that no line shows.
+    let lines = lines(format, writer).with_filter(wanted.and(clamp));
+    let registry = tracing_subscriber::registry().with(lines);
+    Ok(Box::new(registry.with(traces.layer())))
+}
+
+/// How lines are written.
+fn lines<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
-    let lines = match format {
+    match format {
         LogFormat::Text => lines.with_ansi(wants_color()).boxed(),
         LogFormat::Json => lines.fmt_fields(Members).event_format(JsonLines).boxed(),
-    };
-    Ok(Box::new(
-        tracing_subscriber::registry()
-            .with(wanted)
-            .with(clamp)
-            .with(lines),
-    ))
+    }
 }
 
 /// Where actix says, as errors, that a client's bytes are no HTTP: nothing an operator could mend, and any stranger
@@ -104,6 +134,9 @@ const CLIENTS_FAULTS: &str = "actix_http::h1";
 /// (RUSTSEC-2023-0125), and hyper and the SDK print whole requests, tokens and presigned URLs included.
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
+    if target == SPANS {
+        return false;
+    }
     let ours = target == "bytepass" || target.starts_with("bytepass::");
     ours || (*metadata.level() <= Level::WARN && !target.starts_with(CLIENTS_FAULTS))
 }

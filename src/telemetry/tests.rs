@@ -80,9 +80,9 @@ fn a_json_line_is_one_object_with_its_span() {
 
 #[test]
 fn installing_twice_is_no_error_and_a_bad_filter_is_one_clear_line() {
-    install("warn", LogFormat::Json).unwrap();
-    install("warn", LogFormat::Text).unwrap();
-    let error = install("bytepass=loud", LogFormat::Json)
+    install("warn", LogFormat::Json, None).unwrap();
+    install("warn", LogFormat::Text, None).unwrap();
+    let error = install("bytepass=loud", LogFormat::Json, None)
         .unwrap_err()
         .to_string();
     assert!(

@@ -41,6 +41,13 @@ pub struct Parcel {
     leased_at: Instant,
 }
 
+impl Parcel {
+    /// The event that it carries.
+    pub fn event(&self) -> &EventId {
+        &self.leased.event
+    }
+}
+
 /// Deliveries. Clones share everything.
 #[derive(Clone)]
 pub struct Webhooks(Arc<Inner>);

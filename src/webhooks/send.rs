@@ -23,7 +23,7 @@ pub(super) async fn send(
         url: &endpoint.url,
         rule: endpoint.rule,
         headers: &headers,
-        body,
+        body: body.into(),
     };
     match outbound.post(post, limits).await {
         Ok(posted) => Answer::of(posted.status, posted.retry_after),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
+use crate::telemetry::traces;
 use crate::webhooks::{Endpoint, Webhooks};
 
 /// How long a loop waits for news before it looks for what is due again, or was committed by another broker.
@@ -61,7 +63,9 @@ async fn take(
         Ok(parcels) => {
             for parcel in parcels {
                 let (webhooks, endpoint) = (webhooks.clone(), endpoint.clone());
-                under_way.spawn(async move { webhooks.deliver(&endpoint, parcel).await });
+                let span = traces::delivery(&endpoint.name, parcel.event());
+                let delivery = async move { webhooks.deliver(&endpoint, parcel).await };
+                under_way.spawn(delivery.instrument(span));
             }
         }
         Err(error) => {

@@ -16,8 +16,10 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::broker::{Broker, SweepKind};
+use crate::telemetry::traces;
 use crate::webhooks::Webhooks;
 
 /// How long a stop tries to give turns back.
@@ -135,7 +137,10 @@ impl Workers {
         let mut stopped = self.stop.subscribe();
         let rounds = async move {
             loop {
-                let next = AssertUnwindSafe(round()).catch_unwind().await;
+                let next = AssertUnwindSafe(round())
+                    .catch_unwind()
+                    .instrument(traces::round(name))
+                    .await;
                 if next.is_err() {
                     tracing::error!(worker = name, "a round of a worker panicked");
                 }

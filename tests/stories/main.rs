@@ -70,6 +70,7 @@ mod tamper_headers;
 mod tamper_overwrite;
 mod tamper_signature;
 mod tamper_types;
+mod traces;
 mod upload_view;
 mod views;
 mod webhooks;

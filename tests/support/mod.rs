@@ -9,6 +9,7 @@ pub mod brokers;
 pub mod browser;
 pub mod bucket;
 pub mod callers;
+pub mod collector;
 pub mod command;
 pub mod database;
 pub mod executables;

@@ -11,12 +11,13 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::cors::{HEADERS as HEADERS_OF_PAGES, METHODS};
 use crate::domain::ids::UploadId;
 use crate::http::problem::{Code, PROBLEM_JSON, Problem};
 use crate::http::server::Shared;
+use crate::telemetry::traces::{self, Answered};
 
 /// What every answer carries unless its handler has set its own.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -39,8 +40,8 @@ pub async fn answer(
     let begun = Instant::now();
     let id = request_id();
     let method = req.method().clone();
-    // At the level of errors, so that no log filter parts a warning from its request's id.
-    let span = tracing::error_span!("request", request_id = %id);
+    let header = |name: &str| req.headers().get(name)?.to_str().ok();
+    let span = traces::request(&id, header);
     let shared = req.app_data::<web::Data<Shared>>().cloned();
 
     let answered = next.call(req).instrument(span.clone()).await?;
@@ -57,12 +58,20 @@ pub async fn answer(
         .unwrap_or_else(|| "unmatched".to_owned());
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     let upload = req.extensions().get::<UploadId>().copied();
+    let answered = Answered {
+        method: label(&method),
+        route: &route,
+        status,
+        upload: upload.as_ref().map(|id| id as &dyn std::fmt::Display),
+    };
+    let trace_id = traces::answered(&Span::current(), &answered);
     tracing::info!(
         method = label(&method),
         route,
         status,
         took_ms = took.as_micros() as f64 / 1000.0,
         upload = upload.map(tracing::field::display),
+        trace_id,
         "answered"
     );
     if let Some(shared) = shared {
