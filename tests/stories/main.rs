@@ -72,6 +72,7 @@ mod tamper_signature;
 mod tamper_types;
 mod traces;
 mod upload_view;
+mod versions;
 mod views;
 mod webhooks;
 mod webhooks_failures;
