@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Outcome<()> {
-    let tokens = Tokens::sign(options.common.tokens)?;
+    let tokens = Tokens::sign(options.common.tokens, "uploads:write")?;
     for &kind in &options.common.databases {
         match Databases::of(kind, &options.common)? {
             Some(databases) => contest(options, kind, databases, &tokens).await?,
@@ -77,6 +77,7 @@ async fn contest(
             bucket: &endpoint,
             tokens,
             batch_max,
+            owner_requests_per_sec: 0,
         };
         broker::start(&ground)
     };

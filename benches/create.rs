@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Outcome<()> {
-    let tokens = Tokens::sign(options.common.tokens)?;
+    let tokens = Tokens::sign(options.common.tokens, "uploads:write")?;
     let request = |token: &String| post("/v1/uploads", token, DECLARATION);
     let requests = Arc::new(tokens.all.iter().map(request).collect());
     for &kind in &options.common.databases {
@@ -82,6 +82,7 @@ async fn contest(
             bucket: NO_BUCKET,
             tokens,
             batch_max,
+            owner_requests_per_sec: 0,
         };
         broker::start(&ground)
     };

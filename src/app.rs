@@ -114,6 +114,14 @@ impl App {
     /// Opens the database, resolves credentials, prepares keys, binds the port: afterwards requests are answered as soon as
     /// [`App::run_until_stopped`] is polled. Must run inside a multi-thread tokio runtime.
     pub async fn build(config: Config) -> Result<App, StartError> {
+        App::build_with(config, None).await
+    }
+
+    /// The same with a demo: for development only, because it hands out tokens.
+    pub async fn build_with(
+        config: Config,
+        demo: Option<http::DemoOptions>,
+    ) -> Result<App, StartError> {
         let listener = listen(config.server.listen)?;
         let address = listener.local_addr().map_err(StartError::Server)?;
         let admin_listener = admin::bind(&config.server)?;
@@ -128,7 +136,7 @@ impl App {
         let authenticator = authenticator(&config, Some(&signer), outbound.clone())?;
         let senders = event_senders(&config, outbound);
 
-        let http_options = options::http(&config, &url);
+        let http_options = options::http(&config, &url, demo);
         let server = http::serve(
             listener,
             broker.clone(),

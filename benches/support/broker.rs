@@ -34,6 +34,8 @@ pub struct Ground<'a> {
     pub tokens: &'a Tokens,
     /// How many changes may share a commit.
     pub batch_max: usize,
+    /// How many requests an owner may send a second; 0: any number.
+    pub owner_requests_per_sec: u32,
 }
 
 /// Starts one.
@@ -54,10 +56,15 @@ fn settings(ground: &Ground<'_>) -> Value {
             "access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY,
         },
         "receipts": {"keys": [{"kid": "bench", "pem": new_signing_key_pem().expose_secret()}]},
+        // All of it comes from one address.
+        "limits": {
+            "requests_per_owner_per_sec": ground.owner_requests_per_sec, "requests_per_address_per_sec": 0,
+            "pending_uploads_per_owner": 1_000_000_000, "pending_bytes_per_owner": 1_000_000_000_000_000_000_u64,
+        },
         "telemetry": {"log": "info", "log_format": "json"},
         "auth": {"issuers": [{
             "name": "shop", "issuer": ISSUER, "audience": "bytepass", "owner_prefix": "user:",
-            "scopes": ["uploads:write"], "algorithm": "ES256", "public_key": ground.tokens.public_key_pem,
+            "scopes": ["uploads:write", "ops"], "algorithm": "ES256", "public_key": ground.tokens.public_key_pem,
         }]},
     })
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::{Outcome, failed};
 
 /// An answer of this size is no answer of ours.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// Requests, as they go over the wire.
 pub type Requests = Arc<Vec<Vec<u8>>>;
@@ -31,6 +31,12 @@ pub struct Load {
     pub elapsed_secs: f64,
     /// The time of each answer, in microseconds, sorted.
     pub latencies_us: Vec<u32>,
+}
+
+/// A GET with a token.
+pub fn get(path: &str, token: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n")
+        .into_bytes()
 }
 
 /// A POST with these headers and this JSON body.
@@ -110,6 +116,24 @@ impl Connection {
 
     /// Sends one request and reads its whole answer, which has this status; gives its body.
     pub async fn exchange(&mut self, request: &[u8], status: u16) -> Outcome<&[u8]> {
+        let (start, end) = self.ask(request).await?;
+        let wanted = format!("HTTP/1.1 {status} ");
+        if self.answer.starts_with(wanted.as_bytes()) {
+            return Ok(&self.answer[start..end]);
+        }
+        Err(format!("an answer is no {status}{}", self.beginning()))
+    }
+
+    /// Sends one request and reads its whole answer; gives its status.
+    pub async fn status(&mut self, request: &[u8]) -> Outcome<u16> {
+        self.ask(request).await?;
+        let status = self.answer.get(9..12).unwrap_or_default();
+        let status = std::str::from_utf8(status).unwrap_or_default().parse();
+        status.map_err(|_| format!("an answer has no status{}", self.beginning()))
+    }
+
+    /// Where the body of the answer lies.
+    async fn ask(&mut self, request: &[u8]) -> Outcome<(usize, usize)> {
         let written = self.stream.write_all(request).await;
         written.map_err(failed("sending"))?;
         self.answer.clear();
@@ -126,13 +150,7 @@ impl Connection {
                 whole = bounds(&self.answer)?;
             }
         }
-        let wanted = format!("HTTP/1.1 {status} ");
-        match whole {
-            Some((start, end)) if self.answer.starts_with(wanted.as_bytes()) => {
-                Ok(&self.answer[start..end])
-            }
-            _ => Err(format!("an answer is no {status}{}", self.beginning())),
-        }
+        whole.ok_or_else(|| format!("an answer has no end{}", self.beginning()))
     }
 
     /// The start of what has come, for an error.

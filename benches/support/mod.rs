@@ -10,6 +10,7 @@ pub mod contest;
 pub mod databases;
 pub mod options;
 pub mod process;
+pub mod seeding;
 pub mod signing;
 pub mod staging;
 pub mod table;

@@ -29,8 +29,8 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// So many of them, signed now.
-    pub fn sign(count: usize) -> Outcome<Tokens> {
+    /// So many of them for these scopes, signed now.
+    pub fn sign(count: usize, scope: &str) -> Outcome<Tokens> {
         let (rng, algorithm) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
         let document = EcdsaKeyPair::generate_pkcs8(algorithm, &rng).map_err(failed("a key"))?;
         let key = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &rng)
@@ -42,7 +42,7 @@ impl Tokens {
         let token = |number: usize| {
             let claims = json!({
                 "iss": ISSUER, "aud": "bytepass", "sub": number.to_string(),
-                "scope": "uploads:write", "iat": now, "exp": now + LIFETIME_SECS,
+                "scope": scope, "iat": now, "exp": now + LIFETIME_SECS,
             });
             let part = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
             let message = format!(

@@ -5,11 +5,11 @@ use crate::auth::{
 };
 use crate::broker::{BrokerOptions, SweepOptions};
 use crate::config::{
-    self, AccessKey, Auth, Config, Database, Events, Issuer, IssuerKeys, KeyAlgorithm, PublicKey,
-    ReceiptKey, WebhookEndpoint, WebhookSettings,
+    self, AccessKey, Auth, Config, Events, Issuer, IssuerKeys, KeyAlgorithm, PublicKey, ReceiptKey,
+    WebhookEndpoint, WebhookSettings,
 };
-use crate::db::DbOptions;
-use crate::http::HttpOptions;
+use crate::db::{DbOptions, PendingQuota};
+use crate::http::{DemoOptions, HttpOptions, Proxies, Rate};
 use crate::store::{CredentialSource, StoreOptions};
 use crate::webhooks::{EndpointOptions, WebhookOptions};
 use crate::workers::{SweeperOptions, WorkersOptions};
@@ -32,7 +32,8 @@ pub(super) fn broker(config: &Config) -> BrokerOptions {
 }
 
 /// What the database needs, for `migrate` too.
-pub fn database(database: &Database) -> DbOptions {
+pub fn database(config: &Config) -> DbOptions {
+    let (database, limits) = (&config.database, &config.limits);
     DbOptions {
         url: database.url.clone(),
         pool_size: database.pool_size,
@@ -41,6 +42,10 @@ pub fn database(database: &Database) -> DbOptions {
         queue_len: database.queue_len,
         batch_max: database.batch_max,
         subscriptions: Vec::new(),
+        quota: PendingQuota {
+            uploads: limits.pending_uploads_per_owner,
+            bytes: limits.pending_bytes_per_owner,
+        },
     }
 }
 
@@ -177,6 +182,7 @@ pub(super) fn workers(config: &Config) -> WorkersOptions {
     WorkersOptions {
         removal_interval_secs: config.workers.removal_interval_secs,
         prune_interval_secs: config.workers.prune_interval_secs,
+        recount_interval_secs: config.workers.recount_interval_secs,
         sweeper: sweeper.enabled.then_some(SweeperOptions {
             interval_secs: sweeper.interval_secs,
             bucket_interval_secs: sweeper.bucket_interval_secs,
@@ -186,8 +192,8 @@ pub(super) fn workers(config: &Config) -> WorkersOptions {
     }
 }
 
-pub(super) fn http(config: &Config, url: &str) -> HttpOptions {
-    let server = &config.server;
+pub(super) fn http(config: &Config, url: &str, demo: Option<DemoOptions>) -> HttpOptions {
+    let (server, limits) = (&config.server, &config.limits);
     HttpOptions {
         public_url: url.to_owned(),
         allowed_origins: config.cors.allowed_origins.clone(),
@@ -197,7 +203,20 @@ pub(super) fn http(config: &Config, url: &str) -> HttpOptions {
         max_connections: server.max_connections,
         workers: server.workers,
         shutdown_timeout_secs: server.shutdown_timeout_secs,
-        page_default: config.limits.page_default,
-        page_max: config.limits.page_max,
+        page_default: limits.page_default,
+        page_max: limits.page_max,
+        owner_rate: Rate {
+            per_sec: limits.requests_per_owner_per_sec,
+            burst: limits.requests_per_owner_burst,
+        },
+        address_rate: Rate {
+            per_sec: limits.requests_per_address_per_sec,
+            burst: limits.requests_per_address_burst,
+        },
+        proxies: Proxies {
+            trusted: server.trusted_proxies.clone(),
+            header: server.forwarded_header,
+        },
+        demo,
     }
 }

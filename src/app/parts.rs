@@ -80,7 +80,7 @@ pub(super) async fn broker_over(
 
 /// Brings the schema up to date where the configuration says so, and refuses an older one otherwise.
 pub(super) async fn open_database(config: &Config, metrics: &Metrics) -> Result<Db, StartError> {
-    let (mut options, metrics) = (options::database(&config.database), metrics.clone());
+    let (mut options, metrics) = (options::database(config), metrics.clone());
     options.subscriptions = super::options::webhooks(&config.webhooks).subscriptions();
     let migrate = config.database.migrate_at_start;
     let opened = tokio::task::spawn_blocking(move || {

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::db::{Creation, NewUpload};
+use crate::db::{Creation, NewUpload, NoteKind};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
@@ -92,20 +92,16 @@ impl Broker {
     ) -> Result<Presented, BrokerError> {
         let counted = |upload: &Upload| self.0.metrics.upload_created(upload.field.as_str());
         let repeatable = self.repeatable(caller, "POST /v1/uploads", key)?;
-        if repeatable.is_none() && new.grant.is_none() {
-            let issued = self.0.db.create(new).await?;
-            counted(issued.upload());
-            return self.present(issued);
-        }
         let (id, at) = (new.id.to_string(), new.created_at);
         let claim = repeatable.as_ref().map(|request| request.claim(id, at));
-        match self.0.db.create_once(new, claim).await? {
+        match self.0.db.create(new, claim).await? {
             Creation::Created(upload) => {
                 counted(&upload);
                 self.present_as_it_is(upload)
             }
             Creation::Repeated(upload) => self.present_as_it_is(upload),
             Creation::OtherBody => Err(BrokerError::IdempotencyKeyReused),
+            Creation::OverQuota(over) => Err(BrokerError::OverQuota(over)),
             Creation::GrantOver => Err(BrokerError::GrantOver),
             Creation::UsedUp(until) => {
                 let left_secs = (until - at).num_seconds().max(1);
@@ -128,7 +124,12 @@ impl Broker {
         let overdue = upload.status == Status::Pending && upload.expires_at <= now();
         match Issued::from_row(upload) {
             Ok(_) if overdue => Err(BrokerError::UploadExpired),
-            Ok(issued) => self.present(issued),
+            Ok(issued) => {
+                let presented = self.present(issued)?;
+                let detail = "a fresh request for the same upload".to_owned();
+                self.note(id, NoteKind::Represigned, detail).await;
+                Ok(presented)
+            }
             Err(upload) if upload.status == Status::Expired => Err(BrokerError::UploadExpired),
             Err(upload) => {
                 let detail = "only a pending upload can be presigned again; create a new one";

@@ -1,6 +1,6 @@
 //! Why a verb did not do what was asked. `http` turns each into a problem by one match without a wildcard.
 
-use crate::db::DbTrouble;
+use crate::db::{DbTrouble, OverQuota};
 use crate::domain::field::FieldName;
 use crate::domain::upload::{Difference, Status, Upload};
 use crate::policy::admission::{Refusal, RefusalKind};
@@ -37,6 +37,8 @@ pub enum BrokerError {
         /// When the grant ends, in seconds from now: it will not be of use again before.
         retry_after_secs: u32,
     },
+    /// The owner has as much pending as it may have.
+    OverQuota(OverQuota),
     /// The grant has ended, or was withdrawn.
     GrantOver,
     /// Another request succeeded with the same idempotency key.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
+use crate::db::NoteKind;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{ConfirmedBy, Status};
 
@@ -109,6 +110,8 @@ impl Broker {
         if self.check_bucket(&upload).is_err() {
             return Ok("other_bucket");
         }
+        let told = "the bucket told of an object".to_owned();
+        self.note(id, NoteKind::Event, told).await;
         let upload = self.join_confirm(id, ConfirmedBy::Event).await?;
         Ok(match upload.status {
             Status::Confirmed | Status::Attached => "confirmed",

@@ -10,15 +10,19 @@ mod confirm;
 mod create;
 mod error;
 mod flights;
+mod fsck;
 mod grants;
 mod hint;
 mod idempotency;
 mod operate;
+mod overview;
 mod read;
+mod recount;
 mod removal;
 mod remove;
 mod seal;
 mod sweep;
+mod timeline;
 mod watch;
 
 use std::sync::Arc;
@@ -37,11 +41,15 @@ use crate::telemetry::metrics::Metrics;
 
 pub use self::create::{CreateUpload, Presented};
 pub use self::error::BrokerError;
+pub use self::fsck::{Damage, Finding, FsckWalk};
 pub use self::grants::MintGrant;
 pub use self::hint::HintOutcome;
 pub use self::idempotency::IdempotencyKey;
+pub use self::operate::ReplayWhat;
+pub use self::overview::{Age, BrokerNumbers, FieldFates, Overview, PendingNow, Series};
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
+pub use crate::db::{EndpointState, LogEntry, OverQuota};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::flights::Flights;
@@ -77,6 +85,7 @@ pub struct Broker(Arc<Inner>);
 struct Inner {
     /// This broker's own among those over one database.
     name: String,
+    started_at: DateTime<Utc>,
     options: BrokerOptions,
     db: Db,
     store: Store,
@@ -101,6 +110,7 @@ impl Broker {
         let hints = Hints::new(options.hints_waiting, options.confirms_in_flight);
         Broker(Arc::new(Inner {
             name: random_text(&rand::random()),
+            started_at: now(),
             options,
             db,
             store,

@@ -1,13 +1,35 @@
-//! What operations do to one upload by hand: look at it again, or give it up. Nothing here knows more than the sweeper does; it
-//! only need not wait for the deadline.
+//! What operations do by hand: look at an upload again, or give it up; sweep now; deliver again. Nothing here knows more than the
+//! workers do; it only need not wait for their time.
 
-use crate::db::{Change, StatusStep, Transition};
-use crate::domain::ids::UploadId;
+use std::time::{Duration, Instant};
+
+use crate::db::{Change, Replay, StatusStep, Transition};
+use crate::domain::ids::{EventId, UploadId};
 use crate::domain::principal::Principal;
 use crate::domain::upload::{ConfirmedBy, Status, Upload};
+use crate::policy::admission::RefusalKind;
 
 use super::access::{self, Act};
-use super::{Broker, BrokerError, now};
+use super::overview::check_ops;
+use super::{Broker, BrokerError, SweepKind, SweepReport, SweepWalk, now};
+
+/// After how long [`Broker::sweep_now`] begins no further kind.
+const SWEEP_LIMIT: Duration = Duration::from_secs(20);
+/// How many things a batch of it holds at most.
+const SWEEP_BATCH: u32 = 100;
+/// How many dead deliveries one replay makes due again at most.
+const MOST_REPLAYED: u32 = 1_000;
+
+/// What is to be delivered again.
+#[derive(Debug, Clone, Copy)]
+pub enum ReplayWhat {
+    /// What was given up, at most a thousand deliveries.
+    Dead,
+    /// One event.
+    Event(EventId),
+    /// All events of an upload.
+    Upload(UploadId),
+}
 
 impl Broker {
     /// The same confirm as everybody's, on behalf of the sweeper: the upload as it is afterwards, pending still if nothing is there.
@@ -45,6 +67,60 @@ impl Broker {
             self.count(moved, Status::Pending, ConfirmedBy::Sweeper.as_str());
         }
         Ok(transition)
+    }
+
+    /// One batch of each kind of sweeping, now, one after the other; kinds that would begin after [`SWEEP_LIMIT`] are left out.
+    pub async fn sweep_now(
+        &self,
+        caller: &Principal,
+    ) -> Result<Vec<(SweepKind, Result<SweepReport, BrokerError>)>, BrokerError> {
+        check_ops(caller)?;
+        let begun = Instant::now();
+        let mut reports = Vec::new();
+        for kind in SweepKind::ALL {
+            if begun.elapsed() < SWEEP_LIMIT {
+                let mut walk = SweepWalk::new(kind, SWEEP_BATCH);
+                reports.push((kind, self.sweep(&mut walk).await));
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Makes deliveries to an endpoint due again. How many it were.
+    pub async fn replay(
+        &self,
+        caller: &Principal,
+        endpoint: &str,
+        what: ReplayWhat,
+        enable: bool,
+    ) -> Result<usize, BrokerError> {
+        check_ops(caller)?;
+        let invalid = |pointer: &str, detail: String| {
+            BrokerError::refused(RefusalKind::Invalid, pointer, detail)
+        };
+        let known = self.0.db.endpoints();
+        if !known.iter().any(|name| name == endpoint) {
+            let known = match known.is_empty() {
+                true => "none is configured".to_owned(),
+                false => format!("there are {}", known.join(", ")),
+            };
+            let detail = format!("no webhook endpoint has this name; {known}");
+            return Err(invalid("/endpoint", detail));
+        }
+        if enable {
+            self.0.db.enable_endpoint(endpoint).await?;
+        } else if self.0.db.is_disabled(endpoint).await? {
+            let detail =
+                "the endpoint answered 410 Gone and is disabled; send `enable` to end that";
+            return Err(invalid("/enable", detail.to_owned()));
+        }
+        let now = now();
+        let replay = match what {
+            ReplayWhat::Dead => Replay::Dead(now, MOST_REPLAYED),
+            ReplayWhat::Event(event) => Replay::Event(event),
+            ReplayWhat::Upload(upload) => Replay::Upload(upload),
+        };
+        Ok(self.0.db.replay(endpoint, replay, now).await?)
     }
 
     async fn operated(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {

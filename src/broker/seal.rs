@@ -3,7 +3,7 @@
 //! Every step can be the last one that this process takes: what is committed before a step is enough for the sweeper to
 //! find what the step may have left, and a retry begins with a key of its own.
 
-use crate::db::{Confirm, Confirmed, SealAttempt, StatusStep, Transition};
+use crate::db::{Confirm, Confirmed, NoteKind, SealAttempt, StatusStep, Transition};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::field::{FieldPolicy, Visibility};
 use crate::domain::object_key::FinalKey;
@@ -83,7 +83,14 @@ impl Broker {
                 // The attempt stays open: its copy may still land, and the sweeper must know the key.
                 CopyAnswer::Unknown(trouble) if trouble.retry_fast && sent < COPIES_PER_CONFIRM => {
                 }
-                CopyAnswer::Unknown(trouble) => return Err(trouble.into()),
+                CopyAnswer::Unknown(trouble) => {
+                    let problem = format!(
+                        "the bucket gave no clear answer to the copy: {}",
+                        trouble.code
+                    );
+                    self.note(upload.id, NoteKind::Problem, problem).await;
+                    return Err(trouble.into());
+                }
             }
         }
     }
@@ -182,6 +189,8 @@ impl Broker {
             upload = %upload.id, %algorithm,
             "the store returned no checksum although storage.checksum_proof = \"trusted\": set it to \"none\""
         );
+        let problem = format!("the bucket returned no {algorithm}, so nothing proves the file");
+        self.note(upload.id, NoteKind::Problem, problem).await;
         if self.0.db.abandon_attempt(upload.id, &key).await? {
             self.remove_copy(upload.id, key).await;
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -10,12 +11,13 @@ use crate::config::{Config, Sources, reachable};
 use crate::dev_bucket::{DevBucket, DevBucketOptions};
 use crate::domain::field::Visibility;
 use crate::domain::principal::Scope;
+use crate::http::DemoOptions;
 
 use super::dev_data::{self, DevSecrets};
 use super::dev_words::{self, Ready};
 use super::outcome::{self, Failure};
 use super::serve;
-use super::token::{AUDIENCE, BACKENDS, USERS};
+use super::token::{self, AUDIENCE, BACKENDS, USERS};
 
 const BUCKET: &str = "bytepass-dev";
 const REGION: &str = "us-east-1";
@@ -53,7 +55,7 @@ impl Default for DevArgs {
 
 pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
     check_data_dir(&args.data_dir)?;
-    let secrets = dev_data::open(&args.data_dir)?;
+    let secrets = Arc::new(dev_data::open(&args.data_dir)?);
     // Read once for the public prefixes, before the bucket's own address is known.
     let draft = load(&args, &secrets, args.bucket_listen)?;
     let process = serve::Process::start(&draft)?;
@@ -63,7 +65,9 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
     let served = process.run(async {
         let mut signals = serve::Signals::listen()?;
         let declared = dev_words::sample_of(config.fields());
-        let Some(app) = serve::build(config, &mut signals).await? else {
+        let demo = demo(&args, &config, &secrets, bucket.addr());
+        let has_demo = demo.is_some();
+        let Some(app) = serve::build(config, demo, &mut signals).await? else {
             return Ok(());
         };
         let ready = Ready {
@@ -71,6 +75,7 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
             data_dir: args.data_dir.clone(),
             bucket_url: bucket_url(bucket.addr()),
             metrics_url: app.metrics_url(),
+            has_demo,
         };
         outcome::print(&match args.json {
             true => ready.line(&secrets, app.url()),
@@ -80,6 +85,37 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
     });
     bucket.stop();
     served
+}
+
+/// The demo, where its parts are there: a field for its picture, the embedded bucket, and a broker that only this machine reaches,
+/// because whoever reaches it could ask for a token.
+fn demo(
+    args: &DevArgs,
+    config: &Config,
+    secrets: &Arc<DevSecrets>,
+    bucket: SocketAddr,
+) -> Option<DemoOptions> {
+    let bucket_origin = bucket_url(bucket);
+    let storage = &config.storage;
+    let embedded = storage.public_endpoint.is_none()
+        && storage.path_style
+        && storage.endpoint.as_ref().is_some_and(|url| {
+            let origin = url.origin().ascii_serialization();
+            origin == bucket_origin
+        });
+    if !embedded || !args.listen.ip().is_loopback() || !config.server.listen.ip().is_loopback() {
+        return None;
+    }
+    let field = dev_words::field_of_sample(config.fields())?.clone();
+    let (secrets, only) = (secrets.clone(), vec![field.name.to_string()]);
+    Some(DemoOptions {
+        bucket_origin,
+        field,
+        mint: Arc::new(move |lifetime_secs| {
+            let scopes = [Scope::UploadsWrite];
+            token::mint(&secrets, "demo", &scopes, Some(&only), lifetime_secs).into()
+        }),
+    })
 }
 
 /// The configuration of development: the embedded bucket and the development issuers below whatever else is configured.

@@ -1,6 +1,7 @@
 //! What `bytepass dev` prints when it is ready: one line for a script, or what a newcomer types next.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -24,6 +25,8 @@ pub(super) struct Ready {
     pub bucket_url: String,
     /// Where Prometheus reads.
     pub metrics_url: Option<String>,
+    /// Whether there is a demo.
+    pub has_demo: bool,
 }
 
 /// The body that asks for an upload of the sample picture, in the order that a person would write it.
@@ -40,6 +43,7 @@ struct Line<'a> {
     url: &'a str,
     bucket_url: &'a str,
     metrics_url: Option<&'a str>,
+    demo_url: Option<String>,
     tokens: Tokens,
 }
 
@@ -51,8 +55,18 @@ struct Tokens {
     ops: String,
 }
 
-/// The first field that takes the sample picture without more ado, the shop's before others.
+/// What declares the sample picture for the field that takes it.
 pub(super) fn sample_of(fields: &FieldPolicies) -> Option<Declared> {
+    field_of_sample(fields).map(|policy| Declared {
+        field: policy.name.to_string(),
+        filename: "cat.png",
+        content_type: SAMPLE_TYPE,
+        size: dev_data::sample_size(),
+    })
+}
+
+/// The first field that takes the sample picture without more ado, the shop's before others.
+pub(super) fn field_of_sample(fields: &FieldPolicies) -> Option<&Arc<FieldPolicy>> {
     let size = dev_data::sample_size();
     let takes = |policy: &FieldPolicy| {
         policy
@@ -63,16 +77,8 @@ pub(super) fn sample_of(fields: &FieldPolicies) -> Option<Declared> {
             && policy.required_checksums.is_empty()
     };
     let fitting = fields.iter().filter(|policy| takes(policy));
-    let names = fitting.map(|policy| policy.name.to_string());
     // The usual name sorts first, the others stay in their order.
-    names
-        .min_by_key(|name| name != USUAL_FIELD)
-        .map(|field| Declared {
-            field,
-            filename: "cat.png",
-            content_type: SAMPLE_TYPE,
-            size,
-        })
+    fitting.min_by_key(|policy| policy.name.as_str() != USUAL_FIELD)
 }
 
 fn mint(secrets: &DevSecrets, subject: &str, scopes: &[Scope]) -> String {
@@ -91,6 +97,7 @@ impl Ready {
             url,
             bucket_url: &self.bucket_url,
             metrics_url: self.metrics_url.as_deref(),
+            demo_url: self.has_demo.then(|| format!("{url}/demo")),
             tokens: Tokens {
                 user: mint(secrets, "1", &[Scope::UploadsWrite]),
                 other_user: mint(secrets, "2", &[Scope::UploadsWrite]),
@@ -105,6 +112,10 @@ impl Ready {
     pub fn words(&self, secrets: &DevSecrets, url: &str) -> String {
         let bucket_url = &self.bucket_url;
         let token = mint(secrets, "1", &[Scope::UploadsWrite]);
+        let demo = match self.has_demo {
+            true => format!("  demo    {url}/demo    (drop a picture, and try to break it)\n"),
+            false => String::new(),
+        };
         let next = match &self.declared {
             Some(declared) => self.commands(declared, url),
             None => format!(
@@ -116,7 +127,7 @@ impl Ready {
 
   broker  {url}         (docs: {url}/docs)
   bucket  {bucket_url}
-  data    {data}
+{demo}  data    {data}
 
 A user's token, good for 12 hours:
 

@@ -14,7 +14,7 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     // The database's reads need a runtime to live in, although a migration makes none.
     let runtime = serve::runtime()?;
     let _inside = runtime.enter();
-    let db = Db::open(app::database_options(&config.database), Metrics::new()).map_err(failed)?;
+    let db = Db::open(app::database_options(&config), Metrics::new()).map_err(failed)?;
     let pending = db.pending_migrations().map_err(failed)?;
     db.migrate().map_err(failed)?;
     outcome::print(&match pending {

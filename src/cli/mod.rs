@@ -6,6 +6,7 @@ mod check_config;
 mod dev;
 mod dev_data;
 mod dev_words;
+mod fsck;
 mod health;
 mod migrate;
 mod openapi;
@@ -50,6 +51,8 @@ enum Command {
     Uploads(uploads::UploadsArgs),
     /// Do what the sweeper has to do, now
     Sweep(sweep::SweepArgs),
+    /// Hold the bucket against the database, both ways
+    Fsck(fsck::FsckArgs),
     /// Look at webhook deliveries, try an endpoint, deliver again
     Webhooks(webhooks::WebhooksArgs),
     /// Print the OpenAPI document
@@ -87,6 +90,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::CheckConfig(args) => check_config::run(args),
         Command::Uploads(args) => uploads::run(args),
         Command::Sweep(args) => sweep::run(args),
+        Command::Fsck(args) => fsck::run(args),
         Command::Webhooks(args) => webhooks::run(args),
         Command::Openapi => openapi::run(),
         Command::Health(args) => health::run(args),

@@ -9,6 +9,8 @@ pub enum Failure {
     Usage(String),
     /// Anything else: exit code 1.
     Runtime(String),
+    /// It worked, and what it looked for is there: exit code 3.
+    Found(String),
 }
 
 /// Prints what has to be said and gives the exit code.
@@ -22,6 +24,10 @@ pub(super) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
         Err(Failure::Runtime(line)) => {
             eprintln!("bytepass: {line}");
             ExitCode::from(1)
+        }
+        Err(Failure::Found(line)) => {
+            eprintln!("bytepass: {line}");
+            ExitCode::from(3)
         }
     }
 }

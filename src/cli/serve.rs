@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::app::{self, App, StartError};
 use crate::config::{Config, LogFormat as ConfiguredFormat, Sources};
+use crate::http::DemoOptions;
 use crate::telemetry::logging::{self, LogFormat};
 use crate::telemetry::traces::Traces;
 
@@ -18,7 +19,7 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     require(&config, args.config.as_deref())?;
     Process::start(&config)?.run(async {
         let mut signals = Signals::listen()?;
-        let Some(app) = build(config, &mut signals).await? else {
+        let Some(app) = build(config, None, &mut signals).await? else {
             return Ok(());
         };
         tracing::info!(url = app.url(), port = app.port(), "listening");
@@ -58,9 +59,13 @@ pub(super) fn not_started(error: StartError) -> Failure {
 }
 
 /// Opens everything; `None` when a signal came first: a database that does not answer must not hold up a stop.
-pub(super) async fn build(config: Config, signals: &mut Signals) -> Result<Option<App>, Failure> {
+pub(super) async fn build(
+    config: Config,
+    demo: Option<DemoOptions>,
+    signals: &mut Signals,
+) -> Result<Option<App>, Failure> {
     tokio::select! {
-        app = App::build(config) => app.map(Some).map_err(not_started),
+        app = App::build_with(config, demo) => app.map(Some).map_err(not_started),
         () = signals.next() => Ok(None),
     }
 }

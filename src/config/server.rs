@@ -1,9 +1,10 @@
-//! `[server]`, `[cors]` and `[limits]`: where the broker listens, who may call it from a browser, and how much it takes.
+//! `[server]` and `[cors]`: where the broker listens, and who may call it from a browser.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::Url;
 
+use super::network::Network;
 use super::section::Section;
 use super::urls::{Http, Path, parse_url};
 use super::value::Show;
@@ -31,6 +32,20 @@ pub struct Server {
     pub body_timeout_ms: u64,
     /// Open connections for each worker.
     pub max_connections: usize,
+    /// Proxies that are believed whose address a request comes from.
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which they say so.
+    pub forwarded_header: ForwardedHeader,
+}
+
+/// Where a trusted proxy writes whom a request is from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`, RFC 7239.
+    Forwarded,
 }
 
 /// `[cors]`.
@@ -38,19 +53,6 @@ pub struct Server {
 pub struct Cors {
     /// Exact origins, as a browser sends them: `https://shop.example`.
     pub allowed_origins: Vec<String>,
-}
-
-/// `[limits]`.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// How many uploads are confirmed at the same time; more wait for a place, or are told to come back.
-    pub confirms_in_flight: usize,
-    /// How many uploads a page has where the client doesn't say.
-    pub page_default: u32,
-    /// How many uploads a page may have.
-    pub page_max: u32,
-    /// How long a presigned URL to read a private object lives, in seconds.
-    pub download_lifetime_secs: u32,
 }
 
 impl Server {
@@ -67,6 +69,12 @@ impl Server {
         let header_timeout_ms = section.integer("header_timeout_ms", 100..=60_000);
         let body_timeout_ms = section.integer("body_timeout_ms", 100..=60_000);
         let max_connections = section.integer("max_connections", 1..=100_000);
+        let trusted_proxies = section.list("trusted_proxies", Network::parse);
+        let headers = [
+            ("x-forwarded-for", ForwardedHeader::XForwardedFor),
+            ("forwarded", ForwardedHeader::Forwarded),
+        ];
+        let forwarded_header = section.choice("forwarded_header", &headers);
         Some(Server {
             listen: listen?,
             admin_listen: admin_listen?,
@@ -78,6 +86,8 @@ impl Server {
             header_timeout_ms: header_timeout_ms?,
             body_timeout_ms: body_timeout_ms?,
             max_connections: max_connections?,
+            trusted_proxies: trusted_proxies?,
+            forwarded_header: forwarded_header?,
         })
     }
 
@@ -119,24 +129,6 @@ impl Cors {
         let allowed_origins = section.list("allowed_origins", origin);
         Some(Cors {
             allowed_origins: allowed_origins?,
-        })
-    }
-}
-
-impl Limits {
-    pub(super) fn read(section: &mut Section) -> Option<Limits> {
-        let confirms_in_flight = section.integer("confirms_in_flight", 1..=10_000);
-        let page_default = section.integer("page_default", 1..=1000);
-        let page_max = section.integer("page_max", 1..=1000);
-        let download_lifetime_secs = section.integer("download_lifetime_secs", 1..=604_800);
-        if page_default > page_max && page_max.is_some() {
-            section.refuse("page_default", "must not be greater than limits.page_max");
-        }
-        Some(Limits {
-            confirms_in_flight: confirms_in_flight?,
-            page_default: page_default?,
-            page_max: page_max?,
-            download_lifetime_secs: download_lifetime_secs?,
         })
     }
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::{AnyConnection, MultiBackend};
 use super::detachments::untie;
 use super::idempotency::{self, Claimed, IdempotencyClaim};
@@ -113,14 +114,14 @@ impl Write for AttachOne {
         self.slot.as_ref()
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<Attached, Failure> {
+    fn write(&self, conn: &mut AnyConnection, books: &mut Books) -> Result<Attached, Failure> {
         let Attach { upload, to, at, .. } = &self.attach;
         let found = match &self.attach.idempotency {
             Some(claim) => idempotency::look(conn, claim)?,
             None => Claimed::Fresh,
         };
         let answer = match found {
-            Claimed::Fresh => match tie(conn, *upload, to, &self.event, *at)? {
+            Claimed::Fresh => match tie(conn, *upload, to, &self.event, *at, books)? {
                 Some(Tied { row, detached }) => Attached::Moved {
                     upload: row.into_upload()?,
                     detached,
@@ -200,6 +201,7 @@ pub(super) fn tie(
     to: &AttachTo,
     event: &NewEvent,
     at: DateTime<Utc>,
+    books: &mut Books,
 ) -> Result<Option<Tied>, Failure> {
     let slot = to.slot();
     if let Some(slot) = &slot {
@@ -212,7 +214,7 @@ pub(super) fn tie(
         at,
         fills: Fills::Record(to.object_id.clone()),
     };
-    let Some(row) = advance.run(conn)? else {
+    let Some(row) = advance.run(conn, books)? else {
         return Ok(None);
     };
     let Some(slot) = slot else {
@@ -222,7 +224,8 @@ pub(super) fn tie(
     let mut detached = 0;
     for former in attached_before(conn, upload, to)? {
         let event = event.another(at);
-        detached += usize::from(untie(conn, former, to.removal_grace_secs, event, at)?.is_some());
+        let untied = untie(conn, former, to.removal_grace_secs, event, at, books)?;
+        detached += usize::from(untied.is_some());
     }
     Ok(Some(Tied { row, detached }))
 }

@@ -4,13 +4,18 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
+use super::log::{self, NoteKind};
 use super::queue::Write;
 use super::row::{AttemptRow, column_time};
 use super::schema::seal_attempts;
 use super::trouble::{DbTrouble, Failure};
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
+
+/// What the log says of an attempt that found nothing.
+const NOTHING_THERE: &str = "nothing had arrived yet";
 
 /// A copy that is about to be made.
 #[derive(Debug, Clone)]
@@ -77,10 +82,10 @@ impl Db {
     }
 
     /// Forgets an open attempt whose copy surely wrote nothing and never will: its key needs nobody's care. One that was
-    /// settled meanwhile stays. Fine when it is gone already.
+    /// settled meanwhile stays. Fine when it is gone already. The upload's log keeps that nothing was there.
     pub async fn forget_attempt(&self, upload: UploadId, key: &FinalKey) -> Result<(), DbTrouble> {
-        let key = key.clone();
-        self.queue.submit(ForgetAttempt { upload, key }).await
+        let (key, at) = (key.clone(), Utc::now());
+        self.queue.submit(ForgetAttempt { upload, key, at }).await
     }
 
     /// The keys of an upload's abandoned attempts whose objects were not seen to be removed, oldest first, at most `limit`.
@@ -163,7 +168,7 @@ impl Write for OpenAttempt {
         self.0.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
         let row = AttemptRow {
             object_key: self.0.key.as_str().to_owned(),
             name: self.0.key.name().to_owned(),
@@ -201,7 +206,7 @@ impl Write for AbandonAttempt {
         self.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<bool, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<bool, Failure> {
         if settle(conn, self.upload, &self.key, AttemptState::Abandoned)? {
             return Ok(true);
         }
@@ -215,6 +220,7 @@ impl Write for AbandonAttempt {
 struct ForgetAttempt {
     upload: UploadId,
     key: FinalKey,
+    at: DateTime<Utc>,
 }
 
 impl Write for ForgetAttempt {
@@ -224,13 +230,16 @@ impl Write for ForgetAttempt {
         self.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
-        diesel::delete(seal_attempts::table)
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
+        let forgotten = diesel::delete(seal_attempts::table)
             .filter(seal_attempts::object_key.eq(self.key.as_str()))
             .filter(seal_attempts::upload_id.eq(self.upload.to_string()))
             .filter(seal_attempts::state.eq(AttemptState::Open.as_str()))
             .execute(conn)?;
-        Ok(())
+        match forgotten {
+            1 => log::note(conn, self.upload, NoteKind::Seal, NOTHING_THERE, self.at),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -247,7 +256,7 @@ impl Write for AttemptRemoved {
         self.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
         diesel::update(seal_attempts::table)
             .filter(seal_attempts::object_key.eq(self.key.as_str()))
             .filter(seal_attempts::upload_id.eq(self.upload.to_string()))

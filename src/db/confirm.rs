@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::Db;
 use super::attachments::{AttachTo, Tied, tie};
 use super::attempts::{self, AttemptState};
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::outbox::NewEvent;
 use super::queue::Write;
@@ -80,7 +81,7 @@ impl Write for RecordConfirm {
 
     /// The attempt before the upload: a sweeper that abandons the attempt at the same time holds its row or waits for it, so
     /// under READ COMMITTED one of the two wins cleanly, and no object is removed that a committed row names.
-    fn write(&self, conn: &mut AnyConnection) -> Result<Confirmed, Failure> {
+    fn write(&self, conn: &mut AnyConnection, books: &mut Books) -> Result<Confirmed, Failure> {
         let Confirm {
             upload, key, at, ..
         } = &self.confirm;
@@ -101,12 +102,12 @@ impl Write for RecordConfirm {
                 by: self.confirm.by,
             }),
         };
-        let Some(row) = advance.run(conn)? else {
+        let Some(row) = advance.run(conn, books)? else {
             attempts::take_back(conn, *upload, key)?;
             return self.without_change(conn);
         };
         let tied = match &self.confirm.attach {
-            Some(to) => tie(conn, *upload, to, &self.attach_event, *at)?,
+            Some(to) => tie(conn, *upload, to, &self.attach_event, *at, books)?,
             None => None,
         };
         let Tied { row, detached } = tied.unwrap_or(Tied { row, detached: 0 });

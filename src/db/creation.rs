@@ -1,16 +1,17 @@
-//! Creating an upload that has to be counted against a grant, or that a key may have made before.
+//! Creating an upload: within its owner's quota, counted against its grant where it has one, and once for each idempotency key.
 //!
-//! Beside [`super::uploads`], whose rows go into the database by the hundred in one statement: this kind is written one by one,
-//! because each may turn out to be refused.
+//! The rows of all that may be made go into the database by the hundred in one statement ([`super::insert`]); what may keep one from
+//! being made is asked before, for each by itself but for the quotas, so that a refused one is in nobody's way.
 
 use chrono::{DateTime, Utc};
 
 use super::Db;
+use super::books::{Books, OverQuota};
 use super::connection::AnyConnection;
 use super::grants::{self, NoUse};
 use super::idempotency::{self, Claimed, IdempotencyClaim};
 use super::insert::insert_new;
-use super::queue::Write;
+use super::queue::{Making, Write};
 use super::row::UploadRow;
 use super::trouble::{DbTrouble, Failure};
 use super::uploads::{NewUpload, find_own, find_row};
@@ -22,6 +23,8 @@ use crate::domain::upload::Upload;
 pub enum Creation {
     /// It is there, pending.
     Created(Upload),
+    /// Its owner has too much pending.
+    OverQuota(OverQuota),
     /// The same request made this one before; as it is now.
     Repeated(Upload),
     /// Another request succeeded with the same idempotency key.
@@ -33,9 +36,10 @@ pub enum Creation {
 }
 
 impl Db {
-    /// Commits a pending upload if its grant, where it has one, has a use left, and if no request with the same key has
-    /// succeeded before. All of it, or nothing, in one transaction.
-    pub async fn create_once(
+    /// Commits a pending upload if its owner has room for it, if its grant, where it has one, has a use left, and if no request
+    /// with the same key has succeeded before. All of it, or nothing, in one transaction. The same upload again is the same
+    /// upload; an id that another request has taken is [`DbTrouble::Internal`].
+    pub async fn create(
         &self,
         new: NewUpload,
         claim: Option<IdempotencyClaim>,
@@ -48,8 +52,17 @@ impl Db {
             at: upload.created_at,
             claim,
         };
-        self.queue.submit(create).await
+        Ok(match self.queue.submit(create).await? {
+            Made::AsAsked => Creation::Created(upload),
+            Made::Otherwise(creation) => *creation,
+        })
     }
+}
+
+/// What the writer answers; the caller has the upload that it asked for.
+enum Made {
+    AsAsked,
+    Otherwise(Box<Creation>),
 }
 
 struct CreateOnce {
@@ -61,7 +74,7 @@ struct CreateOnce {
 }
 
 impl Write for CreateOnce {
-    type Answer = Creation;
+    type Answer = Made;
 
     fn upload(&self) -> UploadId {
         self.id
@@ -72,23 +85,53 @@ impl Write for CreateOnce {
         grant.or_else(|| self.claim.as_ref().map(IdempotencyClaim::contends_for))
     }
 
-    /// The grant before the key, and both before the upload: two brokers come to the same locks in the same order.
-    fn write(&self, conn: &mut AnyConnection) -> Result<Creation, Failure> {
+    fn making(&self) -> Option<&dyn Making<Answer = Made>> {
+        Some(self)
+    }
+
+    /// By itself, after a batch that failed.
+    fn write(&self, conn: &mut AnyConnection, books: &mut Books) -> Result<Made, Failure> {
         // The id is there: by this very request, when the answer to its commit was lost.
         if let Some(own) = find_own(conn, &self.row)? {
-            return Ok(Creation::Created(own));
+            return Ok(Made::Otherwise(Box::new(Creation::Created(own))));
         }
+        if let Some(known) = self.before(conn)? {
+            return Ok(known);
+        }
+        let verdicts = books.reserve(conn, &[&self.row])?;
+        if let Some(over) = verdicts.into_iter().flatten().next() {
+            return self.refuse(conn, over);
+        }
+        insert_new(conn, &[&self.row])?;
+        books.created(&self.row);
+        Ok(self.made())
+    }
+}
+
+impl Making for CreateOnce {
+    type Answer = Made;
+
+    fn row(&self) -> &UploadRow {
+        &self.row
+    }
+
+    /// The grant before the key, and both before the upload: two brokers come to the same locks in the same order.
+    fn before(&self, conn: &mut AnyConnection) -> Result<Option<Made>, Failure> {
         if let Some(claim) = &self.claim {
             let seen = idempotency::look(conn, claim)?;
             if let Some(known) = known(conn, seen)? {
-                return Ok(known);
+                return Ok(Some(Made::Otherwise(Box::new(known))));
             }
         }
         if let Some(grant) = self.grant {
             match grants::count_use(conn, grant, self.at)? {
                 Ok(()) => {}
-                Err(NoUse::UsedUp(until)) => return Ok(Creation::UsedUp(until)),
-                Err(NoUse::Over) => return Ok(Creation::GrantOver),
+                Err(NoUse::UsedUp(until)) => {
+                    return Ok(Some(Made::Otherwise(Box::new(Creation::UsedUp(until)))));
+                }
+                Err(NoUse::Over) => {
+                    return Ok(Some(Made::Otherwise(Box::new(Creation::GrantOver))));
+                }
             }
         }
         if let Some(claim) = &self.claim {
@@ -98,11 +141,25 @@ impl Write for CreateOnce {
                 if let Some(grant) = self.grant {
                     grants::uncount_use(conn, grant)?;
                 }
-                return Ok(known);
+                return Ok(Some(Made::Otherwise(Box::new(known))));
             }
         }
-        insert_new(conn, &[&self.row])?;
-        Ok(Creation::Created(self.row.clone().into_upload()?))
+        Ok(None)
+    }
+
+    fn made(&self) -> Made {
+        Made::AsAsked
+    }
+
+    /// Only successes are kept: neither the grant nor the key remembers it.
+    fn refuse(&self, conn: &mut AnyConnection, over: OverQuota) -> Result<Made, Failure> {
+        if let Some(grant) = self.grant {
+            grants::uncount_use(conn, grant)?;
+        }
+        if let Some(claim) = &self.claim {
+            idempotency::unclaim(conn, claim)?;
+        }
+        Ok(Made::Otherwise(Box::new(Creation::OverQuota(over))))
     }
 }
 

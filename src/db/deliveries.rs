@@ -7,8 +7,10 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::leases::Leased;
+use super::log::{self, NoteKind};
 use super::queue::Write;
 use super::replay::DeliveryState;
 use super::row::column_time;
@@ -75,7 +77,7 @@ impl Write for RecordAttempt {
         self.0.delivery.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<bool, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<bool, Failure> {
         let attempt = &self.0;
         let own = deliveries::table
             .filter(deliveries::endpoint.eq(&attempt.endpoint))
@@ -100,6 +102,8 @@ impl Write for RecordAttempt {
             Outcome::Delivered | Outcome::Dead => self.let_go(conn)?,
             Outcome::Gone => self.disable(conn)?,
         }
+        let (upload, at) = (attempt.delivery.upload, attempt.at);
+        log::note(conn, upload, NoteKind::Webhook, &self.said(), at)?;
         Ok(true)
     }
 }
@@ -121,6 +125,21 @@ impl RecordAttempt {
             last_at: column_time(attempt.at),
             last_status: Some(attempt.status.map(i32::from)),
             last_error: Some(attempt.error.as_deref()),
+        }
+    }
+
+    /// The attempt in the words of the upload's log.
+    fn said(&self) -> String {
+        let attempt = &self.0;
+        let (endpoint, seq) = (&attempt.endpoint, attempt.delivery.seq);
+        let error = attempt.error.as_deref().unwrap_or("no answer");
+        match attempt.outcome {
+            Outcome::Delivered => format!("{endpoint} took event {seq}"),
+            Outcome::Retry(_) => {
+                format!("{endpoint} did not take event {seq}, which is tried again: {error}")
+            }
+            Outcome::Dead => format!("{endpoint} did not take event {seq}, given up: {error}"),
+            Outcome::Gone => format!("{endpoint} asked not to be called any more"),
         }
     }
 

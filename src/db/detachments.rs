@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::outbox::NewEvent;
 use super::queue::Write;
@@ -51,6 +52,7 @@ pub(super) fn untie(
     grace_secs: u32,
     event: NewEvent,
     at: DateTime<Utc>,
+    books: &mut Books,
 ) -> Result<Option<UploadRow>, Failure> {
     let advance = Advance {
         upload,
@@ -59,7 +61,7 @@ pub(super) fn untie(
         at,
         fills: Fills::RemoveAfter(at + TimeDelta::seconds(i64::from(grace_secs))),
     };
-    advance.run(conn)
+    advance.run(conn, books)
 }
 
 struct DetachOne {
@@ -79,7 +81,7 @@ impl Write for DetachOne {
         Some(&self.slot)
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<Transition, Failure> {
+    fn write(&self, conn: &mut AnyConnection, books: &mut Books) -> Result<Transition, Failure> {
         let Detach {
             upload,
             removal_grace_secs,
@@ -88,7 +90,8 @@ impl Write for DetachOne {
         } = &self.detach;
         // The slot before the upload, as everybody does it.
         self.slot.lock(conn, *upload)?;
-        let moved = untie(conn, *upload, *removal_grace_secs, self.event.clone(), *at)?;
+        let (secs, event) = (*removal_grace_secs, self.event.clone());
+        let moved = untie(conn, *upload, secs, event, *at, books)?;
         self.slot.release(conn, *upload)?;
         match moved {
             Some(row) => Ok(Transition::Moved(row.into_upload()?)),

@@ -7,6 +7,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::idempotency::{self, Claimed, IdempotencyClaim};
 use super::queue::Write;
@@ -105,7 +106,7 @@ impl Write for Mint {
         self.claim.as_ref().map(IdempotencyClaim::contends_for)
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<Minted, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<Minted, Failure> {
         // Its own row, from a commit whose answer was lost.
         if let Some(grant) = find(conn, &self.row.id)? {
             return Ok(Minted::Grant(grant));
@@ -179,7 +180,7 @@ impl Write for Prune {
         UploadId::NONE
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<usize, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<usize, Failure> {
         let keys = idempotency::forget_expired(conn, self.now, self.limit)?;
         Ok(keys + forget_old(conn, self.now, self.limit)?)
     }

@@ -158,6 +158,14 @@ fn take_over(conn: &mut AnyConnection, claim: &IdempotencyClaim) -> QueryResult<
     Ok(taken == 1)
 }
 
+/// Takes back what [`claim`] claimed in the same transaction: nobody ever sees it.
+pub(super) fn unclaim(conn: &mut AnyConnection, claim: &IdempotencyClaim) -> QueryResult<()> {
+    let own = idempotency_keys::table
+        .find((&claim.issuer, &claim.subject, &claim.route, &claim.key))
+        .filter(idempotency_keys::result_id.eq(&claim.result_id));
+    diesel::delete(own).execute(conn).map(drop)
+}
+
 /// Forgets at most so many keys whose time has passed; says how many.
 pub(super) fn forget_expired(
     conn: &mut AnyConnection,

@@ -11,6 +11,7 @@ use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, HasSqlType, Text, Timestamp};
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::queue::Write;
 use super::row::column_time;
@@ -69,7 +70,7 @@ impl Write for TakeLease {
         UploadId::NONE
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<Vec<Leased>, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<Vec<Leased>, Failure> {
         let due = LeaseDue {
             endpoint: &self.lease.endpoint,
             token: &self.token,

@@ -7,12 +7,16 @@
 
 mod attachments;
 mod attempts;
+mod batch;
+mod books;
 mod confirm;
 mod connection;
+mod counters;
 mod creation;
 mod deliveries;
 mod detachments;
 mod due;
+mod endpoints;
 mod event_body;
 mod grants;
 mod idempotency;
@@ -20,10 +24,14 @@ mod insert;
 mod leases;
 mod list;
 mod location;
+mod log;
 mod migrate;
 mod outbox;
+mod overview;
 mod queue;
 mod reader;
+mod recorded;
+mod recount;
 mod removals;
 mod replay;
 mod row;
@@ -49,16 +57,22 @@ use tokio::sync::mpsc;
 
 pub use attachments::{Attach, AttachTo, Attached};
 pub use attempts::SealAttempt;
+pub use books::{OverQuota, PendingQuota};
 pub use confirm::{Confirm, Confirmed};
 pub use creation::Creation;
 pub use deliveries::{Attempt, Outcome};
 pub use detachments::Detach;
 pub use due::{Copied, DueUpload};
+pub use endpoints::EndpointState;
 pub use grants::{Minted, NewGrant};
 pub use idempotency::IdempotencyClaim;
 pub use leases::{Lease, Leased};
 pub use list::Filter;
+pub use log::{LogEntry, Note, NoteKind};
 pub use outbox::Subscription;
+pub use overview::{Fate, Overview, PendingCell, Window};
+pub use recorded::KeyOwner;
+pub use recount::Recounted;
 pub use replay::{DeliveryFilter, DeliveryRow, DeliveryState, EndpointTotals, Replay};
 pub use stats::{Total, Totals};
 pub use transition::{Change, StatusStep, Transition};
@@ -92,6 +106,8 @@ pub struct DbOptions {
     pub batch_max: usize,
     /// Who wants to be told of which events.
     pub subscriptions: Vec<Subscription>,
+    /// How much an owner may have pending.
+    pub quota: PendingQuota,
 }
 
 impl DbOptions {
@@ -105,6 +121,7 @@ impl DbOptions {
             queue_len: 4_096,
             batch_max: 256,
             subscriptions: Vec::new(),
+            quota: PendingQuota::default(),
         }
     }
 }
@@ -140,6 +157,7 @@ impl Db {
             batch_max: options.batch_max.max(1),
             conn: Some(conn),
             outbox: outbox.clone(),
+            quota: options.quota,
             metrics,
         };
         writer.start()?;

@@ -49,6 +49,12 @@ impl Outbox {
         }
     }
 
+    /// The names of the endpoints.
+    pub(super) fn endpoints(&self) -> Vec<String> {
+        let names = self.subscriptions.iter().map(|it| it.endpoint.clone());
+        names.collect()
+    }
+
     /// Wakes whoever delivers, if there is something new. Called by the writer after each commit.
     pub(super) fn announce(&self) {
         if self.has_new.swap(false, Ordering::AcqRel) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
+use super::books::{Books, OverQuota};
 use super::connection::AnyConnection;
 use super::row::UploadRow;
 use super::slots::Slot;
@@ -34,13 +35,32 @@ pub(super) trait Write: Send + 'static {
         None
     }
 
-    /// Writes it, inside a transaction that is rolled back on an error.
-    fn write(&self, conn: &mut AnyConnection) -> Result<Self::Answer, Failure>;
+    /// Writes it, inside a transaction that is rolled back on an error, and notes what the counters have to learn of it.
+    fn write(&self, conn: &mut AnyConnection, books: &mut Books) -> Result<Self::Answer, Failure>;
 
-    /// The row to insert, and the answer once it is: a batch inserts all such rows in one statement.
-    fn new_row(&self) -> Option<(&UploadRow, Self::Answer)> {
+    /// What makes an upload: a batch reserves for all of them together and inserts their rows in one statement, in place of
+    /// writing each.
+    fn making(&self) -> Option<&dyn Making<Answer = Self::Answer>> {
         None
     }
+}
+
+/// The steps of a change that makes an upload, for a batch that takes each of them for many at once.
+pub(super) trait Making {
+    /// See [`Write::Answer`].
+    type Answer;
+
+    /// The row to insert.
+    fn row(&self) -> &UploadRow;
+
+    /// Whatever may keep it from being made but for its owner's quota. `Some`: the answer, and no row.
+    fn before(&self, conn: &mut AnyConnection) -> Result<Option<Self::Answer>, Failure>;
+
+    /// The answer once the row is inserted.
+    fn made(&self) -> Self::Answer;
+
+    /// The answer for an owner who has too much; takes back what [`Making::before`] wrote.
+    fn refuse(&self, conn: &mut AnyConnection, over: OverQuota) -> Result<Self::Answer, Failure>;
 }
 
 /// A change in the queue, whatever its answer.
@@ -51,16 +71,20 @@ pub(super) trait Item: Send {
     fn contends_for(&self) -> Option<String>;
     /// See [`Write::slot`].
     fn slot(&self) -> Option<&Slot>;
-    /// See [`Write::new_row`].
+    /// The row to insert, of what makes an upload.
     fn new_row(&self) -> Option<&UploadRow>;
     /// Takes it out of the queue; false when its caller has withdrawn it.
     fn take(&self) -> bool;
     /// Whether anyone still waits for the answer.
     fn is_awaited(&self) -> bool;
+    /// See [`Making::before`]; keeps an answer. Whether its row is to be inserted.
+    fn before(&mut self, conn: &mut AnyConnection) -> Result<bool, Failure>;
     /// Keeps the answer of a row that the batch's statement inserted.
     fn inserted(&mut self);
+    /// See [`Making::refuse`]; keeps the answer.
+    fn refuse(&mut self, conn: &mut AnyConnection, over: OverQuota) -> Result<(), Failure>;
     /// Writes it and keeps the answer.
-    fn write(&mut self, conn: &mut AnyConnection) -> Result<(), Failure>;
+    fn write(&mut self, conn: &mut AnyConnection, books: &mut Books) -> Result<(), Failure>;
     /// Sends the kept answer: the transaction is committed.
     fn answer(self: Box<Self>);
     /// Sends trouble.
@@ -114,7 +138,7 @@ impl<C: Write> Item for Queued<C> {
     }
 
     fn new_row(&self) -> Option<&UploadRow> {
-        self.change.new_row().map(|(row, _)| row)
+        self.change.making().map(Making::row)
     }
 
     fn take(&self) -> bool {
@@ -125,12 +149,27 @@ impl<C: Write> Item for Queued<C> {
         !self.reply.is_closed()
     }
 
-    fn inserted(&mut self) {
-        self.kept = self.change.new_row().map(|(_, answer)| answer);
+    fn before(&mut self, conn: &mut AnyConnection) -> Result<bool, Failure> {
+        let Some(making) = self.change.making() else {
+            return Ok(false);
+        };
+        self.kept = making.before(conn)?;
+        Ok(self.kept.is_none())
     }
 
-    fn write(&mut self, conn: &mut AnyConnection) -> Result<(), Failure> {
-        self.kept = Some(self.change.write(conn)?);
+    fn inserted(&mut self) {
+        self.kept = self.change.making().map(Making::made);
+    }
+
+    fn refuse(&mut self, conn: &mut AnyConnection, over: OverQuota) -> Result<(), Failure> {
+        if let Some(making) = self.change.making() {
+            self.kept = Some(making.refuse(conn, over)?);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, conn: &mut AnyConnection, books: &mut Books) -> Result<(), Failure> {
+        self.kept = Some(self.change.write(conn, books)?);
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use diesel::dsl::{count_star, min};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::outbox::NewDelivery;
 use super::queue::Write;
@@ -100,6 +101,8 @@ pub struct EndpointTotals {
 pub enum Replay {
     /// The delivery of one event, whatever became of it, also to an endpoint that was not told of it at the time.
     Event(EventId),
+    /// Those of all events of an upload that the endpoint was told of.
+    Upload(UploadId),
     /// Dead ones that were last tried before this time, at most so many.
     Dead(DateTime<Utc>, u32),
 }
@@ -161,11 +164,6 @@ impl Db {
             })
             .await
     }
-
-    /// Lets an endpoint be called again that had asked not to be. False if it was not disabled.
-    pub async fn enable_endpoint(&self, endpoint: &str) -> Result<bool, DbTrouble> {
-        self.queue.submit(Enable(endpoint.to_owned())).await
-    }
 }
 
 fn totals(conn: &mut AnyConnection, endpoint: &str) -> Result<EndpointTotals, Failure> {
@@ -208,9 +206,15 @@ impl Write for Again {
         UploadId::NONE
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<usize, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<usize, Failure> {
         let ids = match &self.replay {
             Replay::Event(event) => vec![event.to_string()],
+            Replay::Upload(upload) => deliveries::table
+                .filter(deliveries::endpoint.eq(&self.endpoint))
+                .filter(deliveries::upload_id.eq(upload.to_string()))
+                .order(deliveries::seq)
+                .select(deliveries::event_id)
+                .load(conn)?,
             Replay::Dead(before, limit) => deliveries::table
                 .filter(deliveries::endpoint.eq(&self.endpoint))
                 .filter(deliveries::state.eq(DeliveryState::Dead.as_str()))
@@ -261,20 +265,5 @@ impl Again {
         Ok(diesel::insert_into(deliveries::table)
             .values(delivery)
             .execute(conn)?)
-    }
-}
-
-struct Enable(String);
-
-impl Write for Enable {
-    type Answer = bool;
-
-    fn upload(&self) -> UploadId {
-        UploadId::NONE
-    }
-
-    fn write(&self, conn: &mut AnyConnection) -> Result<bool, Failure> {
-        let row = disabled_endpoints::table.filter(disabled_endpoints::endpoint.eq(&self.0));
-        Ok(diesel::delete(row).execute(conn)? == 1)
     }
 }

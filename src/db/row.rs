@@ -61,8 +61,8 @@ pub(super) struct AttemptRow {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredDifference {
-    pointer: String,
+pub(super) struct StoredDifference {
+    pub(super) pointer: String,
     detail: String,
 }
 

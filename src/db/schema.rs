@@ -139,12 +139,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    upload_counts (field, status, slot) {
+        field -> Text,
+        status -> Text,
+        slot -> Integer,
+        count -> BigInt,
+        bytes -> BigInt,
+    }
+}
+
+diesel::table! {
     upload_log (upload_id, entry) {
         upload_id -> Text,
         entry -> BigInt,
         at -> Timestamp,
+        last_at -> Timestamp,
         kind -> Text,
         detail -> Text,
+        times -> BigInt,
     }
 }
 
@@ -159,5 +171,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     disabled_endpoints,
     leases,
     owner_usage,
+    upload_counts,
     upload_log,
 );

@@ -1,11 +1,17 @@
-//! Counts and bytes, for operators.
+//! Counts and bytes, for operators: read from the counters that every change keeps, so that they cost the same however many uploads
+//! there are.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use super::Db;
 use super::connection::AnyConnection;
-use super::trouble::DbTrouble;
+use super::schema::{upload_counts, uploads};
+use super::trouble::{DbTrouble, Failure};
 use crate::domain::field::FieldName;
 use crate::domain::upload::Status;
 
@@ -31,64 +37,117 @@ pub struct Total {
     pub bytes: u64,
 }
 
-/// The statement, as a macro because its type has no name worth writing.
-macro_rules! stats_query {
+/// The statement of [`totals`], as a macro because its type has no name worth writing.
+macro_rules! totals_query {
     () => {
-        $crate::db::schema::uploads::table
-            .group_by((
-                $crate::db::schema::uploads::field,
-                $crate::db::schema::uploads::status,
-            ))
-            .order((
-                $crate::db::schema::uploads::field,
-                $crate::db::schema::uploads::status,
-            ))
+        upload_counts::table
+            .group_by((upload_counts::field, upload_counts::status))
+            .order((upload_counts::field, upload_counts::status))
             .select((
-                $crate::db::schema::uploads::field,
-                $crate::db::schema::uploads::status,
-                diesel::dsl::count_star(),
+                upload_counts::field,
+                upload_counts::status,
                 // Postgres sums a bigint to numeric.
-                diesel::dsl::sql::<diesel::sql_types::BigInt>("CAST(SUM(size) AS BIGINT)"),
-                diesel::dsl::min($crate::db::schema::uploads::created_at),
+                sql::<BigInt>("CAST(SUM(count) AS BIGINT)"),
+                sql::<BigInt>("CAST(SUM(bytes) AS BIGINT)"),
             ))
     };
 }
 
+/// The statement of [`oldest_of`]: ids begin with their time, and this reads nothing but an index.
+macro_rules! pending_query {
+    ($limit:expr) => {
+        $crate::db::schema::uploads::table
+            .filter($crate::db::schema::uploads::status.eq("pending"))
+            .order($crate::db::schema::uploads::id)
+            .limit($limit)
+            .select((
+                $crate::db::schema::uploads::id,
+                $crate::db::schema::uploads::field,
+            ))
+    };
+}
 #[cfg(test)]
-pub(super) use stats_query;
+pub(super) use pending_query;
 
-type GroupRow = (String, String, i64, i64, Option<NaiveDateTime>);
+/// Among how many of all pending uploads the oldest of each field is looked for: first, and where that didn't do.
+const AMONG_OLDEST: [i64; 2] = [500, 20_000];
 
 impl Db {
-    /// Counts everything. It reads an index from end to end: for a page that someone looks at, not for every request.
+    /// Everything, from the counters.
     pub async fn stats(&self) -> Result<Totals, DbTrouble> {
-        let query = |conn: &mut AnyConnection| {
-            let rows: Vec<GroupRow> = stats_query!().load(conn)?;
-            let mut totals = Totals::default();
-            for row in rows {
-                let (total, oldest) = total_of(row)?;
-                if total.status == Status::Pending {
-                    totals.oldest_pending.push((total.field.clone(), oldest));
-                }
-                totals.groups.push(total);
-            }
-            Ok(totals)
-        };
-        self.readers.read(query).await
+        self.readers.read(totals).await
     }
 }
 
-fn total_of(
-    (field, status, count, bytes, oldest): GroupRow,
-) -> Result<(Total, DateTime<Utc>), DbTrouble> {
-    let bad = |column: &str| {
-        DbTrouble::Internal(format!("uploads.{column} can't be read: {field} {status}"))
-    };
-    let total = Total {
-        field: FieldName::parse(&field).map_err(|_| bad("field"))?,
-        status: Status::parse(&status).ok_or_else(|| bad("status"))?,
-        count: u64::try_from(count).map_err(|_| bad("id"))?,
-        bytes: u64::try_from(bytes).map_err(|_| bad("size"))?,
-    };
-    Ok((total, oldest.ok_or_else(|| bad("created_at"))?.and_utc()))
+/// What there is, and since when the oldest of it has been pending.
+pub(super) fn totals(conn: &mut AnyConnection) -> Result<Totals, Failure> {
+    let rows: Vec<(String, String, i64, i64)> = totals_query!().load(conn)?;
+    let mut totals = Totals::default();
+    for row in rows {
+        // Less than nothing only beside a broker that counts nothing, until the next recount.
+        if row.2 > 0 {
+            totals.groups.push(total_of(row)?);
+        }
+    }
+    let pending = totals
+        .groups
+        .iter()
+        .filter(|it| it.status == Status::Pending);
+    let fields: BTreeSet<&str> = pending.map(|it| it.field.as_str()).collect();
+    totals.oldest_pending = oldest_of(conn, &fields)?;
+    Ok(totals)
+}
+
+/// When the oldest pending upload of each field was asked for. Of a field that has none among the oldest of all it is the time of
+/// the youngest of those: its own is no older.
+fn oldest_of(
+    conn: &mut AnyConnection,
+    fields: &BTreeSet<&str>,
+) -> Result<Vec<(FieldName, DateTime<Utc>)>, Failure> {
+    let mut oldest: BTreeMap<String, String> = BTreeMap::new();
+    let mut youngest = None;
+    for limit in AMONG_OLDEST {
+        let rows: Vec<(String, String)> = pending_query!(limit).load(conn)?;
+        // Where these are all, a field without one had its last one settled since the counters were read.
+        let full = rows.len() as i64 == limit;
+        youngest = rows.last().map(|(id, _)| id.clone()).filter(|_| full);
+        oldest.clear();
+        for (id, field) in rows {
+            oldest.entry(field).or_insert(id);
+        }
+        if !full || fields.iter().all(|field| oldest.contains_key(*field)) {
+            break;
+        }
+    }
+    if let Some(youngest) = youngest {
+        for field in fields {
+            let known = oldest.entry((*field).to_owned());
+            known.or_insert_with(|| youngest.clone());
+        }
+    }
+    let ids: Vec<&String> = oldest.values().collect();
+    let times: Vec<(String, NaiveDateTime)> = uploads::table
+        .filter(uploads::id.eq_any(ids))
+        .select((uploads::id, uploads::created_at))
+        .load(conn)?;
+    let times: BTreeMap<String, NaiveDateTime> = times.into_iter().collect();
+    let told = oldest.into_iter().filter_map(|(field, id)| {
+        let at = times.get(&id)?.and_utc();
+        let parsed = FieldName::parse(&field).map_err(|_| bad(&field, "field"));
+        Some(parsed.map(|field| (field, at)))
+    });
+    Ok(told.collect::<Result<_, _>>()?)
+}
+
+fn bad(field: &str, column: &str) -> DbTrouble {
+    DbTrouble::Internal(format!("upload_counts.{column} of {field} can't be read"))
+}
+
+fn total_of((field, status, count, bytes): (String, String, i64, i64)) -> Result<Total, DbTrouble> {
+    Ok(Total {
+        status: Status::parse(&status).ok_or_else(|| bad(&field, "status"))?,
+        count: u64::try_from(count).unwrap_or_default(),
+        bytes: u64::try_from(bytes).unwrap_or_default(),
+        field: FieldName::parse(&field).map_err(|_| bad(&field, "field"))?,
+    })
 }

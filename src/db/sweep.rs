@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
+use super::log::{self, NoteKind};
 use super::outbox::NewEvent;
 use super::queue::Write;
 use super::row::column_time;
@@ -26,6 +28,7 @@ impl Db {
         self.queue
             .submit(Postpone {
                 upload,
+                at: Utc::now(),
                 until,
                 problem,
             })
@@ -47,6 +50,7 @@ impl Db {
 
 struct Postpone {
     upload: UploadId,
+    at: DateTime<Utc>,
     until: DateTime<Utc>,
     problem: String,
 }
@@ -58,16 +62,16 @@ impl Write for Postpone {
         self.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
-        diesel::update(uploads::table)
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
+        let postponed = diesel::update(uploads::table)
             .filter(uploads::id.eq(self.upload.to_string()))
             .filter(uploads::status.eq(Status::Pending.as_str()))
-            .set((
-                uploads::sweep_after.eq(column_time(self.until)),
-                uploads::last_problem.eq(&self.problem),
-            ))
+            .set(uploads::sweep_after.eq(column_time(self.until)))
             .execute(conn)?;
-        Ok(())
+        match postponed {
+            1 => log::note(conn, self.upload, NoteKind::Problem, &self.problem, self.at),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -84,7 +88,7 @@ impl Write for DeleteUnattached {
         self.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<Transition, Failure> {
+    fn write(&self, conn: &mut AnyConnection, books: &mut Books) -> Result<Transition, Failure> {
         // Changes nothing, but locks the row: a deletion is allowed from `detached` too, whose grace is not ours to end.
         let confirmed = diesel::update(uploads::table)
             .filter(uploads::id.eq(self.upload.to_string()))
@@ -99,7 +103,7 @@ impl Write for DeleteUnattached {
             fills: Fills::Nothing,
         };
         if confirmed == 1
-            && let Some(row) = advance.run(conn)?
+            && let Some(row) = advance.run(conn, books)?
         {
             return Ok(Transition::Moved(row.into_upload()?));
         }

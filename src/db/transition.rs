@@ -1,12 +1,15 @@
 //! Status changes. [`advance`] is the only function that changes a status: a compare-and-set on the statuses from which the
-//! domain's machine allows the step, and exactly one event in the same transaction.
+//! domain's machine allows the step, exactly one event, and an entry in the
+//! upload's log, in the same transaction.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 use super::Db;
 use super::attempts::{self, AttemptState};
+use super::books::Books;
 use super::connection::AnyConnection;
+use super::log;
 use super::outbox::NewEvent;
 use super::queue::Write;
 use super::row::{UploadRow, column_time, differences_text};
@@ -90,7 +93,7 @@ impl Write for MoveStatus {
         self.change.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<Transition, Failure> {
+    fn write(&self, conn: &mut AnyConnection, books: &mut Books) -> Result<Transition, Failure> {
         let mut advance = Advance {
             upload: self.change.upload,
             step: self.change.step.step(),
@@ -109,7 +112,7 @@ impl Write for MoveStatus {
             }
             advance.fills = Fills::Differences(differences_text(differences)?);
         }
-        match advance.run(conn)? {
+        match advance.run(conn, books)? {
             Some(row) => Ok(Transition::Moved(row.into_upload()?)),
             None => self.without_change(conn),
         }
@@ -189,13 +192,18 @@ struct WithStatus {
 impl Advance {
     /// Changes the status if it still allows the step, and appends the event whose number is the new version. `None`: it
     /// doesn't, and nothing was written. Zero updated rows are an outcome, not an error.
-    pub(super) fn run(&self, conn: &mut AnyConnection) -> Result<Option<UploadRow>, Failure> {
+    ///
+    /// One source after the other, because the counters have to know which it was; only a deletion has two.
+    pub(super) fn run(
+        &self,
+        conn: &mut AnyConnection,
+        books: &mut Books,
+    ) -> Result<Option<UploadRow>, Failure> {
         let id = self.upload.to_string();
-        for (target, sources) in edges(self.step) {
-            let names: Vec<&str> = sources.iter().map(|status| status.as_str()).collect();
+        for (source, target) in edges(self.step) {
             let new_version: Option<i64> = diesel::update(uploads::table)
                 .filter(uploads::id.eq(&id))
-                .filter(uploads::status.eq_any(names))
+                .filter(uploads::status.eq(source.as_str()))
                 .set((
                     uploads::status.eq(target.as_str()),
                     uploads::version.eq(uploads::version + 1),
@@ -205,7 +213,9 @@ impl Advance {
                 .get_result(conn)
                 .optional()?;
             if new_version.is_some() {
-                return self.append_event(conn, &id, target).map(Some);
+                let row = self.append_event(conn, &id, target)?;
+                books.moved(&row, source, target);
+                return Ok(Some(row));
             }
         }
         Ok(None)
@@ -224,6 +234,7 @@ impl Advance {
         let row = find_row(conn, id)?.ok_or_else(|| refused(format!("{id} is gone")))?;
         let upload = row.clone().into_upload()?;
         self.event.append(conn, kind, self.at, &upload)?;
+        log::reached(conn, &upload, self.at)?;
         Ok(row)
     }
 
@@ -258,17 +269,8 @@ impl Advance {
     }
 }
 
-/// Where the step leads, each target with the statuses that it is reached from: read off the domain's machine.
-fn edges(step: Step) -> Vec<(Status, Vec<Status>)> {
-    let mut edges: Vec<(Status, Vec<Status>)> = Vec::new();
-    for source in Status::ALL {
-        let Some(target) = source.after(step) else {
-            continue;
-        };
-        match edges.iter_mut().find(|(known, _)| *known == target) {
-            Some((_, sources)) => sources.push(source),
-            None => edges.push((target, vec![source])),
-        }
-    }
-    edges
+/// From where the step leads where: read off the domain's machine.
+fn edges(step: Step) -> impl Iterator<Item = (Status, Status)> {
+    let edge = move |source: Status| Some((source, source.after(step)?));
+    Status::ALL.into_iter().filter_map(edge)
 }

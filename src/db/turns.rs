@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
 use super::queue::Write;
 use super::row::column_time;
@@ -49,7 +50,7 @@ impl Write for TakeTurn {
         UploadId::NONE
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<bool, Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<bool, Failure> {
         let Turn {
             name,
             holder,
@@ -96,7 +97,7 @@ impl Write for ReleaseTurn {
         UploadId::NONE
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
         diesel::delete(leases::table)
             .filter(leases::name.eq(self.name))
             .filter(leases::holder.eq(&self.holder))

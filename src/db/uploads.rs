@@ -1,11 +1,11 @@
-//! Creating uploads, finding one, and noting that an object is gone.
+//! Uploads as they begin, finding one, and noting that an object is gone.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::Db;
+use super::books::Books;
 use super::connection::AnyConnection;
-use super::insert::insert_new;
 use super::queue::Write;
 use super::row::{UploadRow, column_time, whole_micros};
 use super::schema::uploads;
@@ -13,7 +13,7 @@ use super::trouble::{DbTrouble, Failure};
 use crate::domain::attachment::ObjectId;
 use crate::domain::ids::{GrantId, UploadId};
 use crate::domain::upload::{Status, Upload};
-use crate::policy::evidence::{Admitted, Issued};
+use crate::policy::evidence::Admitted;
 
 /// What an upload is created from.
 #[derive(Debug, Clone)]
@@ -68,16 +68,6 @@ impl NewUpload {
 }
 
 impl Db {
-    /// Commits a pending upload. Only what this returns may be signed for. The same request again is the same upload; an id
-    /// that another request has taken is [`DbTrouble::Internal`].
-    pub async fn create(&self, new: NewUpload) -> Result<Issued, DbTrouble> {
-        let upload = new.into_upload();
-        let row = UploadRow::of_pending(&upload)?;
-        let found = self.queue.submit(Create { id: upload.id, row }).await?;
-        Issued::from_row(found.unwrap_or(upload))
-            .map_err(|upload| DbTrouble::Internal(format!("{} is no longer pending", upload.id)))
-    }
-
     /// Any upload, whoever owns it: the broker decides whether its caller may see it.
     pub async fn find_upload(&self, id: UploadId) -> Result<Option<Upload>, DbTrouble> {
         self.readers.read(move |conn| find(conn, id)).await
@@ -108,32 +98,6 @@ pub(super) fn find_row(conn: &mut AnyConnection, id: &str) -> QueryResult<Option
         .optional()
 }
 
-struct Create {
-    id: UploadId,
-    row: UploadRow,
-}
-
-impl Write for Create {
-    /// The row that was there already; `None` is the one that was asked for.
-    type Answer = Option<Upload>;
-
-    fn upload(&self) -> UploadId {
-        self.id
-    }
-
-    fn new_row(&self) -> Option<(&UploadRow, Option<Upload>)> {
-        Some((&self.row, None))
-    }
-
-    fn write(&self, conn: &mut AnyConnection) -> Result<Option<Upload>, Failure> {
-        if insert_new(conn, &[&self.row])? == 1 {
-            return Ok(None);
-        }
-        // The id is there: by this very request, when the answer to its commit was lost, or by another.
-        find_own(conn, &self.row)
-    }
-}
-
 /// The upload of this very row, as an earlier try of the same request left it; `None` where nothing has the id. That another
 /// request has it is a fault.
 pub(super) fn find_own(
@@ -162,7 +126,7 @@ impl Write for ObjectRemoved {
         self.upload
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
         diesel::update(uploads::table)
             .filter(uploads::id.eq(self.upload.to_string()))
             .filter(uploads::object_removed_at.is_null())

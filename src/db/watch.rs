@@ -1,15 +1,16 @@
 //! What the whole system looks like now: the numbers that every broker reports the same, because the database has them.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::dsl::{count_star, min, sql};
+use chrono::{DateTime, Utc};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 
 use super::Db;
 use super::attempts::AttemptState;
 use super::connection::AnyConnection;
+use super::overview::{counted, due_since};
 use super::replay::DeliveryState;
-use super::schema::{deliveries, seal_attempts, uploads};
+use super::schema::{deliveries, seal_attempts};
+use super::stats::{Totals, totals};
 use super::trouble::DbTrouble;
 use crate::domain::field::FieldName;
 use crate::domain::upload::Status;
@@ -25,6 +26,8 @@ pub struct Watched {
     pub abandoned_copies: u64,
     /// Deliveries that are not over, or over without success.
     pub deliveries: Vec<Deliveries>,
+    /// Since when the longest overdue upload waits for the sweeper, or when the next one will.
+    pub due_since: Option<DateTime<Utc>>,
 }
 
 /// The pending uploads of one field.
@@ -52,23 +55,9 @@ pub struct Deliveries {
 }
 
 impl Db {
-    /// Reads what is under way, each by an index that holds little else: it costs what is pending, not what there ever was.
+    /// Reads what is under way, from counters, or by an index that holds little else: it costs the same whatever there ever was.
     pub async fn watch(&self) -> Result<Watched, DbTrouble> {
         let query = |conn: &mut AnyConnection| {
-            let rows: Vec<(String, i64, i64, Option<NaiveDateTime>)> = uploads::table
-                .filter(uploads::status.eq(Status::Pending.as_str()))
-                .group_by(uploads::field)
-                .order(uploads::field)
-                .select((
-                    uploads::field,
-                    count_star(),
-                    // Postgres sums a bigint to numeric.
-                    sql::<BigInt>("CAST(SUM(size) AS BIGINT)"),
-                    min(uploads::created_at),
-                ))
-                .load(conn)?;
-            let pending: Result<Vec<Pending>, DbTrouble> =
-                rows.into_iter().map(pending_of).collect();
             let open_attempts: i64 = seal_attempts::table
                 .filter(seal_attempts::state.eq(AttemptState::Open.as_str()))
                 .count()
@@ -88,25 +77,36 @@ impl Db {
                 .select((deliveries::endpoint, deliveries::state, count_star()))
                 .load(conn)?;
             Ok(Watched {
-                pending: pending?,
+                pending: pending_of(totals(conn)?),
                 open_attempts: counted(open_attempts),
                 abandoned_copies: counted(abandoned_copies),
                 deliveries: rows.into_iter().map(deliveries_of).collect(),
+                due_since: due_since(conn)?,
             })
         };
         self.readers.read(query).await
     }
 }
 
-fn pending_of(row: (String, i64, i64, Option<NaiveDateTime>)) -> Result<Pending, DbTrouble> {
-    let (field, count, bytes, oldest) = row;
-    let bad = || DbTrouble::Internal(format!("the pending uploads of {field} can't be read"));
-    Ok(Pending {
-        field: FieldName::parse(&field).map_err(|_| bad())?,
-        count: counted(count),
-        bytes: counted(bytes),
-        oldest: oldest.ok_or_else(bad)?.and_utc(),
-    })
+/// Of a field whose last one was settled between the two statements nothing is told.
+fn pending_of(totals: Totals) -> Vec<Pending> {
+    let pending = |(field, oldest): (FieldName, DateTime<Utc>)| {
+        let all = totals.groups.iter();
+        let mut own = all.filter(|it| it.status == Status::Pending && it.field == field);
+        let total = own.next()?;
+        Some(Pending {
+            count: total.count,
+            bytes: total.bytes,
+            field,
+            oldest,
+        })
+    };
+    totals
+        .oldest_pending
+        .iter()
+        .cloned()
+        .filter_map(pending)
+        .collect()
 }
 
 fn deliveries_of((endpoint, state, count): (String, String, i64)) -> Deliveries {
@@ -115,9 +115,4 @@ fn deliveries_of((endpoint, state, count): (String, String, i64)) -> Deliveries 
         state,
         count: counted(count),
     }
-}
-
-/// A count or a sum of sizes is never negative.
-fn counted(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
 }

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
+use super::batch::{write_all, write_one};
+use super::books::PendingQuota;
 use super::connection::{AnyConnection, Connector, Undone, is_alive, transaction};
-use super::insert::insert_new;
 use super::outbox::Outbox;
 use super::queue::{Item, WriterState};
-use super::slots;
 use super::trouble::{DbSetupError, DbTrouble, Failure};
 use crate::telemetry::metrics::Metrics;
 
@@ -37,6 +37,7 @@ pub(super) struct Writer {
     pub(super) batch_max: usize,
     pub(super) conn: Option<AnyConnection>,
     pub(super) outbox: Arc<Outbox>,
+    pub(super) quota: PendingQuota,
     pub(super) metrics: Metrics,
 }
 
@@ -129,11 +130,12 @@ impl Writer {
 
     /// The whole batch in one transaction. An idle connection may have died unnoticed, so a failed begin is tried once more.
     fn together(&mut self, batch: &mut Batch, recovery_ends: Instant) -> Result<(), Undone> {
+        let quota = self.quota;
         for last_try in [false, true] {
             let Some(conn) = self.connection(recovery_ends) else {
                 break;
             };
-            let result = transaction(conn, |conn| write_all(conn, batch));
+            let result = transaction(conn, |conn| write_all(conn, batch, quota));
             match self.seen(result) {
                 Err(Undone::NotBegun(_)) if self.conn.is_none() && !last_try => {}
                 result => return result,
@@ -147,7 +149,7 @@ impl Writer {
     /// One item in its own transaction. `uncertain`: an earlier commit that held it has no answer. Without a caller it is let
     /// go: whether it happened can be told to nobody.
     fn alone(&mut self, mut item: Box<dyn Item>, mut uncertain: bool, recovery_ends: Instant) {
-        let mut busy = false;
+        let (mut busy, quota) = (false, self.quota);
         for _ in 0..3 {
             if !item.is_awaited() {
                 return;
@@ -155,7 +157,7 @@ impl Writer {
             let Some(conn) = self.connection(recovery_ends) else {
                 break;
             };
-            let result = transaction(conn, |conn| item.write(conn));
+            let result = transaction(conn, |conn| write_one(conn, &mut *item, quota));
             match self.seen(result) {
                 Ok(()) => {
                     self.metrics.batch_written(1);
@@ -263,23 +265,4 @@ impl Writer {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
-}
-
-/// The new rows in one statement, the slots in one order, then the other changes one after the other. Where one of the rows was there already, which
-/// is rare, each of them is written by itself: it finds its own row, or another's, and compares.
-fn write_all(conn: &mut AnyConnection, batch: &mut Batch) -> Result<(), Failure> {
-    let rows: Vec<_> = batch.iter().filter_map(|item| item.new_row()).collect();
-    let all_new = insert_new(conn, &rows)? == rows.len();
-    let slots = batch
-        .iter()
-        .filter_map(|item| Some((item.slot()?, item.upload())));
-    slots::lock_all(conn, slots.collect())?;
-    for item in batch {
-        if all_new && item.new_row().is_some() {
-            item.inserted();
-        } else {
-            item.write(conn)?;
-        }
-    }
-    Ok(())
 }

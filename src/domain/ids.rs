@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const DIGITS: usize = 26;
+/// The digits before it hold the time exactly: 48 bits of milliseconds, with the two bits that 26 digits have too many.
+const TIME_DIGITS: usize = 10;
 
 /// An upload's id, `upl_` and 26 characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,6 +118,17 @@ fn decode(digits: &str) -> Option<u128> {
         let index = ALPHABET.iter().position(|&known| known == digit)?;
         Some((value << 5) | index as u128)
     })
+}
+
+/// The earliest time of the ids whose digits, without the prefix, begin like this: the first ten hold the milliseconds. What is no
+/// digit counts as the lowest.
+pub fn time_of_digits(digits: &str) -> DateTime<Utc> {
+    let digits = digits.bytes().chain(std::iter::repeat(ALPHABET[0]));
+    let millis = digits.take(TIME_DIGITS).fold(0_i64, |millis, digit| {
+        let index = ALPHABET.iter().position(|&known| known == digit);
+        (millis << 5) | index.unwrap_or_default() as i64
+    });
+    DateTime::from_timestamp_millis(millis).unwrap_or_default()
 }
 
 /// Lower-case Crockford base32 of random bytes, five bits a character: the unguessable part of a key.

@@ -68,6 +68,19 @@ impl FinalKey {
         FinalKey { key, name }
     }
 
+    /// Whether this could be the last part of a key that [`Layout::final_key`] made: 32 characters of its alphabet, a dot, and an
+    /// extension.
+    pub fn is_random_part(text: &str) -> bool {
+        let Some((random, extension)) = text.split_once('.') else {
+            return false;
+        };
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        random.len() == 32
+            && random.bytes().all(|b| plain(b) && !b"ilou".contains(&b))
+            && (1..=4).contains(&extension.len())
+            && extension.bytes().all(plain)
+    }
+
     /// The key as the bucket knows it.
     pub fn as_str(&self) -> &str {
         &self.key

@@ -79,8 +79,10 @@ codes! {
         "A request with this `Idempotency-Key` and another body succeeded within the last 24 hours. Use a fresh key for each new request, and the same one for its retries alone.";
     ObjectMismatch "object-mismatch" 422 "What arrived is not what was declared"
         "The upload is rejected for good, and `errors` holds each difference. Create a new upload that declares the file as it is.";
-    QuotaExceeded "quota-exceeded" 429 "All uploads that were allowed were made"
-        "The grant is used up; canceled uploads count too, and it ends after `Retry-After` seconds. Ask the backend that minted it for a new one.";
+    QuotaExceeded "quota-exceeded" 429 "No more uploads are allowed now"
+        "`detail` says which limit was met. Too much pending: confirm or cancel uploads of this owner, or wait for their deadlines. A grant that is used up (canceled uploads count too, and it ends after `Retry-After` seconds): ask the backend that minted it for a new one.";
+    RateLimited "rate-limited" 429 "Too many requests"
+        "Wait for `Retry-After` seconds. The headers `RateLimit-Policy` and `RateLimit` say how many requests an owner, or an address, may send, and how many are left.";
     Internal "internal" 500 "Something went wrong on our side"
         "Send the request again; if it fails again, give the operator the `instance`: the log holds the cause under it.";
     StoreUnavailable "store-unavailable" 503 "The bucket doesn't answer"

@@ -152,3 +152,61 @@ pub fn stats() -> Value {
         "oldest_pending": [{"field": "Product.image", "created_at": "2026-04-03T20:15:00.000Z"}],
     })
 }
+
+/// The system at a glance.
+pub fn overview() -> Value {
+    let line = |number: u64| [0, number, 2 * number];
+    json!({
+        "at": "2026-04-03T21:00:00.000Z", "window_secs": 86400, "since": "2026-04-02T21:00:00.000Z",
+        "pending": {
+            "count": 3, "bytes": 550326, "overdue": 1, "oldest_created_at": "2026-04-03T20:15:00.000Z",
+            "ages": [
+                {"up_to_secs": 300, "count": 2, "bytes": 366884}, {"up_to_secs": 900, "count": 0, "bytes": 0},
+                {"up_to_secs": 3600, "count": 1, "bytes": 183442}, {"up_to_secs": 21600, "count": 0, "bytes": 0},
+                {"up_to_secs": 86400, "count": 0, "bytes": 0}, {"up_to_secs": null, "count": 0, "bytes": 0},
+            ],
+        },
+        "fields": [{
+            "field": "Product.image", "created": 120, "confirmed": 112, "attached": 108, "rejected": 2, "expired": 3,
+            "canceled": 0, "pending": 3,
+        }],
+        "series": {
+            "step_secs": 1440, "start": "2026-04-02T21:00:00.000Z", "created": line(40), "confirmed": line(37),
+            "rejected": line(1), "expired": line(1),
+        },
+        "rejections": [{"reason": "size", "count": 2}],
+        "broker": {
+            "started_at": "2026-04-01T08:00:00.000Z",
+            "confirm": {"count": 112, "p50_secs": 0.021, "p99_secs": 0.094},
+            "store": [{"operation": "copy-object", "code": "ok", "count": 114}],
+        },
+        "sweeper_lag_secs": 4.2,
+        "sweeper": [{"kind": "pending", "last_ended_at": "2026-04-03T20:59:58.000Z", "done": 3, "failed": 0}],
+        "webhooks": [{"endpoint": "shop", "pending": 1, "dead": 0, "oldest_pending_at": "2026-04-03T20:59:59.000Z", "disabled": false}],
+    })
+}
+
+/// What happened to the upload of the story.
+pub fn timeline() -> Value {
+    let entry = |at: &str, kind: &str, detail: &str| json!({"at": at, "kind": kind, "detail": detail, "times": 1, "last_at": at});
+    json!({"data": [
+        entry("2026-04-03T20:15:00.000Z", "created", "for Product.image: 183442 bytes of image/jpeg"),
+        entry("2026-04-03T20:15:00.000Z", "presigned", "a PUT, good for 900 s at most"),
+        entry("2026-04-03T20:15:07.380Z", "seal", "a copy was made, and it is what was declared"),
+        entry("2026-04-03T20:15:07.412Z", "confirmed", "by client"),
+        entry("2026-04-03T20:15:07.903Z", "webhook", "shop took event 1"),
+    ]})
+}
+
+/// What a sweep by hand did.
+pub fn sweep() -> Value {
+    json!({"data": [
+        {"kind": "pending", "counts": {"found": 1, "expired": 1}, "more": false, "error": null},
+        {"kind": "staging", "counts": {}, "more": false, "error": "store-unavailable"},
+    ]})
+}
+
+/// What is to be delivered again.
+pub fn replay_body() -> Value {
+    json!({"endpoint": "shop", "dead": true})
+}

@@ -7,11 +7,14 @@
 //!
 //! In reading order: `routes` (all of them on one page), `uploads`, `attachments`, `grants`, `receipts`, `events` and `operations`
 //! (the handlers), `records` (what a bucket's event says), `requests`, `views` and `statistics` (what goes in and out), `extract`,
-//! `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `openapi`, `pages`, `server`.
+//! `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `address` and `rate` (who may ask how often), `openapi`, `pages`,
+//! `demo`, `server`.
 
+mod address;
 mod admin;
 mod attachments;
 mod codes;
+mod demo;
 mod events;
 mod examples;
 mod extract;
@@ -19,8 +22,11 @@ mod grants;
 mod middleware;
 mod openapi;
 mod operations;
+mod ops;
+mod ops_views;
 mod pages;
 mod problem;
+mod rate;
 mod receipts;
 mod records;
 mod refusals;
@@ -34,8 +40,11 @@ mod views;
 #[cfg(test)]
 mod tests;
 
+pub use self::address::Proxies;
 pub use self::admin::serve_admin;
+pub use self::demo::DemoOptions;
 pub use self::openapi::openapi;
+pub use self::rate::Rate;
 pub use self::requests::age_secs;
 pub use self::server::{HttpOptions, serve};
 pub use self::views::UploadView;

@@ -10,7 +10,7 @@ use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
-use super::{attachments, events, grants, operations, receipts, uploads, views};
+use super::{attachments, events, grants, operations, ops, receipts, uploads, views};
 
 /// The whole API as an OpenAPI 3.1 document; the `openapi` command prints it, `/openapi.json` serves it.
 pub fn openapi() -> Document {
@@ -27,7 +27,7 @@ pub fn openapi() -> Document {
     paths(
         uploads::create, uploads::list, uploads::read, uploads::remove, uploads::confirm, uploads::presign,
         uploads::download, attachments::attach, attachments::detach, attachments::list, grants::mint, receipts::jwks,
-        operations::stats, operations::recheck, operations::expire, operations::livez, operations::readyz,
+        operations::stats, ops::overview, ops::timeline, ops::sweep, ops::replay, operations::recheck, operations::expire, operations::livez, operations::readyz,
         events::receive,
     ),
     components(schemas(ProblemView, views::DifferenceView)),
@@ -108,7 +108,9 @@ struct Problems;
 impl Modify for Problems {
     fn modify(&self, document: &mut Document) {
         for (path, item) in &mut document.paths.paths {
-            let asks = path == "/v1/uploads" || path.starts_with("/v1/attachments/");
+            let asks = path == "/v1/uploads"
+                || path == "/v1/ops/overview"
+                || path.starts_with("/v1/attachments/");
             if let Some(operation) = &mut item.get {
                 complete(operation, false, asks);
             }
@@ -136,7 +138,7 @@ fn complete(operation: &mut Operation, has_body: bool, has_input: bool) {
         ]);
     }
     if !public {
-        also.extend(["token-missing", "token-invalid"]);
+        also.extend(["token-missing", "token-invalid", "rate-limited"]);
         also.extend([
             "store-unavailable",
             "database-unavailable",

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 
 use crate::auth::AuthError;
-use crate::broker::{BrokerError, Refusal, RefusalKind};
+use crate::broker::{BrokerError, OverQuota, Refusal, RefusalKind};
 use crate::domain::upload::Status;
 
 use super::problem::{Code, Problem};
@@ -16,6 +16,8 @@ const IN_PROGRESS: &str =
     "a request with this Idempotency-Key is still under way; send it again in a moment";
 /// When to ask again how a request that is under way went, in seconds.
 const IN_PROGRESS_RETRY_AFTER_SECS: u32 = 1;
+/// When to try again where too much is pending, in seconds: that ends with each confirm, so nobody knows when.
+const PENDING_RETRY_AFTER_SECS: u32 = 30;
 /// When to try again while an issuer's keys can't be had, in seconds.
 const KEYS_RETRY_AFTER_SECS: u32 = 30;
 
@@ -41,6 +43,7 @@ impl From<BrokerError> for Problem {
             BrokerError::GrantUsedUp { retry_after_secs } => {
                 Problem::unavailable(Code::QuotaExceeded, USED_UP, retry_after_secs)
             }
+            BrokerError::OverQuota(over) => over_quota(over),
             BrokerError::GrantOver => Problem::token_invalid(GRANT_OVER),
             BrokerError::IdempotencyKeyReused => {
                 Problem::new(Code::IdempotencyKeyReused, KEY_REUSED)
@@ -89,6 +92,19 @@ impl From<BrokerError> for Problem {
             BrokerError::Internal(cause) => Problem::internal(cause),
         }
     }
+}
+
+fn over_quota(over: OverQuota) -> Problem {
+    let detail = match over {
+        OverQuota::Uploads { pending, limit } => format!(
+            "the owner has {pending} pending uploads, and may have {limit}: confirm or cancel some, or wait for their deadlines"
+        ),
+        OverQuota::Bytes { pending, limit } => format!(
+            "the owner's pending uploads declare {pending} bytes; with this one it would be more than the {limit} that they may: \
+             confirm or cancel some, or wait for their deadlines"
+        ),
+    };
+    Problem::unavailable(Code::QuotaExceeded, &detail, PENDING_RETRY_AFTER_SECS)
 }
 
 fn code_of(kind: RefusalKind) -> Code {

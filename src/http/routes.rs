@@ -11,7 +11,7 @@ use actix_web::{Error, HttpResponse, Resource, Route, web};
 use super::extract::caller::authenticate;
 use super::middleware::catch_panics;
 use super::problem::Problem;
-use super::{attachments, events, grants, operations, pages, receipts, uploads};
+use super::{attachments, events, grants, operations, ops, pages, receipts, uploads};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -58,6 +58,18 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(at("/v1/stats", "GET, HEAD", |r| {
             r.route(private(get().to(operations::stats)))
         }))
+        .service(at("/v1/ops/overview", "GET, HEAD", |r| {
+            r.route(private(get().to(ops::overview)))
+        }))
+        .service(at("/v1/ops/sweep", "POST", |r| {
+            r.route(private(web::post().to(ops::sweep)))
+        }))
+        .service(at("/v1/ops/webhooks/replay", "POST", |r| {
+            r.route(private(web::post().to(ops::replay)))
+        }))
+        .service(at("/v1/uploads/{id}/timeline", "GET, HEAD", |r| {
+            r.route(private(get().to(ops::timeline)))
+        }))
         .service(at("/v1/uploads/{id}/recheck", "POST", |r| {
             r.route(private(web::post().to(operations::recheck)))
         }))
@@ -86,15 +98,12 @@ fn open(config: &mut web::ServiceConfig) {
             r.route(get().to(pages::document))
         }))
         .service(at("/docs", "GET, HEAD", |r| r.route(get().to(pages::docs))))
-        .service(at("/docs/style.css", "GET, HEAD", |r| {
-            r.route(get().to(pages::style))
-        }))
-        .service(at("/docs/icon.svg", "GET, HEAD", |r| {
-            r.route(get().to(pages::icon))
-        }))
         .service(at("/problems", "GET, HEAD", |r| {
             r.route(get().to(pages::problems))
         }));
+    config.service(at("/ops", "GET, HEAD", |r| r.route(get().to(pages::ops))));
+    pages::assets::serve(config, &pages::assets::COMMON);
+    pages::assets::serve(config, &pages::assets::OPS);
 }
 
 /// A resource: its panics are caught, and methods other than `allowed` answer 405 with this list.

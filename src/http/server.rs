@@ -13,10 +13,14 @@ use crate::auth::{Authenticator, EventSenders, Signer};
 use crate::broker::Broker;
 use crate::telemetry::metrics::Metrics;
 
-use super::extract::body::BodyLimits;
+use super::address::Proxies;
+use super::demo::{self, DemoOptions};
+use super::extract::body::{BodyBytes, BodyLimits};
 use super::extract::query::PageLimits;
+use super::middleware::limits::{RequestLimits, limit_addresses};
 use super::middleware::{answer, cors::cors};
 use super::pages::Pages;
+use super::rate::Rate;
 use super::{openapi, routes};
 
 /// How long an answer may take to leave after the connection is to be closed, in seconds: time to read a 413.
@@ -47,6 +51,14 @@ pub struct HttpOptions {
     pub page_default: u32,
     /// The most uploads of a page.
     pub page_max: u32,
+    /// How often one owner may ask.
+    pub owner_rate: Rate,
+    /// How often one address may ask.
+    pub address_rate: Rate,
+    /// Which proxies are believed whose address it is.
+    pub proxies: Proxies,
+    /// The page `/demo`, which a development broker alone has.
+    pub demo: Option<DemoOptions>,
 }
 
 impl Default for HttpOptions {
@@ -62,6 +74,10 @@ impl Default for HttpOptions {
             shutdown_timeout_secs: 30,
             page_default: 50,
             page_max: 200,
+            owner_rate: Rate::ANY,
+            address_rate: Rate::ANY,
+            proxies: Proxies::default(),
+            demo: None,
         }
     }
 }
@@ -81,7 +97,11 @@ pub(super) struct Parts {
     pages: web::Data<PageLimits>,
     authenticator: web::Data<Authenticator>,
     signer: web::Data<Signer>,
+    requests: web::Data<RequestLimits>,
     allowed_origins: Vec<String>,
+    demo: Option<DemoOptions>,
+    /// One for all workers.
+    seen: BodyBytes,
 }
 
 impl Parts {
@@ -108,7 +128,14 @@ impl Parts {
             }),
             authenticator: web::Data::from(authenticator),
             signer: web::Data::from(signer),
+            requests: web::Data::new(RequestLimits::new(
+                options.address_rate,
+                options.owner_rate,
+                options.proxies.clone(),
+            )),
             allowed_origins: options.allowed_origins.clone(),
+            demo: options.demo.clone(),
+            seen: BodyBytes::default(),
         }
     }
 }
@@ -132,8 +159,15 @@ pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
         .app_data(parts.pages.clone())
         .app_data(parts.authenticator.clone())
         .app_data(parts.signer.clone())
+        .app_data(parts.requests.clone())
         .configure(more)
+        .configure(|config| {
+            if let Some(demo) = &parts.demo {
+                demo::configure(config, demo, &parts.seen);
+            }
+        })
         .configure(routes::configure)
+        .wrap(from_fn(limit_addresses))
         .wrap(cors(&parts.allowed_origins))
         // Outermost, because it is registered last.
         .wrap(from_fn(answer))

@@ -6,6 +6,7 @@ use chrono::Utc;
 
 use crate::auth::Signer;
 use crate::broker::Broker;
+use crate::domain::ids::UploadId;
 
 use super::examples;
 use super::extract::{Caller, Json, NoBody, Query, Repeatable, UploadPath};
@@ -34,7 +35,7 @@ type Answer = Result<HttpResponse, Problem>;
         (status = 409, description = "request-in-progress"),
         (status = 422, description = "unknown-field, media-type-not-allowed, size-not-allowed, checksum-required, idempotency-key-reused"),
         (status = 429, description = "quota-exceeded",
-            headers(("retry-after" = u32, description = "When the caller's grant ends, in seconds."))),
+            headers(("retry-after" = u32, description = "When to come back, in seconds: for a used-up grant, its end."))),
     )
 )]
 pub async fn create(
@@ -76,7 +77,9 @@ pub async fn list(
     shared: web::Data<Shared>,
 ) -> Answer {
     let page = broker.list(&caller.0, query.to_domain()).await?;
-    let view = PageView::of(page, &broker);
+    let ids: Vec<UploadId> = page.uploads.iter().map(|upload| upload.id).collect();
+    let problems = broker.last_problems(&caller.0, &ids).await?;
+    let view = PageView::of(page, problems.as_deref(), &broker);
     let mut answer = HttpResponse::Ok();
     if let Some(cursor) = &view.next_cursor {
         let address = format!(
@@ -103,7 +106,9 @@ pub async fn list(
 )]
 pub async fn read(caller: Caller, id: UploadPath, broker: web::Data<Broker>) -> Answer {
     let upload = broker.read(&caller.0, id.0).await?;
-    Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
+    let problems = broker.last_problems(&caller.0, &[upload.id]).await?;
+    let view = UploadView::of(upload, &broker).with_problem(problems.as_deref());
+    Ok(HttpResponse::Ok().json(view))
 }
 
 /// Cancel or delete an upload

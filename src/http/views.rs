@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::broker::{Broker, Download, Page, Presented};
+use crate::domain::ids::UploadId;
 use crate::domain::upload::{Difference, Upload};
 
 use super::requests::to_cursor;
@@ -78,6 +79,10 @@ pub struct UploadView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<DifferenceView>,
+    /// What kept it from being settled last, or null: for the scope `ops` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, required = false)]
+    last_problem: Option<Option<String>>,
 }
 
 /// A checksum of a file.
@@ -144,6 +149,17 @@ impl UploadView {
         self
     }
 
+    /// The same with its last problem, where the caller may see it.
+    pub fn with_problem(mut self, problems: Option<&[(UploadId, String)]>) -> UploadView {
+        let own = |problems: &[(UploadId, String)]| {
+            let mut problems = problems.iter();
+            let found = problems.find(|(id, _)| id.to_string() == self.id);
+            found.map(|(_, problem)| problem.clone())
+        };
+        self.last_problem = problems.map(own);
+        self
+    }
+
     pub(super) fn new(upload: Upload, url: Option<String>) -> UploadView {
         let confirmation = upload.confirmation.as_ref();
         UploadView {
@@ -174,6 +190,7 @@ impl UploadView {
             receipt: None,
             presigned: None,
             confirm_url: None,
+            last_problem: None,
         }
     }
 }
@@ -217,8 +234,8 @@ pub struct PageView {
 
 impl PageView {
     /// A page as the broker found it.
-    pub fn of(page: Page, broker: &Broker) -> PageView {
-        let show = |upload| UploadView::of(upload, broker);
+    pub fn of(page: Page, problems: Option<&[(UploadId, String)]>, broker: &Broker) -> PageView {
+        let show = |upload| UploadView::of(upload, broker).with_problem(problems);
         PageView {
             next_cursor: page.next.map(to_cursor),
             data: page.uploads.into_iter().map(show).collect(),

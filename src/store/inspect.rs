@@ -54,7 +54,8 @@ fn observe(output: &HeadObjectOutput) -> Result<Observed, &'static str> {
     })
 }
 
-fn unquote(tag: &str) -> &str {
+/// An ETag without its quotes.
+pub(super) fn unquote(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"')
 }
 

@@ -3,6 +3,8 @@
 //! Ages come from two times of the same answer, its `Date` and what it says of each entry, so that no clock of ours has a part in
 //! it. An entry without a time, and an answer without a date, have no age: nothing follows from them.
 
+mod location;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_s3::primitives::DateTime as SdkTime;
@@ -16,6 +18,8 @@ use chrono::{DateTime, Utc};
 use super::trouble::answer;
 use super::{Store, StoreTrouble, below};
 use crate::domain::ids::UploadId;
+
+pub use location::{Listed, ListedPage, Seen};
 
 const LIST: &str = "list-objects";
 const LIST_UNFINISHED: &str = "list-multipart-uploads";

@@ -23,7 +23,9 @@ mod trouble;
 mod tests;
 
 pub use disposition::ServedAs;
-pub use list::{Staged, StagedPage, Unfinished, UnfinishedMarker, UnfinishedPage};
+pub use list::{
+    Listed, ListedPage, Seen, Staged, StagedPage, Unfinished, UnfinishedMarker, UnfinishedPage,
+};
 pub use options::{CredentialSource, StoreOptions, StoreSetupError};
 pub use presign::PresignedRequest;
 pub use seal::CopyAnswer;

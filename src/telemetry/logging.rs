@@ -121,7 +121,7 @@ where
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => lines.with_ansi(wants_color()).boxed(),
         LogFormat::Json => lines.fmt_fields(Members).event_format(JsonLines).boxed(),
     }
 }
@@ -139,4 +139,10 @@ fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     }
     let ours = target == "bytepass" || target.starts_with("bytepass::");
     ours || (*metadata.level() <= Level::WARN && !target.starts_with(CLIENTS_FAULTS))
+}
+
+/// Colors are for a terminal, and not for who asked for none: <https://no-color.org>.
+fn wants_color() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
 }

@@ -1,17 +1,21 @@
 //! Numbers: every metric that Bytepass has is declared here or in `background`, once.
 
 mod background;
+mod reading;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
-    TextEncoder,
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts,
+    Registry, TextEncoder,
 };
 
 use self::background::{BucketEvents, Sweeps};
+
+pub use self::background::SweepNumbers;
+pub use self::reading::Times;
 
 /// Buckets of a request that a person waits for, in seconds.
 const REQUEST_BUCKETS: &[f64] = &[
@@ -252,6 +256,10 @@ fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Hi
 
 fn gauge(registry: &Registry, name: &str, help: &str) -> Gauge {
     keep(registry, Gauge::with_opts(Opts::new(name, help)))
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    keep(registry, GaugeVec::new(Opts::new(name, help), labels))
 }
 
 fn keep<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {

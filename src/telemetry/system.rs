@@ -14,6 +14,8 @@ pub struct SystemState {
     pub abandoned_copies: u64,
     /// Endpoint, `pending` or `dead`, and how many deliveries.
     pub deliveries: Vec<(String, String, u64)>,
+    /// How long the longest overdue upload has been waiting for the sweeper, in seconds.
+    pub sweeper_lag_secs: f64,
 }
 
 /// One field's pending uploads.
@@ -80,6 +82,14 @@ impl SystemState {
                 .with_label_values(&[endpoint, state])
                 .set(*number as f64);
         }
+        let lag = gauges(
+            &registry,
+            "bytepass_sweeper_lag_seconds",
+            "For how long the longest overdue upload has been waiting for the sweeper; 0 if none is.",
+            &[],
+        );
+        lag.with_label_values::<&str>(&[])
+            .set(self.sweeper_lag_secs);
         // A family without a value can't be written, and needs not be.
         let families: Vec<_> = registry.gather();
         let mut text = Vec::new();

@@ -5,6 +5,7 @@
 
 mod deliverer;
 mod pruner;
+mod recounter;
 mod remover;
 mod sweeper;
 
@@ -31,6 +32,8 @@ pub struct WorkersOptions {
     pub removal_interval_secs: u32,
     /// How often idempotency keys and grants that are out of date are looked for, in seconds.
     pub prune_interval_secs: u32,
+    /// How often the counters are compared with the rows, by one of all brokers, in seconds.
+    pub recount_interval_secs: u32,
     /// How this broker sweeps; `None`: it doesn't.
     pub sweeper: Option<SweeperOptions>,
 }
@@ -82,6 +85,12 @@ impl Workers {
         let interval = Duration::from_secs(u64::from(options.prune_interval_secs));
         let pruning = broker.clone();
         workers.repeat("pruner", interval, move || pruner::round(pruning.clone()));
+        let (secs, recounting) = (options.recount_interval_secs, broker.clone());
+        // First at once: a broker of an older version may have ended a moment ago.
+        let interval = Duration::from_secs(u64::from(secs));
+        workers.repeat("recounter", interval, move || {
+            recounter::round(recounting.clone(), secs)
+        });
         for endpoint in webhooks.endpoints() {
             let (webhooks, endpoint) = (webhooks.clone(), endpoint.clone());
             let stopped = workers.stop.subscribe();

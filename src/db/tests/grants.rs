@@ -72,7 +72,7 @@ async fn a_grant_is_used_as_often_as_it_says_within_a_batch_and_by_two_writers()
         let grants = [mint(&one, 10).await, mint(&one, 1).await];
         let creates = (0..80).map(|n| {
             let (db, grant) = ([&one, &other][n % 2], &grants[n / 2 % 2]);
-            db.create_once(under(grant, now()), None)
+            db.create(under(grant, now()), None)
         });
         let mut made = 0;
         for creation in join_all(creates).await {
@@ -100,7 +100,7 @@ async fn a_use_whose_commit_has_no_answer_is_counted_once() {
         let db = rig.open();
         let grant = mint(&db, 1).await;
         db.queue.state.lose_answer.store(true, Ordering::Release);
-        let created = db.create_once(under(&grant, now()), None).await.unwrap();
+        let created = db.create(under(&grant, now()), None).await.unwrap();
         assert!(matches!(created, Creation::Created(_)), "{created:?}");
         assert_eq!(used(&db, &grant).await, 1);
         assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 1);
@@ -118,7 +118,7 @@ async fn a_grant_that_has_ended_or_is_gone_makes_nothing() {
         let ended = mint(&db, 5).await;
         let gone = new_grant(5, None).grant;
         for (grant, at) in [(&ended, ended.expires_at), (&gone, now())] {
-            let refused = db.create_once(under(grant, at), None).await.unwrap();
+            let refused = db.create(under(grant, at), None).await.unwrap();
             assert_eq!(refused, Creation::GrantOver);
         }
         assert_eq!(used(&db, &ended).await, 0);

@@ -28,7 +28,7 @@ async fn create(db: &Db, new: NewUpload, key: &str, body: &str) -> Creation {
 
 async fn create_at(db: &Db, new: NewUpload, key: &str, body: &str, at: DateTime<Utc>) -> Creation {
     let claim = claim(key, body, new.id.to_string(), at);
-    db.create_once(new, Some(claim)).await.unwrap()
+    db.create(new, Some(claim)).await.unwrap()
 }
 
 fn made(creation: &Creation) -> UploadId {
@@ -166,7 +166,7 @@ async fn b8_a_client_that_repeats_one_key_leaves_its_neighbours_their_shared_com
         let first = made(&create(&db, new_upload("user:1"), "a", "body").await);
         let before = db.commits();
         let repeats = (0..300).map(|_| create(&db, new_upload("user:1"), "a", "body"));
-        let creates = (0..300).map(|_| db.create(new_upload("user:2")));
+        let creates = (0..300).map(|_| db.create_one(new_upload("user:2")));
         let (repeats, creates) = tokio::join!(join_all(repeats), join_all(creates));
         assert!(repeats.iter().all(|it| made(it) == first));
         assert!(creates.into_iter().all(|it| it.is_ok()));

@@ -73,7 +73,7 @@ async fn a_full_queue_is_busy_at_once_and_nothing_of_it_happens() {
         let hold = in_the_way(&rig);
         let began = Instant::now();
         let answers = join_all((0..20).map(|_| async {
-            let answer = db.create(new_upload("user:1")).await;
+            let answer = db.create_one(new_upload("user:1")).await;
             (answer.map(|_| ()), began.elapsed())
         }))
         .await;
@@ -113,11 +113,14 @@ async fn a_caller_that_hung_up_before_its_turn_leaves_nothing_behind() {
         let hold = in_the_way(&rig);
         let taken = tokio::spawn({
             let db = db.clone();
-            async move { db.create(new_upload("user:1")).await }
+            async move { db.create_one(new_upload("user:1")).await }
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let gone =
-            tokio::time::timeout(Duration::from_millis(100), db.create(new_upload("user:2"))).await;
+        let gone = tokio::time::timeout(
+            Duration::from_millis(100),
+            db.create_one(new_upload("user:2")),
+        )
+        .await;
         assert!(gone.is_err());
         drop(hold);
         let _ = taken.await.unwrap();
@@ -136,7 +139,7 @@ async fn a_lock_that_is_held_makes_a_change_busy_and_not_a_fault() {
         let hold = in_the_way(&rig);
         let began = Instant::now();
         assert_eq!(
-            db.create(new_upload("user:1")).await.err(),
+            db.create_one(new_upload("user:1")).await.err(),
             Some(DbTrouble::Busy)
         );
         assert!(

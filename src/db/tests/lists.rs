@@ -22,7 +22,7 @@ async fn six(db: &crate::db::Db) -> Vec<Upload> {
     for (minute, (name, owner)) in kinds.into_iter().enumerate() {
         let at = now() + TimeDelta::minutes(minute as i64);
         made.push(
-            db.create(new_upload_for(name, owner, at))
+            db.create_one(new_upload_for(name, owner, at))
                 .await
                 .unwrap()
                 .into_upload(),
@@ -95,7 +95,7 @@ async fn statistics_count_uploads_and_bytes_by_field_and_status() {
         assert_eq!(db.stats().await.unwrap(), Default::default());
         let made = six(&db).await;
         let more = new_upload_for("Product.image", "user:3", now() + TimeDelta::hours(1));
-        db.create(more).await.unwrap();
+        db.create_one(more).await.unwrap();
         let stats = db.stats().await.unwrap();
         let total = |name: &str, status, count| Total {
             field: field(name),

@@ -3,6 +3,7 @@
 mod attachments;
 mod attempts;
 mod confirm;
+mod counters;
 mod create;
 mod deliveries;
 mod faults;
@@ -12,6 +13,7 @@ mod limits;
 mod lists;
 mod plans;
 mod proxy;
+mod recount;
 mod setup;
 mod stalls;
 mod support;

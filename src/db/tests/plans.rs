@@ -190,11 +190,11 @@ fn what_a_confirm_looks_for_is_found_by_an_index() {
 }
 
 #[test]
-fn statistics_read_only_their_index() {
+fn the_oldest_pending_uploads_are_read_from_their_index_alone() {
     for rig in Rig::each() {
         let conn = &mut planner(&rig);
-        let plan = plan!(rig, conn, crate::db::stats::stats_query!());
-        assert_by_index(&plan, "uploads_stats");
+        let plan = plan!(rig, conn, crate::db::stats::pending_query!(500));
+        assert_by_index(&plan, "uploads_status");
         assert!(
             plan.contains("Index Only Scan") || plan.contains("COVERING INDEX"),
             "{plan}"

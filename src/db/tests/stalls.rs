@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use super::proxy::Proxy;
 use super::support::{Rig, new_upload, now};
+use crate::db::books::Books;
 use crate::db::connection::AnyConnection;
 use crate::db::queue::Write;
 use crate::db::trouble::Failure;
@@ -24,7 +25,7 @@ impl Write for Slow {
         UploadId::new(now(), &[0; 10])
     }
 
-    fn write(&self, _: &mut AnyConnection) -> Result<(), Failure> {
+    fn write(&self, _: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
         std::thread::sleep(self.0);
         Err(DbTrouble::Internal("on purpose".to_owned()).into())
     }
@@ -52,7 +53,7 @@ async fn r3_a_batch_whose_commit_has_no_answer_waits_for_one_connect_and_not_for
     proxy.lose_next_commit();
     proxy.set_deaf(true);
     let began = Instant::now();
-    let answers = join_all((0..20).map(|_| db.create(new_upload("user:1")))).await;
+    let answers = join_all((0..20).map(|_| db.create_one(new_upload("user:1")))).await;
     let took = began.elapsed();
     let all = |trouble: DbTrouble| {
         answers
@@ -68,7 +69,7 @@ async fn r3_a_batch_whose_commit_has_no_answer_waits_for_one_connect_and_not_for
 /// Everyone who comes now is told at once, and nothing of it is queued.
 async fn fails_at_once(db: &Db) {
     let began = Instant::now();
-    let create = db.create(new_upload("user:1")).await;
+    let create = db.create_one(new_upload("user:1")).await;
     assert_eq!(create.err(), Some(DbTrouble::Unavailable));
     assert_eq!(db.ping().await, Err(DbTrouble::Unavailable));
     let took = began.elapsed();
@@ -77,7 +78,7 @@ async fn fails_at_once(db: &Db) {
 
 async fn serves_again(db: &Db) {
     let back = Instant::now();
-    while db.ping().await.is_err() || db.create(new_upload("user:1")).await.is_err() {
+    while db.ping().await.is_err() || db.create_one(new_upload("user:1")).await.is_err() {
         assert!(back.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -108,7 +109,7 @@ async fn r1_a_connection_that_swallows_everything_costs_one_wait_and_not_one_a_c
     let db = through(&proxy, 1_000);
     db.ping().await.unwrap();
     proxy.set_silent(true);
-    let first = db.create(new_upload("user:1")).await;
+    let first = db.create_one(new_upload("user:1")).await;
     assert_eq!(first.err(), Some(DbTrouble::Unknown));
     tokio::time::sleep(Duration::from_millis(200)).await;
     fails_at_once(&db).await;

@@ -52,7 +52,7 @@ async fn a_postponed_upload_is_not_in_the_way_and_comes_again() {
         let first = create(&db).await.into_upload();
         let mut later = new_upload_for("Product.image", "user:1", now());
         later.expires_at = first.expires_at + TimeDelta::seconds(9);
-        let second = db.create(later).await.unwrap().into_upload();
+        let second = db.create_one(later).await.unwrap().into_upload();
         let ids = |secs: i64, limit| {
             let (db, at) = (db.clone(), first.expires_at + TimeDelta::seconds(secs));
             async move {

@@ -3,9 +3,10 @@
 use diesel::connection::SimpleConnection as _;
 
 use super::support::{Rig, create, now, open_attempt, record};
+use crate::db::books::Books;
 use crate::db::connection::transaction;
 use crate::db::transition::{Advance, Fills, Recorded};
-use crate::db::{Change, StatusStep, Transition};
+use crate::db::{Change, PendingQuota, StatusStep, Transition};
 use crate::domain::attachment::ObjectId;
 use crate::domain::event::EventType;
 use crate::domain::ids::UploadId;
@@ -59,7 +60,13 @@ async fn every_step_from_every_status_does_what_the_machine_says_and_nothing_els
                 at: now(),
                 fills,
             };
-            let row = transaction(&mut conn, |conn| advance.run(conn)).unwrap();
+            let row = transaction(&mut conn, |conn| {
+                let mut books = Books::new(PendingQuota::default());
+                let row = advance.run(conn, &mut books)?;
+                books.settle(conn)?;
+                Ok(row)
+            })
+            .unwrap();
 
             let expected = status.after(step);
             let found = db.find_upload(upload.id).await.unwrap().unwrap();

@@ -1,5 +1,7 @@
 //! Request bodies: bounded in bytes and time, JSON in UTF-8 or nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -30,6 +32,21 @@ impl Default for BodyLimits {
             max_bytes: 16 * 1024,
             timeout: Duration::from_secs(10),
         }
+    }
+}
+
+/// How many bytes of bodies were read, by everything that reads any; only where somebody asks. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct BodyBytes(Arc<AtomicU64>);
+
+impl BodyBytes {
+    /// So far.
+    pub fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
@@ -65,9 +82,9 @@ pub fn read(
     payload: Payload,
 ) -> impl Future<Output = Result<Bytes, Problem>> + 'static {
     let (limits, declared) = (limits_of(req), declared_length(req));
-    let unreadable = not_json(req);
+    let (unreadable, counter) = (not_json(req), counter_of(req));
     async move {
-        let body = collect(payload, limits, declared).await?;
+        let body = collect(payload, limits, declared, counter).await?;
         match unreadable {
             Some(problem) if !body.is_empty() => Err(problem),
             _ => Ok(body),
@@ -86,8 +103,9 @@ pub fn read_any_type(
         ..limits_of(req)
     };
     let (declared, unreadable) = (declared_length(req), encoded(req));
+    let counter = counter_of(req);
     async move {
-        let body = collect(payload, limits, declared).await?;
+        let body = collect(payload, limits, declared, counter).await?;
         unreadable.map_or(Ok(body), Err)
     }
 }
@@ -95,6 +113,11 @@ pub fn read_any_type(
 fn limits_of(req: &HttpRequest) -> BodyLimits {
     req.app_data::<web::Data<BodyLimits>>()
         .map_or_else(BodyLimits::default, |limits| ***limits)
+}
+
+fn counter_of(req: &HttpRequest) -> Option<BodyBytes> {
+    let counter = req.app_data::<web::Data<BodyBytes>>()?;
+    Some(counter.as_ref().clone())
 }
 
 fn declared_length(req: &HttpRequest) -> Option<u64> {
@@ -106,6 +129,7 @@ async fn collect(
     mut payload: Payload,
     limits: BodyLimits,
     declared: Option<u64>,
+    counter: Option<BodyBytes>,
 ) -> Result<Bytes, Problem> {
     let too_large = || {
         let detail = format!(
@@ -127,6 +151,9 @@ async fn collect(
             Ok(None) => return Ok(body.freeze()),
             Ok(Some(Ok(chunk))) => {
                 seen += chunk.len() as u64;
+                if let Some(counter) = &counter {
+                    counter.add(chunk.len());
+                }
                 if seen > drained {
                     return too_large();
                 }

@@ -13,6 +13,7 @@ use chrono::Utc;
 
 use crate::auth::Authenticator;
 use crate::domain::principal::Principal;
+use crate::http::middleware::limits::{RequestLimits, refused_by, tell};
 use crate::http::problem::Problem;
 
 /// An authenticated caller. There is none on a route that isn't wrapped in [`authenticate`]: a forgotten check answers 500.
@@ -32,15 +33,24 @@ impl FromRequest for Caller {
     }
 }
 
-/// Lets a request pass with its principal, or answers 401 or 503 in its place.
+/// Lets a request pass with its principal, or answers 401, 429 or 503 in its place.
 pub async fn authenticate(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     match principal_of(&req).await {
         Ok(principal) => {
+            let limits = req.app_data::<web::Data<RequestLimits>>();
+            let standing = limits.and_then(|limits| limits.of_owner(&principal));
+            if let Some((standing, Some(problem))) = standing {
+                return Ok(refused_by(req, &standing, problem));
+            }
             req.extensions_mut().insert(principal);
-            Ok(next.call(req).await?.map_into_boxed_body())
+            let mut response = next.call(req).await?.map_into_boxed_body();
+            if let Some((standing, _)) = &standing {
+                tell(standing, response.headers_mut());
+            }
+            Ok(response)
         }
         Err(problem) => Ok(req.error_response(problem)),
     }

@@ -15,10 +15,12 @@ pub(super) const HEADERS: [&str; 8] = [
     "traceparent",
 ];
 /// What pages may read of an answer besides its body.
-const EXPOSED: [&str; 5] = [
+const EXPOSED: [&str; 7] = [
     "location",
     "link",
     "retry-after",
+    "ratelimit",
+    "ratelimit-policy",
     "www-authenticate",
     "x-request-id",
 ];

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod cors;
+pub mod limits;
 pub mod panics;
 
 pub use answer::answer;

@@ -2,8 +2,42 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-/// A whole page; `here` is its own address, `docs` or `problems`.
+/// What tells one page with a script from another.
+pub struct Page {
+    /// Its title.
+    pub title: &'static str,
+    /// Its own address.
+    pub here: &'static str,
+    /// The addresses of its styles.
+    pub styles: &'static [&'static str],
+    /// The addresses of the scripts that its module finds ready: those of others, as they came.
+    pub scripts: &'static [&'static str],
+    /// The address of its own script, a module.
+    pub module: &'static str,
+}
+
+/// A page to read; `here` is its own address, `docs` or `problems`.
 pub fn page(title: &str, here: &str, contents: &Markup, main: &Markup) -> Markup {
+    let body = html! {
+        div.columns {
+            nav.contents aria-label="On this page" { (contents) }
+            main { (main) }
+        }
+    };
+    whole(title, here, &html! {}, &body)
+}
+
+/// A page with a script.
+pub fn app(page: &Page, main: &Markup) -> Markup {
+    let more = html! {
+        @for style in page.styles { link rel="stylesheet" href=(style); }
+        @for script in page.scripts { script defer src=(script) {} }
+        script type="module" src=(page.module) {}
+    };
+    whole(page.title, page.here, &more, main)
+}
+
+fn whole(title: &str, here: &str, more: &Markup, body: &Markup) -> Markup {
     let link = |address: &'static str, text: &'static str| {
         html! { a href=(address) aria-current=[(address == here).then_some("page")] { (text) } }
     };
@@ -17,20 +51,20 @@ pub fn page(title: &str, here: &str, contents: &Markup, main: &Markup) -> Markup
                 title { (title) " · Bytepass" }
                 link rel="icon" type="image/svg+xml" href="docs/icon.svg";
                 link rel="stylesheet" href="docs/style.css";
+                (more)
             }
             body {
                 header.top {
                     a.brand href="docs" { img src="docs/icon.svg" alt="" width="22" height="22"; "Bytepass" }
                     nav aria-label="Pages" {
+                        @if here == "demo" { (link("demo", "Demo")) }
                         (link("docs", "API"))
                         (link("problems", "Errors"))
+                        (link("ops", "Operations"))
                         a href="openapi.json" { "openapi.json" }
                     }
                 }
-                div.columns {
-                    nav.contents aria-label="On this page" { (contents) }
-                    main { (main) }
-                }
+                (body)
             }
         }
     }

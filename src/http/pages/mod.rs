@@ -1,27 +1,34 @@
 //! Pages for people: `/docs` and `/problems`, rendered once from the OpenAPI document and the table of codes.
 //!
-//! They need no network, no script and no inline style, so that their content security policy can forbid all three.
+//! They need no network, no script and no inline style, so that their content security policy can forbid all three. `/ops` and
+//! `/demo` have scripts of their own, embedded like everything else, and a policy that allows these and no others.
 
+pub mod assets;
+mod demo;
 mod docs;
 mod layout;
+mod ops;
 mod problems;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 use utoipa::openapi::{OpenApi, ServerBuilder};
 
 use super::server::Shared;
 
+pub use self::demo::page as demo_page;
+
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const STYLE: &str = include_str!("style.css");
-const ICON: &str = include_str!("icon.svg");
+/// Nothing that a script does can turn text into markup either.
+const OPS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// The rendered pages and the document.
 pub struct Pages {
     document: Bytes,
     docs: Bytes,
     problems: Bytes,
+    ops: Bytes,
 }
 
 impl Pages {
@@ -33,6 +40,7 @@ impl Pages {
         Pages {
             docs: Bytes::from(docs::page(&document, public_url).into_string()),
             problems: Bytes::from(problems::page().into_string()),
+            ops: Bytes::from(ops::page().into_string()),
             document: Bytes::from(document.to_string()),
         }
     }
@@ -63,27 +71,21 @@ pub async fn problems(shared: web::Data<Shared>) -> HttpResponse {
     html(shared.pages.problems.clone())
 }
 
-/// The pages' style.
-pub async fn style() -> HttpResponse {
-    asset("text/css; charset=utf-8", STYLE)
-}
-
-/// The pages' icon.
-pub async fn icon() -> HttpResponse {
-    asset("image/svg+xml", ICON)
+/// `/ops`. What it shows comes by the API, for a token.
+pub async fn ops(shared: web::Data<Shared>) -> HttpResponse {
+    html_under(OPS_POLICY).body(shared.pages.ops.clone())
 }
 
 fn html(body: Bytes) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(body)
+    html_under(POLICY).body(body)
 }
 
-fn asset(content_type: &'static str, text: &'static str) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, content_type))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(text)
+/// A page, under a content security policy of its own.
+pub fn html_under(policy: &str) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CONTENT_SECURITY_POLICY, policy))
+        .insert_header((CACHE_CONTROL, "no-cache"));
+    answer
 }

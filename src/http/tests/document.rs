@@ -26,7 +26,7 @@ fn every_operation_has_security_a_name_and_an_example_for_every_answer() {
     let document = document();
     assert_eq!(document["openapi"], "3.1.0");
     let all = operations(&document);
-    assert_eq!(all.len(), 18);
+    assert_eq!(all.len(), 22);
     for (method, path, spec) in all {
         let what = format!("{method} {path}");
         assert!(

@@ -1,6 +1,7 @@
 //! The room's tests: through the whole app, without a broker, because nothing here may reach one.
 
 mod cors;
+mod demo;
 mod document;
 mod logs;
 mod manners;

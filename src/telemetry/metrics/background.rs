@@ -1,10 +1,12 @@
 //! Numbers of work that no caller waits for.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus::{HistogramVec, IntCounterVec, Registry};
+use chrono::{DateTime, Utc};
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, Registry};
 
-use super::{CONFIRM_BUCKETS, Metrics, counters, histograms};
+use super::reading::values;
+use super::{CONFIRM_BUCKETS, Metrics, counters, gauges, histograms};
 
 /// What the bucket told of, and what came of it.
 pub(super) struct BucketEvents {
@@ -35,6 +37,7 @@ impl BucketEvents {
 pub(super) struct Sweeps {
     results: IntCounterVec,
     took: HistogramVec,
+    last_end: GaugeVec,
 }
 
 impl Sweeps {
@@ -52,6 +55,12 @@ impl Sweeps {
                 "Time of one batch of the sweeper; outcome is ok or error.",
                 CONFIRM_BUCKETS,
                 &["kind", "outcome"],
+            ),
+            last_end: gauges(
+                r,
+                "bytepass_sweep_last_end_timestamp_seconds",
+                "When this broker's last batch of the sweeper ended, in seconds since 1970.",
+                &["kind"],
             ),
         }
     }
@@ -93,5 +102,51 @@ impl Metrics {
             .took
             .with_label_values(&[kind, outcome])
             .observe(took.as_secs_f64());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.0
+            .sweeps
+            .last_end
+            .with_label_values(&[kind])
+            .set(now.unwrap_or_default().as_secs_f64());
     }
+
+    /// What the sweeper did in this process, for each kind of work that it did.
+    pub fn sweeps(&self) -> Vec<SweepNumbers> {
+        let ends = values(&self.0.sweeps.last_end);
+        let results = values(&self.0.sweeps.results);
+        let failures = values(&self.0.sweeps.took);
+        let of = |(labels, last_end): (Vec<String>, f64)| {
+            let kind = labels.into_iter().next().unwrap_or_default();
+            let own = |all: &[(Vec<String>, f64)], with: fn(&str) -> bool| {
+                let fit = all.iter().filter(|(labels, _)| {
+                    labels.first() == Some(&kind) && labels.get(1).is_some_and(|it| with(it))
+                });
+                fit.map(|(_, value)| *value).sum::<f64>() as u64
+            };
+            SweepNumbers {
+                last_ended_at: DateTime::from_timestamp_millis((last_end * 1000.0) as i64),
+                done: own(&results, |result| !NOT_DONE.contains(&result)),
+                failed: own(&results, |result| result == "failed")
+                    + own(&failures, |outcome| outcome == "error"),
+                kind,
+            }
+        };
+        ends.into_iter().map(of).collect()
+    }
+}
+
+/// Results that say that nothing was done, or what it was of.
+const NOT_DONE: [&str; 4] = ["found", "foreign", "postponed", "failed"];
+
+/// What the sweeper did with one kind of work, in this process.
+#[derive(Debug, Clone)]
+pub struct SweepNumbers {
+    /// The kind.
+    pub kind: String,
+    /// When its last batch ended, well or not.
+    pub last_ended_at: Option<DateTime<Utc>>,
+    /// How many things it settled or removed.
+    pub done: u64,
+    /// How often it failed: batches, and single things.
+    pub failed: u64,
 }

@@ -81,7 +81,7 @@ fn b2_no_request_of_the_document_takes_a_key_a_bucket_or_a_status() {
             assert!(filter || !ours, "{} takes {name}", operation.name());
         }
     }
-    assert_eq!(bodies, 3, "each body of the document was looked at");
+    assert_eq!(bodies, 4, "each body of the document was looked at");
 }
 
 /// Every column of every table of the database.

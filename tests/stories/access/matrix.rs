@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::support::receiver::{Receiver, webhooks};
 use crate::support::world::{Broker, sign_backend, sign_user, user_token};
 
 /// What a caller gets.
@@ -38,7 +39,7 @@ const CALLERS: [&str; 7] = [
 ];
 
 /// Each operation with what each of [`CALLERS`] gets.
-const MATRIX: [(&str, [Gets; 7]); 18] = [
+const MATRIX: [(&str, [Gets; 7]); 22] = [
     // The service names the owner.
     (
         "POST /v1/uploads",
@@ -94,6 +95,22 @@ const MATRIX: [(&str, [Gets; 7]); 18] = [
         "POST /v1/uploads/{id}/expire",
         [NoToken, NoScope, NoScope, NoScope, It, NoScope, NoScope],
     ),
+    (
+        "GET /v1/ops/overview",
+        [NoToken, NoScope, NoScope, NoScope, It, NoScope, NoScope],
+    ),
+    (
+        "POST /v1/ops/sweep",
+        [NoToken, NoScope, NoScope, NoScope, It, NoScope, NoScope],
+    ),
+    (
+        "POST /v1/ops/webhooks/replay",
+        [NoToken, NoScope, NoScope, NoScope, It, NoScope, NoScope],
+    ),
+    (
+        "GET /v1/uploads/{id}/timeline",
+        [NoToken, NoScope, NoScope, NoScope, It, NoScope, NoScope],
+    ),
     // No caller's token is the bucket's secret.
     (
         "POST /v1/events/s3",
@@ -125,8 +142,11 @@ fn callers(broker: &Broker) -> [Api; 7] {
 
 fn got(answer: &Answer, id: &str) -> Option<Gets> {
     let lists = answer.json["data"].as_array().is_some_and(|data| {
-        // Of the uploads, not of the statistics.
-        answer.json.get("oldest_pending").is_none() && data.iter().all(|one| one["id"] != id)
+        // Of the uploads, not of the statistics, and not of what happened.
+        answer.json.get("oldest_pending").is_none()
+            && data
+                .iter()
+                .all(|one| one["id"] != id && one["kind"].is_null())
     });
     match (answer.status, answer.code()) {
         (200..=299, _) if lists => Some(NotInTheList),
@@ -151,7 +171,9 @@ async fn b15_every_operation_of_the_document_gives_every_caller_what_the_matrix_
     );
 
     let world = World::new().await;
-    let broker = world.broker().await;
+    let receiver = Receiver::start().await;
+    let shop = webhooks(3, vec![receiver.endpoint(ENDPOINT)]);
+    let broker = world.broker_with(shop).await;
     let (owner, callers) = (broker.user(), callers(&broker));
     for operation in operations() {
         let name = operation.name();
@@ -174,7 +196,9 @@ async fn b15_every_operation_of_the_document_gives_every_caller_what_the_matrix_
 #[tokio::test]
 async fn b15_each_single_scope_opens_exactly_the_operations_that_the_document_says() {
     let world = World::new().await;
-    let broker = world.broker().await;
+    let receiver = Receiver::start().await;
+    let shop = webhooks(3, vec![receiver.endpoint(ENDPOINT)]);
+    let broker = world.broker_with(shop).await;
     let owner = broker.user();
     let mut operations = operations();
     operations.retain(|it| !it.is_for_the_bucket());

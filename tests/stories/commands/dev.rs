@@ -32,7 +32,7 @@ async fn dev_prints_one_line_of_json_with_two_addresses_and_four_tokens() {
     assert_eq!(
         names(&broker.ready),
         Some(
-            ["bucket_url", "metrics_url", "tokens", "url"]
+            ["bucket_url", "demo_url", "metrics_url", "tokens", "url"]
                 .map(str::to_owned)
                 .into()
         )

@@ -10,19 +10,24 @@ use crate::support::world::World;
 use super::dev::PNG;
 
 /// A folder with the configuration of this world.
-struct Desk(tempfile::TempDir);
+pub(super) struct Desk(tempfile::TempDir);
 
 impl Desk {
-    fn of(world: &World) -> Desk {
-        Desk(world.configured(serde_json::json!({})))
+    pub(super) fn of(world: &World) -> Desk {
+        Desk::with(world, serde_json::json!({}))
     }
 
-    fn run(&self, arguments: &[&str]) -> Outcome {
+    /// The same with other settings.
+    pub(super) fn with(world: &World, change: Value) -> Desk {
+        Desk(world.configured(change))
+    }
+
+    pub(super) fn run(&self, arguments: &[&str]) -> Outcome {
         let all = [arguments, &["--config", "bytepass.toml"]].concat();
         bytepass(self.0.path(), &all, &[])
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(super) fn json(&self, arguments: &[&str]) -> Value {
         let outcome = self.run(&[arguments, &["-o", "json"]].concat()).expect(0);
         serde_json::from_str(&outcome.stdout).expect("JSON")
     }

@@ -1,0 +1,284 @@
+//! What operators look at: the whole system over a window of time, and what this broker did.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::db::{self, EndpointState, PendingCell};
+use crate::domain::event::EventType;
+use crate::domain::field::FieldName;
+use crate::domain::principal::{Principal, Scope};
+use crate::domain::upload::Status;
+use crate::telemetry::metrics::{SweepNumbers, Times};
+
+use super::{Broker, BrokerError, now};
+
+/// Up to which ages pending uploads are counted together, in seconds.
+const AGES_SECS: [u64; 5] = [300, 900, 3_600, 21_600, 86_400];
+/// About how many steps a series has.
+const STEPS: u64 = 60;
+
+/// The system over a window.
+#[derive(Debug)]
+pub struct Overview {
+    /// Now.
+    pub at: DateTime<Utc>,
+    /// How long the window is, in seconds.
+    pub window_secs: u64,
+    /// From when on uploads were looked at: later than the window's beginning where it holds too many of them.
+    pub since: DateTime<Utc>,
+    /// What is pending now, asked for in the window or before.
+    pub pending: PendingNow,
+    /// What became of the uploads asked for in the window, by field.
+    pub fields: Vec<FieldFates>,
+    /// When what happened in the window.
+    pub series: Series,
+    /// The members that rejected uploads contradicted, and how often.
+    pub rejections: Vec<(String, u64)>,
+    /// What this broker did since its start.
+    pub broker: BrokerNumbers,
+    /// How long the longest overdue upload waits for the sweeper, in seconds.
+    pub sweeper_lag_secs: f64,
+    /// Each configured webhook endpoint.
+    pub webhooks: Vec<EndpointState>,
+}
+
+/// What is pending now.
+#[derive(Debug, Default)]
+pub struct PendingNow {
+    /// How many.
+    pub count: u64,
+    /// Their declared sizes together, in bytes.
+    pub bytes: u64,
+    /// How many of them are past their deadline.
+    pub overdue: u64,
+    /// When the oldest was asked for.
+    pub oldest_created_at: Option<DateTime<Utc>>,
+    /// How many, by age.
+    pub ages: Vec<Age>,
+}
+
+/// Pending uploads of about the same age.
+#[derive(Debug)]
+pub struct Age {
+    /// They are younger than this, in seconds, and not younger than the one before; `None` is without end.
+    pub up_to_secs: Option<u64>,
+    /// How many.
+    pub count: u64,
+    /// Their declared sizes together, in bytes.
+    pub bytes: u64,
+}
+
+/// What became of the uploads of a field.
+#[derive(Debug, Default)]
+pub struct FieldFates {
+    /// The field.
+    pub field: String,
+    /// Asked for.
+    pub created: u64,
+    /// Ever confirmed.
+    pub confirmed: u64,
+    /// Ever attached.
+    pub attached: u64,
+    /// Rejected.
+    pub rejected: u64,
+    /// Expired.
+    pub expired: u64,
+    /// Canceled.
+    pub canceled: u64,
+    /// Pending still.
+    pub pending: u64,
+}
+
+/// How often what happened, step by step.
+#[derive(Debug)]
+pub struct Series {
+    /// How long a step is, in seconds.
+    pub step_secs: u64,
+    /// When the first step begins.
+    pub start: DateTime<Utc>,
+    /// Uploads that were asked for.
+    pub created: Vec<u64>,
+    /// Uploads that were confirmed.
+    pub confirmed: Vec<u64>,
+    /// Uploads that were rejected.
+    pub rejected: Vec<u64>,
+    /// Uploads that expired.
+    pub expired: Vec<u64>,
+}
+
+/// What this broker did since its start.
+#[derive(Debug)]
+pub struct BrokerNumbers {
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// How long confirms took.
+    pub confirm: Times,
+    /// Calls to the bucket: operation, code, how many.
+    pub store: Vec<(String, String, u64)>,
+    /// What its sweeper did, for each kind of work that it did.
+    pub sweeps: Vec<SweepNumbers>,
+}
+
+impl Broker {
+    /// The system over the last `window_secs`. It tells of every field, so it is not for a token that is narrowed to some.
+    pub async fn overview(
+        &self,
+        caller: &Principal,
+        window_secs: u64,
+    ) -> Result<Overview, BrokerError> {
+        check_ops(caller)?;
+        let at = now();
+        let step_secs = (window_secs / STEPS).max(1).next_multiple_of(60);
+        let start = start_of(at, window_secs, step_secs);
+        let window = db::Window {
+            from: start,
+            now: at,
+            digits: digits_for(step_secs),
+        };
+        let found = self.0.db.overview(window).await?;
+        let waits = |since: DateTime<Utc>| (at - since).num_milliseconds() as f64 / 1000.0;
+        let metrics = &self.0.metrics;
+        Ok(Overview {
+            at,
+            window_secs,
+            since: found.since,
+            pending: pending_now(&found.pending, at),
+            series: series(&found, start, at, step_secs),
+            fields: fates(found.cohort),
+            rejections: counted(found.rejections),
+            broker: BrokerNumbers {
+                started_at: self.0.started_at,
+                confirm: metrics.confirm_times(),
+                store: metrics.s3_calls(),
+                sweeps: metrics.sweeps(),
+            },
+            sweeper_lag_secs: found.due_since.map_or(0.0, waits),
+            webhooks: found.endpoints,
+        })
+    }
+}
+
+/// Refuses whoever may not act on the whole system.
+pub(super) fn check_ops(caller: &Principal) -> Result<(), BrokerError> {
+    match caller.has(Scope::Ops) && caller.fields.is_none() {
+        true => Ok(()),
+        false => Err(BrokerError::ScopeInsufficient {
+            needed: "ops, in a token that isn't narrowed to some fields",
+        }),
+    }
+}
+
+/// The window's beginning, on a whole step, so that a page that asks again sees the same steps.
+fn start_of(at: DateTime<Utc>, window_secs: u64, step_secs: u64) -> DateTime<Utc> {
+    let secs = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+    let start = at.timestamp().saturating_sub(secs(window_secs));
+    DateTime::from_timestamp(start - start.rem_euclid(secs(step_secs)), 0).unwrap_or(at)
+}
+
+/// How much of an id tells its time well enough for steps of this length: 1 s, 33 s or 17 min.
+fn digits_for(step_secs: u64) -> usize {
+    match step_secs {
+        0..600 => 8,
+        600..10_000 => 7,
+        _ => 6,
+    }
+}
+
+fn pending_now(cells: &[PendingCell], at: DateTime<Utc>) -> PendingNow {
+    let mut ages: Vec<Age> = AGES_SECS
+        .iter()
+        .map(|&secs| Some(secs))
+        .chain([None])
+        .map(|up_to_secs| Age {
+            up_to_secs,
+            count: 0,
+            bytes: 0,
+        })
+        .collect();
+    let mut pending = PendingNow::default();
+    for cell in cells {
+        pending.count += cell.count;
+        pending.bytes += cell.bytes;
+        pending.overdue += cell.overdue;
+        pending.oldest_created_at = pending
+            .oldest_created_at
+            .map_or(Some(cell.at), |oldest| Some(oldest.min(cell.at)));
+        let age_secs = u64::try_from((at - cell.at).num_seconds()).unwrap_or_default();
+        let fits = |age: &&mut Age| age.up_to_secs.is_none_or(|most| age_secs < most);
+        if let Some(age) = ages.iter_mut().find(fits) {
+            age.count += cell.count;
+            age.bytes += cell.bytes;
+        }
+    }
+    PendingNow { ages, ..pending }
+}
+
+fn fates(cohort: Vec<db::Fate>) -> Vec<FieldFates> {
+    let mut fields: BTreeMap<FieldName, FieldFates> = BTreeMap::new();
+    for fate in cohort {
+        let field = fields.entry(fate.field.clone()).or_default();
+        field.field = fate.field.to_string();
+        field.created += fate.count;
+        field.confirmed += fate.confirmed;
+        field.attached += fate.attached;
+        match fate.status {
+            Status::Rejected => field.rejected += fate.count,
+            Status::Expired => field.expired += fate.count,
+            Status::Canceled => field.canceled += fate.count,
+            Status::Pending => field.pending += fate.count,
+            Status::Confirmed | Status::Attached | Status::Detached | Status::Deleted => {}
+        }
+    }
+    fields.into_values().collect()
+}
+
+fn series(found: &db::Overview, start: DateTime<Utc>, at: DateTime<Utc>, step_secs: u64) -> Series {
+    let step = TimeDelta::seconds(i64::try_from(step_secs).unwrap_or(i64::MAX));
+    let place = |time: DateTime<Utc>| {
+        usize::try_from((time - start).num_seconds() / step.num_seconds()).unwrap_or_default()
+    };
+    let steps = place(at) + 1;
+    let mut series = Series {
+        step_secs,
+        start,
+        created: vec![0; steps],
+        confirmed: vec![0; steps],
+        rejected: vec![0; steps],
+        expired: vec![0; steps],
+    };
+    // A cell begins before the window when the window begins within it, and another broker's clock may be ahead.
+    let add = |line: &mut Vec<u64>, time: DateTime<Utc>, count: u64| {
+        line[place(time.max(start)).min(steps - 1)] += count;
+    };
+    for &(time, count) in &found.created {
+        add(&mut series.created, time, count);
+    }
+    for &(kind, time, count) in &found.events {
+        match kind {
+            EventType::Confirmed => add(&mut series.confirmed, time, count),
+            EventType::Rejected => add(&mut series.rejected, time, count),
+            EventType::Expired => add(&mut series.expired, time, count),
+            EventType::Canceled
+            | EventType::Attached
+            | EventType::Detached
+            | EventType::Deleted => {}
+        }
+    }
+    series
+}
+
+/// How often each is there, the most frequent first. Pointers lose their slash, as in the metrics.
+fn counted(pointers: Vec<String>) -> Vec<(String, u64)> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for pointer in pointers {
+        let reason = pointer.trim_start_matches('/').to_owned();
+        *counts.entry(reason).or_default() += 1;
+    }
+    let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! What happened to one upload, for operators; and the notes from which that is told.
+//!
+//! A note is written beside the work that it tells of and never decides anything: where it can't be written, the work goes on.
+
+use crate::db::{LogEntry, Note, NoteKind};
+use crate::domain::ids::UploadId;
+use crate::domain::principal::{Principal, Scope};
+use crate::domain::upload::{Status, Upload};
+
+use super::access::{self, Act};
+use super::{Broker, BrokerError, now};
+
+impl Broker {
+    /// Everything that is known to have happened to an upload, oldest first.
+    pub async fn timeline(
+        &self,
+        caller: &Principal,
+        id: UploadId,
+    ) -> Result<Vec<LogEntry>, BrokerError> {
+        access::check_scopes(caller, Act::Operate)?;
+        let upload = self.find(id).await?;
+        access::check_upload(caller, &upload, Act::Operate)?;
+        let mut timeline = Vec::from(beginning(&upload));
+        let log = self.0.db.log_of(id).await?;
+        timeline.extend(unlogged(&upload, &log));
+        timeline.extend(log);
+        timeline.sort_by_key(|entry| entry.at);
+        Ok(timeline)
+    }
+
+    /// What kept these uploads from being settled last, for operators; `None` for everybody else.
+    pub async fn last_problems(
+        &self,
+        caller: &Principal,
+        uploads: &[UploadId],
+    ) -> Result<Option<Vec<(UploadId, String)>>, BrokerError> {
+        match caller.has(Scope::Ops) {
+            true => Ok(Some(self.0.db.problems_of(uploads).await?)),
+            false => Ok(None),
+        }
+    }
+
+    /// Notes something about an upload, if it can be written at once.
+    pub(super) async fn note(&self, upload: UploadId, kind: NoteKind, detail: String) {
+        let note = Note {
+            upload,
+            kind,
+            detail,
+            at: now(),
+        };
+        if let Err(error) = self.0.db.note(note).await {
+            tracing::warn!(%upload, %error, "a note in an upload's log could not be written");
+        }
+    }
+}
+
+/// What the row itself tells: every upload begins like this, and a create writes no entry for it.
+fn beginning(upload: &Upload) -> [LogEntry; 2] {
+    let Upload {
+        field,
+        size,
+        content_type,
+        ..
+    } = upload;
+    let asked = format!("for {field}: {size} bytes of {}", content_type.as_str());
+    let good_for = format!("a PUT, good for {} s at most", upload.url_lifetime_secs);
+    [
+        entry(upload.created_at, "created", asked),
+        entry(upload.created_at, "presigned", good_for),
+    ]
+}
+
+/// Status changes that the row tells of and the log doesn't: they were made by a version that had no log.
+fn unlogged(upload: &Upload, log: &[LogEntry]) -> Vec<LogEntry> {
+    let confirmed = upload.confirmation.as_ref();
+    let changes = [
+        (
+            confirmed.map(|it| it.at),
+            Status::Confirmed,
+            confirmed.map_or_else(String::new, |it| format!("by {}", it.by.as_str())),
+        ),
+        (upload.attached_at, Status::Attached, String::new()),
+        (upload.detached_at, Status::Detached, String::new()),
+    ];
+    let missing = changes.into_iter().filter_map(|(at, status, detail)| {
+        let known = log.iter().any(|entry| entry.kind == status.as_str());
+        at.filter(|_| !known)
+            .map(|at| entry(at, status.as_str(), detail))
+    });
+    missing.collect()
+}
+
+fn entry(at: chrono::DateTime<chrono::Utc>, kind: &str, detail: String) -> LogEntry {
+    LogEntry {
+        at,
+        last_at: at,
+        kind: kind.to_owned(),
+        detail,
+        times: 1,
+    }
+}

@@ -1,0 +1,155 @@
+//! Whose address a request comes from: the connection's, or what proxies that the operator trusts say of it.
+//!
+//! Only the one header that they write is read, from its end, for as long as who wrote an entry is trusted: what a client writes into
+//! it stands before that.
+
+use std::net::{IpAddr, SocketAddr};
+
+use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
+
+use crate::config::{ForwardedHeader, Network};
+
+/// How many proxies a request may have come through.
+const MOST_HOPS: usize = 16;
+
+/// Which proxies are trusted, and where they write whom a request is from.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    /// Their addresses.
+    pub trusted: Vec<Network>,
+    /// The header that they write.
+    pub header: ForwardedHeader,
+}
+
+impl Proxies {
+    /// The client's address. Where a trusted proxy says nothing that can be read it is the proxy's own.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        if !self.trusts(client) {
+            return client;
+        }
+        let name = match self.header {
+            ForwardedHeader::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
+            ForwardedHeader::Forwarded => FORWARDED,
+        };
+        let lines: Vec<&str> = headers
+            .get_all(name)
+            .map(|value| value.to_str().unwrap_or_default())
+            .collect();
+        let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        for hop in hops.take(MOST_HOPS) {
+            let Some(address) = self.address_of(hop.trim()) else {
+                break;
+            };
+            client = address.to_canonical();
+            if !self.trusts(client) {
+                break;
+            }
+        }
+        client
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
+    }
+
+    fn address_of(&self, hop: &str) -> Option<IpAddr> {
+        match self.header {
+            ForwardedHeader::XForwardedFor => address(hop),
+            ForwardedHeader::Forwarded => {
+                let mut members = hop.split(';').filter_map(|member| member.split_once('='));
+                let (_, value) =
+                    members.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+                address(value.trim().trim_matches('"'))
+            }
+        }
+    }
+}
+
+/// An address with or without a port, `[2001:db8::1]:443`.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let parsed = bare.unwrap_or(text).parse::<IpAddr>().ok();
+    parsed.or_else(|| text.parse::<SocketAddr>().ok().map(|it| it.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn client(header: ForwardedHeader, peer: &str, lines: &[(&'static str, &str)]) -> String {
+        let trusted = ["10.0.0.0/8", "::1"].map(|it| Network::parse(it).unwrap());
+        let proxies = Proxies {
+            trusted: trusted.to_vec(),
+            header,
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            let value = HeaderValue::from_str(value).unwrap();
+            headers.append(HeaderName::from_static(name), value);
+        }
+        proxies.client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn what_a_client_writes_of_itself_is_not_believed() {
+        let read = |peer: &str, lines: &[(&'static str, &str)]| {
+            client(ForwardedHeader::XForwardedFor, peer, lines)
+        };
+        let x = "x-forwarded-for";
+        assert_eq!(
+            read("203.0.113.9", &[(x, "1.1.1.1")]),
+            "203.0.113.9",
+            "no proxy"
+        );
+        assert_eq!(read("10.0.0.1", &[(x, "203.0.113.9")]), "203.0.113.9");
+        assert_eq!(
+            read("10.0.0.1", &[(x, "1.1.1.1, 203.0.113.9")]),
+            "203.0.113.9"
+        );
+        assert_eq!(
+            read("10.0.0.1", &[(x, "1.1.1.1"), (x, "203.0.113.9, 10.0.0.2")]),
+            "203.0.113.9"
+        );
+        assert_eq!(read("10.0.0.1", &[(x, "1.1.1.1, nonsense")]), "10.0.0.1");
+        assert_eq!(
+            read("10.0.0.1", &[("forwarded", "for=1.1.1.1")]),
+            "10.0.0.1",
+            "another header"
+        );
+        assert_eq!(read("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(read("::1", &[(x, "[2001:db8::7]:4711")]), "2001:db8::7");
+        assert_eq!(
+            read("::ffff:10.0.0.1", &[(x, "203.0.113.9:80")]),
+            "203.0.113.9"
+        );
+        let endless = vec!["10.0.0.3"; 100].join(",");
+        assert_eq!(
+            read("10.0.0.1", &[(x, &format!("1.1.1.1,{endless}"))]),
+            "10.0.0.3"
+        );
+    }
+
+    #[test]
+    fn the_standard_header_is_read_likewise() {
+        let read = |line: &str| {
+            client(
+                ForwardedHeader::Forwarded,
+                "10.0.0.1",
+                &[("forwarded", line)],
+            )
+        };
+        assert_eq!(
+            read("for=1.1.1.1, for=203.0.113.9;proto=https"),
+            "203.0.113.9"
+        );
+        assert_eq!(
+            read("proto=https; For=\"[2001:db8::7]:4711\""),
+            "2001:db8::7"
+        );
+        assert_eq!(read("for=_hidden"), "10.0.0.1");
+        assert_eq!(read("by=10.0.0.1"), "10.0.0.1");
+    }
+}

@@ -1,0 +1,112 @@
+//! Files that the pages load: embedded in the binary, each with a tag, so that a browser asks for them and gets them once.
+
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag, Header as _, IfNoneMatch,
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+use sha2::{Digest as _, Sha256};
+
+use crate::http::routes::{at, get};
+
+const STYLE: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// One embedded file.
+#[derive(Clone, Copy)]
+pub struct Asset {
+    path: &'static str,
+    content_type: &'static str,
+    text: &'static str,
+}
+
+const fn asset(path: &'static str, content_type: &'static str, text: &'static str) -> Asset {
+    Asset {
+        path,
+        content_type,
+        text,
+    }
+}
+
+/// What every page loads, or every page with a script.
+pub const COMMON: [Asset; 4] = [
+    asset("/docs/style.css", STYLE, include_str!("style.css")),
+    asset("/docs/icon.svg", "image/svg+xml", include_str!("icon.svg")),
+    asset("/docs/app.css", STYLE, include_str!("app.css")),
+    asset("/docs/dom.js", SCRIPT, include_str!("dom.js")),
+];
+
+/// What the demo loads.
+pub const DEMO: [Asset; 5] = [
+    asset("/demo/demo.css", STYLE, include_str!("demo/demo.css")),
+    asset("/demo/demo.js", SCRIPT, include_str!("demo/demo.js")),
+    asset(
+        "/demo/requests.js",
+        SCRIPT,
+        include_str!("demo/requests.js"),
+    ),
+    asset("/demo/flow.js", SCRIPT, include_str!("demo/flow.js")),
+    asset(
+        "/demo/attempts.js",
+        SCRIPT,
+        include_str!("demo/attempts.js"),
+    ),
+];
+
+/// What the dashboard loads; uPlot is Leon Sorokin's, under the MIT license that lies beside it.
+pub const OPS: [Asset; 10] = [
+    asset("/ops/ops.css", STYLE, include_str!("ops/ops.css")),
+    asset("/ops/ops.js", SCRIPT, include_str!("ops/ops.js")),
+    asset("/ops/api.js", SCRIPT, include_str!("ops/api.js")),
+    asset("/ops/board.js", SCRIPT, include_str!("ops/board.js")),
+    asset("/ops/plots.js", SCRIPT, include_str!("ops/plots.js")),
+    asset("/ops/list.js", SCRIPT, include_str!("ops/list.js")),
+    asset("/ops/sheet.js", SCRIPT, include_str!("ops/sheet.js")),
+    asset(
+        "/ops/uPlot.js",
+        SCRIPT,
+        include_str!("uplot/uPlot.iife.min.js"),
+    ),
+    asset("/ops/uPlot.css", STYLE, include_str!("uplot/uPlot.min.css")),
+    asset(
+        "/ops/uPlot.LICENSE",
+        "text/plain; charset=utf-8",
+        include_str!("uplot/LICENSE"),
+    ),
+];
+
+/// Routes these files.
+pub fn serve(config: &mut web::ServiceConfig, assets: &'static [Asset]) {
+    for asset in assets {
+        let tag = hex::encode(&Sha256::digest(asset.text)[..12]);
+        config.service(at(asset.path, "GET, HEAD", move |r| {
+            r.route(get().to(move |req: HttpRequest| {
+                let answer = asset.answer(&req, &tag);
+                async move { answer }
+            }))
+        }));
+    }
+}
+
+impl Asset {
+    fn answer(self, req: &HttpRequest, tag: &str) -> HttpResponse {
+        let tag = EntityTag::new_strong(tag.to_owned());
+        let known = match IfNoneMatch::parse(req) {
+            Ok(IfNoneMatch::Any) => true,
+            Ok(IfNoneMatch::Items(known)) => known.iter().any(|it| it.weak_eq(&tag)),
+            Err(_) => false,
+        };
+        let mut answer = match known {
+            true => HttpResponse::NotModified(),
+            false => HttpResponse::Ok(),
+        };
+        answer
+            .insert_header((CACHE_CONTROL, "no-cache"))
+            .insert_header((ETAG, tag));
+        match known {
+            true => answer.finish(),
+            false => answer
+                .insert_header((CONTENT_TYPE, self.content_type))
+                .body(self.text),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+// The dashboard as an operator uses it: the door, the numbers, the table, one upload, the actions, and what happens when answers fail.
+
+import assert from "node:assert/strict";
+
+import { LOOKS, calm, fits, open, picture, play, policyBites, told, until } from "./browser.mjs";
+
+const NASTY = "<img src=x onerror=window.ran=1>";
+const text = (page, selector) => page.locator(selector).innerText();
+
+async function enter({ page }, token = told.ops) {
+  await page.locator("#token").fill(token);
+  // By keyboard: the form has the focus from the start.
+  await page.keyboard.press("Enter");
+}
+
+async function inside(view) {
+  await enter(view);
+  await view.page.locator("#board").waitFor();
+  await view.page.locator("#uploads button").first().waitFor();
+}
+
+async function door(view) {
+  const { page } = view;
+  assert.equal(await page.evaluate(() => document.activeElement.id), "token");
+  await enter(view, "no token");
+  await page.locator("#refused:not([hidden])").waitFor();
+  await enter(view, told.user);
+  await until(async () => (await text(page, "#refused")).includes("ops"));
+  assert.equal(await page.locator("#board").isVisible(), false);
+  calm(view, { refusals: 2 });
+  await inside(view);
+  const kept = await page.evaluate(() => [location.href, JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage }), document.cookie, document.documentElement.outerHTML].join());
+  assert.ok(!kept.includes(told.ops.slice(-20)), "the token is kept somewhere");
+  assert.equal(await page.locator("#token").inputValue(), "");
+}
+
+async function numbers({ page }) {
+  assert.equal(await text(page, "#tile-pending .value"), String(told.pending));
+  assert.equal(await text(page, "#tile-confirmed .note"), `1 of ${told.pending + 2} asked for`);
+  assert.match(await text(page, "#tile-webhooks .note"), /^given up; 0 waiting$/);
+  assert.match(await page.locator("#ages").getAttribute("aria-label"), new RegExp(`under 5 min ${told.pending}`));
+  assert.match(await page.locator("#series").getAttribute("aria-label"), new RegExp(`Asked for ${told.pending + 2}, Confirmed 1, Rejected 1, Expired 0`));
+  for (const id of ["ages", "series"]) assert.ok(await painted(page, `#${id} canvas`), id);
+  assert.deepEqual(await page.locator("#rejections td").allInnerTexts(), ["size", "1"]);
+  const funnel = await page.locator(".fates", { has: page.getByRole("heading", { name: "Product.image", exact: true }) }).locator(".figure").allInnerTexts();
+  assert.deepEqual(funnel.map((one) => Number.parseInt(one, 10)), [4, 1, 0]);
+}
+
+/** Whether something was drawn: a canvas of one colour is an empty one. */
+const painted = (page, selector) => page.locator(selector).evaluate((canvas) => {
+  const pixels = new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+  return new Set(pixels).size > 4;
+});
+
+const files = (page) => page.locator("#uploads button").allInnerTexts();
+
+async function table({ page }) {
+  assert.equal((await files(page)).length, 25);
+  assert.deepEqual((await files(page)).slice(0, 2), ["absent.jpg", "staged.jpg"]);
+  await page.locator("#older").click();
+  await until(async () => (await text(page, "#place")) === `26 to ${told.pending}`);
+  assert.equal((await files(page)).length, told.pending - 25);
+  assert.equal(await page.locator("#older").isDisabled(), true);
+  await page.locator("#newer").click();
+  await until(async () => (await text(page, "#place")) === "1 to 25");
+  await page.locator("[name=status]").selectOption("confirmed");
+  await until(async () => (await files(page)).length === 1);
+  // What a client wrote is shown as it is: the name, the owner, the record.
+  assert.deepEqual(await files(page), [`${NASTY}.jpg`]);
+  assert.match(await text(page, "#uploads tr"), new RegExp(`user:${NASTY}`));
+  await page.locator("[name=owner]").fill("user:nobody");
+  await page.keyboard.press("Enter");
+  await until(async () => (await text(page, "#uploads")) === "No upload is like that.");
+  await page.locator("[name=owner]").fill("");
+  await page.locator("[name=field]").fill("no field");
+  await page.keyboard.press("Enter");
+  await page.locator("#list-failure:not([hidden])").waitFor();
+  assert.match(await text(page, "#list-failure"), /field/);
+  await page.locator("[name=field]").fill("Product.image");
+  await page.locator("[name=status]").selectOption("");
+  await until(async () => (await files(page)).length === 4);
+}
+
+const openSheet = (page, id) => page.locator(`button[data-id=${id}]`).click();
+const kinds = (page) => page.locator("#timeline .kind").allInnerTexts();
+const status = (page, wanted) => until(async () => (await page.locator("#facts .pill").getAttribute("data-status")) === wanted);
+
+async function act(page, name, answer) {
+  await page.locator("#actions").getByRole("button", { name, exact: true }).click();
+  await page.locator("#ask[open]").waitFor();
+  // What is dangerous is not where the focus is.
+  assert.equal(await page.evaluate(() => document.activeElement.id), "ask-no");
+  await page.locator(answer).click();
+  await page.locator("#ask[open]").waitFor({ state: "detached" });
+}
+
+async function actions({ page }) {
+  await openSheet(page, told.staged);
+  await status(page, "pending");
+  assert.deepEqual(await kinds(page), ["created", "presigned"]);
+  assert.match(await text(page, "#facts"), new RegExp(`user:${NASTY}`));
+  await act(page, "Re-check", "#ask-no");
+  await status(page, "pending");
+  await page.locator("#actions").getByRole("button", { name: "Re-check" }).click();
+  await page.keyboard.press("Escape");
+  assert.equal(await page.locator("#sheet").evaluate((it) => it.open), true);
+  await act(page, "Re-check", "#ask-yes");
+  await status(page, "confirmed");
+  assert.equal(await text(page, "#sheet-done"), "It is confirmed now.");
+  await until(async () => (await kinds(page)).includes("confirmed"));
+  await page.keyboard.press("Escape");
+  assert.equal(await page.locator("#sheet").evaluate((it) => it.open), false);
+  // The focus is back where it was, although the table was read anew.
+  await until(async () => (await page.evaluate(() => document.activeElement.dataset.id)) === told.staged);
+
+  await openSheet(page, told.absent);
+  await act(page, "Re-check", "#ask-yes");
+  await until(async () => (await text(page, "#sheet-done")) === "Still pending: the bucket has nothing for it yet.");
+  await act(page, "Expire", "#ask-yes");
+  await status(page, "expired");
+  assert.deepEqual(await page.locator("#actions button").allInnerTexts(), ["Replay to shop"]);
+  await page.getByRole("button", { name: "Close" }).click();
+
+  await openSheet(page, told.nasty);
+  await status(page, "confirmed");
+  assert.equal(await text(page, "#sheet-title"), `${NASTY}.jpg`);
+  assert.match(await text(page, "#timeline"), /given up/);
+  await act(page, "Replay to shop", "#ask-yes");
+  await until(async () => (await text(page, "#sheet-done")) === "1 delivery is due again.");
+  await page.keyboard.press("Escape");
+}
+
+async function board({ page }) {
+  await page.getByRole("button", { name: "Replay what shop did not take" }).click();
+  await page.locator("#ask-yes").click();
+  await until(async () => /to shop due again\.$/.test(await text(page, "#done")));
+  await page.locator("#sweep").click();
+  await page.locator("#ask-yes").click();
+  await until(async () => (await text(page, "#done")).startsWith("Swept."));
+}
+
+/** Answers that fail: what is shown stays and is called old; a token that ends leads back to the door. */
+async function failures(view) {
+  const { page, complaints } = view;
+  await page.route("**/v1/ops/overview*", (route) => route.fulfill({ status: 503, contentType: "application/problem+json", body: '{"code":"database-unavailable","detail":"the database doesn\'t answer"}' }));
+  await page.locator("#window").selectOption("1h");
+  await page.locator("#stale:not([hidden])").waitFor();
+  assert.match(await text(page, "#stale"), /^Not up to date: .* the database doesn't answer$/);
+  assert.equal(await page.locator("#tiles").isVisible(), true);
+  await page.unroute("**/v1/ops/overview*");
+  await page.locator("#window").selectOption("6h");
+  await page.locator("#stale").waitFor({ state: "hidden" });
+  await page.route("**/v1/ops/overview*", (route) => route.fulfill({ status: 401, contentType: "application/problem+json", body: '{"code":"token-invalid","detail":"the token has expired"}' }));
+  await page.locator("#window").selectOption("24h");
+  await page.locator("#door").waitFor();
+  assert.match(await text(page, "#refused"), /the token has expired/);
+  assert.equal((await page.locator("#uploads button").count()), 0);
+  await page.unroute("**/v1/ops/overview*");
+  assert.deepEqual(complaints.splice(0).filter((one) => !/status of (503|401)/.test(one)), []);
+  await inside(view);
+  await page.reload();
+  await page.locator("#door").waitFor();
+  assert.equal(await page.locator("#board").isVisible(), false);
+}
+
+/** The page asks every ten seconds while somebody looks, and not while nobody does. */
+async function rhythm(browser) {
+  const view = await open(browser, "ops", { clock: true });
+  const { page } = view;
+  await inside(view);
+  let asked = 0;
+  page.on("request", (request) => { asked += request.url().includes("/v1/ops/overview") ? 1 : 0; });
+  const tick = async (seconds) => page.clock.runFor(seconds * 1000);
+  await tick(9);
+  assert.equal(asked, 0);
+  await tick(2);
+  await until(() => asked === 1);
+  const look = (hidden) => page.evaluate((value) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => value });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+  await look(true);
+  await tick(60);
+  assert.equal(asked, 1);
+  await look(false);
+  await until(() => asked === 2);
+  await page.locator("#pause").click();
+  await tick(60);
+  assert.equal(asked, 2);
+  assert.match(await text(page, "#asof"), /paused$/);
+  calm(view);
+  await view.close();
+}
+
+await play(async (browser) => {
+  const view = await open(browser, "ops");
+  await door(view);
+  await numbers(view);
+  await table(view);
+  calm(view, { refusals: 1 });
+  await actions(view);
+  await board(view);
+  calm(view);
+  await fits(view);
+  await failures(view);
+  calm(view);
+  await policyBites(view);
+  await view.close();
+  await rhythm(browser);
+
+  for (const look of LOOKS) {
+    const seen = await open(browser, "ops", look);
+    await picture(seen, `ops-door-${look.width}-${look.colorScheme}`);
+    await inside(seen);
+    await fits(seen);
+    await picture(seen, `ops-${look.width}-${look.colorScheme}`);
+    await openSheet(seen.page, (await seen.page.locator("#uploads button").first().getAttribute("data-id")));
+    await status(seen.page, "pending");
+    await fits(seen);
+    await picture(seen, `ops-sheet-${look.width}-${look.colorScheme}`, {});
+    await seen.page.locator("#actions button").first().click();
+    await picture(seen, `ops-ask-${look.width}-${look.colorScheme}`, {});
+    calm(seen);
+    await seen.close();
+  }
+});
