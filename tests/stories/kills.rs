@@ -165,7 +165,7 @@ async fn r2_brokers_killed_at_random_keep_every_word_that_they_gave() {
     }
     println!("{} kills, {} uploads", kills(), told.len());
     assert!(told.len() >= CLIENTS, "nobody got anything done");
-    let backend = sign_backend(&backend_token("ops"));
+    let backend = sign_backend(&backend_token("uploads:confirm"));
     let reader = Api::new(&brokers[0].url, &backend);
     for upload in &told {
         is_true(&world, &reader, upload).await;
