@@ -22,8 +22,10 @@ impl Broker {
         access::check_upload(caller, &upload, Act::Operate)?;
         let mut timeline = Vec::from(beginning(&upload));
         let log = self.0.db.log_of(id).await?;
-        timeline.extend(unlogged(&upload, &log));
+        let unlogged = unlogged(&upload, &log);
         timeline.extend(log);
+        timeline.extend(unlogged);
+        // Stable: of what happened at the same moment, a seal comes before what it led to.
         timeline.sort_by_key(|entry| entry.at);
         Ok(timeline)
     }
