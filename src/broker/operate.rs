@@ -17,6 +17,8 @@ use super::{Broker, BrokerError, SweepKind, SweepReport, SweepWalk, now};
 const SWEEP_LIMIT: Duration = Duration::from_secs(20);
 /// How many things a batch of it holds at most.
 const SWEEP_BATCH: u32 = 100;
+/// How many batches of a kind it does at most.
+const MOST_BATCHES: u32 = 10;
 /// How many dead deliveries one replay makes due again at most.
 const MOST_REPLAYED: u32 = 1_000;
 
@@ -69,7 +71,7 @@ impl Broker {
         Ok(transition)
     }
 
-    /// One batch of each kind of sweeping, now, one after the other; kinds that would begin after [`SWEEP_LIMIT`] are left out.
+    /// A few batches of each kind of sweeping, now, one after the other; kinds that would begin after [`SWEEP_LIMIT`] are left out.
     pub async fn sweep_now(
         &self,
         caller: &Principal,
@@ -79,11 +81,29 @@ impl Broker {
         let mut reports = Vec::new();
         for kind in SweepKind::ALL {
             if begun.elapsed() < SWEEP_LIMIT {
-                let mut walk = SweepWalk::new(kind, SWEEP_BATCH);
-                reports.push((kind, self.sweep(&mut walk).await));
+                reports.push((kind, self.sweep_some(kind, begun).await));
             }
         }
         Ok(reports)
+    }
+
+    /// A few batches of one walk: multipart uploads are listed prefix by prefix, a batch each.
+    async fn sweep_some(
+        &self,
+        kind: SweepKind,
+        begun: Instant,
+    ) -> Result<SweepReport, BrokerError> {
+        let mut walk = SweepWalk::new(kind, SWEEP_BATCH);
+        let mut sum = self.sweep(&mut walk).await?;
+        for _ in 1..MOST_BATCHES {
+            if !sum.more || begun.elapsed() >= SWEEP_LIMIT {
+                break;
+            }
+            let report = self.sweep(&mut walk).await?;
+            sum.counts += report.counts;
+            sum.more = report.more;
+        }
+        Ok(sum)
     }
 
     /// Makes deliveries to an endpoint due again. How many it were.

@@ -178,7 +178,7 @@ impl SweptView {
 
 /// Sweep now
 ///
-/// One batch of each kind of the sweeper's work, without waiting for its time. Brokers that sweep beside it do no harm. Kinds that
+/// At most a thousand things of each kind of the sweeper's work, without waiting for its time. Brokers that sweep beside it do no harm. Kinds that
 /// would begin after 20 seconds are left out.
 #[utoipa::path(
     post, path = "/v1/ops/sweep", tag = "Operations", operation_id = "sweepNow",

@@ -210,6 +210,7 @@ async fn a_sweep_by_hand_settles_what_is_overdue_and_says_what_it_did() {
     let swept = ops.post_empty("/v1/ops/sweep").await.expect(200).json;
     let kinds = swept["data"].as_array().expect("kinds");
     assert_eq!(kinds.len(), 6, "{swept}");
+    assert!(kinds.iter().all(|it| it["more"] == false), "{swept}");
     assert_eq!(
         kinds[0],
         json!({"kind": "pending", "counts": {"found": 2, "confirmed": 1, "expired": 1}, "more": false, "error": null})
