@@ -19,7 +19,11 @@ impl RawHttp {
             .trim_start_matches("http://")
             .parse()
             .expect("an address");
-        let stream = TcpStream::connect(address).expect("the server accepts");
+        RawHttp::over(TcpStream::connect(address).expect("the server accepts"))
+    }
+
+    /// A connection that is made already.
+    pub fn over(stream: TcpStream) -> RawHttp {
         stream.set_read_timeout(Some(READ_LIMIT)).expect("a limit");
         stream.set_write_timeout(Some(READ_LIMIT)).expect("a limit");
         RawHttp(stream)

@@ -59,8 +59,8 @@ fn accepts(address: &str) -> bool {
     let Ok(stream) = TcpStream::connect(address) else {
         return false;
     };
-    drop(stream);
-    let mut line = RawHttp::to(&format!("http://{address}"));
+    // The same connection goes on: the listener may close before a second one is made.
+    let mut line = RawHttp::over(stream);
     line.say("GET /livez HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n");
     status_of(&line.hear()) == 200
 }
