@@ -1,4 +1,9 @@
-//! The plans of the statements that a large table would be slow without.
+//! The plans of the statements that a large table would be slow without: here of those that need a certain index, in [`every`] of
+//! all that the room issues.
+
+mod every;
+mod recorder;
+mod scenario;
 
 use chrono::DateTime;
 use diesel::backend::Backend;
@@ -7,7 +12,6 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Bool, Integer, Text};
 
-use super::support::{Rig, field, now};
 use crate::db::Filter;
 use crate::db::attachments::attached_query;
 use crate::db::connection::AnyConnection;
@@ -19,6 +23,7 @@ use crate::db::list::list_query;
 use crate::db::removals::due_query;
 use crate::db::row::column_time;
 use crate::db::schema::{events, leases, seal_attempts, uploads};
+use crate::db::tests::support::{Rig, field, now};
 use crate::domain::attachment::ObjectId;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;

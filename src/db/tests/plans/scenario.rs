@@ -1,0 +1,338 @@
+//! A life in which the room issues each of its statements: every verb, also those that find nothing to do, or a lost answer.
+
+use std::sync::atomic::Ordering;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::db::tests::grants::{new_grant, under};
+use crate::db::tests::support::{
+    Rig, create, field, new_upload, now, open_attempt, record, record_and_attach,
+};
+use crate::db::{
+    Attach, AttachTo, Attempt, Change, Db, DbOptions, DeliveryFilter, DeliveryState, Detach,
+    Filter, IdempotencyClaim, Lease, Leased, Minted, Note, NoteKind, Outcome, PendingQuota, Replay,
+    StatusStep, Subscription, Transition, Turn, Window,
+};
+use crate::domain::attachment::ObjectId;
+use crate::domain::event::EventType;
+use crate::domain::ids::{EventId, UploadId};
+use crate::domain::principal::FieldPattern;
+use crate::domain::upload::{Difference, Status, Upload};
+use crate::telemetry::metrics::Metrics;
+
+/// Lives it. What each verb answers is the matter of other tests.
+pub async fn live(rig: &Rig) {
+    let db = open(rig);
+    uploads(&db).await;
+    grants_and_keys(&db).await;
+    attachments(&db).await;
+    sweeper(&db).await;
+    deliveries(&db).await;
+    lists(&db).await;
+    system(rig, &db).await;
+    db.ping().await.unwrap();
+}
+
+fn open(rig: &Rig) -> Db {
+    let subscription = Subscription {
+        endpoint: "all".into(),
+        types: EventType::ALL.to_vec(),
+    };
+    let options = DbOptions {
+        subscriptions: vec![subscription],
+        quota: PendingQuota {
+            uploads: 40,
+            bytes: 1 << 30,
+        },
+        ..rig.options()
+    };
+    Db::open(options, Metrics::new()).unwrap()
+}
+
+fn later(secs: i64) -> DateTime<Utc> {
+    now() + TimeDelta::seconds(secs)
+}
+
+fn lose_the_next_answer(db: &Db) {
+    db.queue.state.lose_answer.store(true, Ordering::Release);
+}
+
+async fn confirmed(db: &Db) -> Upload {
+    let upload = create(db).await.into_upload();
+    let key = open_attempt(db, upload.id).await;
+    match record(db, &upload, &key).await {
+        Transition::Moved(upload) => upload,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn moved(db: &Db, upload: UploadId, step: StatusStep) {
+    let at = now();
+    let change = Change { upload, step, at };
+    db.move_status(change).await.unwrap();
+}
+
+async fn uploads(db: &Db) {
+    lose_the_next_answer(db);
+    let canceled = create(db).await.into_upload().id;
+    for _ in 0..2 {
+        lose_the_next_answer(db);
+        moved(db, canceled, StatusStep::Cancel).await;
+    }
+    let expired = create(db).await.into_upload().id;
+    moved(db, expired, StatusStep::Expire).await;
+    let rejected = create(db).await.into_upload().id;
+    let key = open_attempt(db, rejected).await;
+    let differences = vec![Difference::new("/size", "other")];
+    let attempt = key.clone();
+    let step = StatusStep::Reject {
+        differences,
+        attempt,
+    };
+    moved(db, rejected, step).await;
+    db.attempt_removed(rejected, key.clone(), now())
+        .await
+        .unwrap();
+    db.object_removed(rejected, now()).await.unwrap();
+    db.abandoned_copies(rejected, 9).await.unwrap();
+    // A confirm that comes too late finds the attempt, or the upload, in another state.
+    let upload = create(db).await.into_upload();
+    let (late, given_up) = (
+        open_attempt(db, upload.id).await,
+        open_attempt(db, upload.id).await,
+    );
+    db.abandon_attempt(upload.id, &given_up).await.unwrap();
+    db.abandon_attempt(upload.id, &given_up).await.unwrap();
+    moved(db, upload.id, StatusStep::Cancel).await;
+    record(db, &upload, &late).await;
+    record(db, &upload, &given_up).await;
+    let idle = open_attempt(db, upload.id).await;
+    db.forget_attempt(upload.id, &idle).await.unwrap();
+    db.recorded_after("media", Some("media/"), 9).await.unwrap();
+    db.recorded_at("media", "k").await.unwrap();
+    db.owner_of_key("k").await.unwrap();
+}
+
+fn claim(key: &str, result_id: String, at: DateTime<Utc>) -> IdempotencyClaim {
+    IdempotencyClaim {
+        issuer: "users".into(),
+        subject: "1".into(),
+        route: "POST /v1/uploads".into(),
+        key: key.into(),
+        body_hash: "body".into(),
+        result_id,
+        at,
+    }
+}
+
+async fn grants_and_keys(db: &Db) {
+    let new = new_grant(1, None);
+    let minted = claim("minted", new.grant.id.to_string(), now());
+    let Minted::Grant(grant) = db.mint_grant(new_grant(1, Some(minted))).await.unwrap() else {
+        panic!("a new key");
+    };
+    db.find_grant(grant.id).await.unwrap();
+    for _ in 0..2 {
+        db.create(under(&grant, now()), None).await.unwrap();
+    }
+    // Fresh, repeated, and again after its time.
+    for at in [now(), now(), now() + TimeDelta::days(2)] {
+        let new = new_upload("user:1");
+        let claim = claim("created", new.id.to_string(), at);
+        db.create(new, Some(claim)).await.unwrap();
+    }
+    // More than the owner may have: what was counted and claimed is taken back.
+    for n in 0..40 {
+        db.create(new_upload("user:full"), None).await.unwrap();
+        if n == 39 {
+            let Minted::Grant(grant) = db.mint_grant(new_grant(9, None)).await.unwrap() else {
+                panic!("without a key");
+            };
+            let mut new = under(&grant, now());
+            new.owner = "user:full".into();
+            let claim = claim("refused", new.id.to_string(), now());
+            db.create(new, Some(claim)).await.unwrap();
+        }
+    }
+    db.prune(now() + TimeDelta::days(90), 9).await.unwrap();
+}
+
+fn to(record: &str) -> AttachTo {
+    AttachTo {
+        field: field("Product.image"),
+        object_id: ObjectId::parse(record).unwrap(),
+        replaces: true,
+        removal_grace_secs: 60,
+    }
+}
+
+async fn attach(db: &Db, upload: UploadId) {
+    let attach = Attach {
+        upload,
+        to: to("42"),
+        at: now(),
+        idempotency: Some(claim("attached", upload.to_string(), now())),
+    };
+    db.attach(attach).await.unwrap();
+}
+
+async fn attachments(db: &Db) {
+    let former = confirmed(db).await;
+    attach(db, former.id).await;
+    let upload = create(db).await.into_upload();
+    attach(db, upload.id).await;
+    let key = open_attempt(db, upload.id).await;
+    record_and_attach(db, &upload, &key, Some(to("42"))).await;
+    lose_the_next_answer(db);
+    let (upload, at) = (upload.id, now());
+    let detach = Detach {
+        upload,
+        from: (to("42").field, to("42").object_id),
+        removal_grace_secs: 60,
+        at,
+    };
+    db.detach(detach).await.unwrap();
+    moved(db, upload, StatusStep::Delete).await;
+}
+
+async fn sweeper(db: &Db) {
+    let pending = create(db).await.into_upload().id;
+    let problem = "the bucket did not answer".to_owned();
+    db.postpone(pending, later(60), problem).await.unwrap();
+    let unattached = confirmed(db).await.id;
+    for _ in 0..2 {
+        db.delete_unattached(unattached, now()).await.unwrap();
+    }
+    db.clock().await.unwrap();
+    db.due_uploads(later(1), 9).await.unwrap();
+    db.due_removals("media", later(1), 9).await.unwrap();
+    db.stale_attempts(later(1), 9).await.unwrap();
+    let owed = db.owed_attempts("media", later(1), None, 9).await.unwrap();
+    let behind = owed.into_iter().next();
+    db.owed_attempts("media", later(1), behind, 9)
+        .await
+        .unwrap();
+    db.owed_uploads("media", UploadId::NONE, 9).await.unwrap();
+    db.unattached_uploads("media", field("Product.image"), later(1), 9)
+        .await
+        .unwrap();
+    let turn = || Turn {
+        name: "sweep",
+        holder: "one".into(),
+        at: now(),
+        until: later(60),
+    };
+    db.take_turn(turn()).await.unwrap();
+    db.release_turn("sweep", "one").await.unwrap();
+    for kind in [NoteKind::Problem, NoteKind::Event, NoteKind::Event] {
+        let (upload, detail, at) = (pending, "n".to_owned(), now());
+        let note = Note {
+            upload,
+            kind,
+            detail,
+            at,
+        };
+        db.note(note).await.unwrap();
+    }
+    db.problems_of(&[pending]).await.unwrap();
+    db.log_of(pending).await.unwrap();
+}
+
+async fn attempted(db: &Db, delivery: Leased, outcome: Outcome) {
+    let attempt = Attempt {
+        endpoint: "all".into(),
+        delivery,
+        at: later(2),
+        status: Some(500),
+        error: Some("status 500".into()),
+        outcome,
+    };
+    assert!(db.record_attempt(attempt).await.unwrap());
+}
+
+async fn deliveries(db: &Db) {
+    let lease = Lease {
+        endpoint: "all".into(),
+        limit: 100,
+        now: later(1),
+        until: later(61),
+    };
+    let mut leased = db.lease_deliveries(lease).await.unwrap().into_iter();
+    let outcomes = [
+        Outcome::Delivered,
+        Outcome::Retry(later(60)),
+        Outcome::Dead,
+        Outcome::Gone,
+    ];
+    for outcome in outcomes {
+        attempted(db, leased.next().unwrap(), outcome).await;
+    }
+    let own = leased.next().unwrap();
+    let replays = [
+        Replay::Event(own.event),
+        Replay::Event(EventId::new(now(), &[1; 10])),
+        Replay::Upload(own.upload),
+        Replay::Dead(later(9), 9),
+    ];
+    for replay in replays {
+        db.replay("all", replay, now()).await.unwrap();
+    }
+    db.is_disabled("all").await.unwrap();
+    db.endpoint_totals("all").await.unwrap();
+    for endpoint in [None, Some("all".to_owned())] {
+        let filter = DeliveryFilter {
+            endpoint,
+            states: DeliveryState::ALL.to_vec(),
+            limit: 9,
+        };
+        db.list_deliveries(filter).await.unwrap();
+    }
+    db.enable_endpoint("all").await.unwrap();
+}
+
+async fn lists(db: &Db) {
+    let all = Filter {
+        limit: 9,
+        ..Filter::default()
+    };
+    let filters = [
+        all.clone(),
+        Filter {
+            status: Some(Status::Pending),
+            before: Some(UploadId::NONE),
+            ..all.clone()
+        },
+        Filter {
+            model: Some("Product".into()),
+            object_id: Some(to("42").object_id),
+            ..all.clone()
+        },
+        Filter {
+            owner: Some("user:1".into()),
+            created_before: Some(later(9)),
+            ..all.clone()
+        },
+        Filter {
+            reach: Some(vec![FieldPattern::Exact(field("Product.image"))]),
+            ..all
+        },
+    ];
+    for filter in filters {
+        db.list(filter).await.unwrap();
+    }
+    let id = create(db).await.into_upload().id;
+    db.find_upload(id).await.unwrap();
+    db.stats().await.unwrap();
+    db.watch().await.unwrap();
+    let window = Window {
+        from: later(-60),
+        now: now(),
+        digits: 8,
+    };
+    db.overview(window).await.unwrap();
+}
+
+async fn system(rig: &Rig, db: &Db) {
+    rig.execute("UPDATE owner_usage SET pending_count = 7 WHERE owner = 'user:1'");
+    db.recount("token", now(), later(1)).await.unwrap();
+}
