@@ -14,7 +14,7 @@ use super::books::{Books, Sum};
 use super::connection::{AnyConnection, Connector, Role};
 use super::queue::Write;
 use super::row::column_time;
-use super::schema::leases;
+use super::schema::{leases, owner_usage};
 use super::trouble::{DbTrouble, Failure};
 use super::turns::Turn;
 use crate::domain::ids::UploadId;
@@ -35,6 +35,9 @@ const COUNTS: &str = "SELECT field AS name, status, CAST(SUM(n) AS BIGINT) AS co
     SELECT field, status, COUNT(*) AS n, SUM(size) AS b FROM uploads GROUP BY field, status \
     UNION ALL SELECT field, status, -count, -bytes FROM upload_counts) AS compared \
     GROUP BY field, status HAVING SUM(n) <> 0 OR SUM(b) <> 0 ORDER BY field, status LIMIT ";
+
+const IDLE: &str = "SELECT owner AS name, '' AS status, pending_count AS count, pending_bytes AS bytes FROM owner_usage \
+    WHERE pending_count = 0 AND pending_bytes = 0 LIMIT ";
 
 /// What a recount did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,13 +96,18 @@ impl Db {
         // On a connection of its own, because those of the pool give up after two seconds.
         let comparing = tokio::task::spawn_blocking(move || compare(&connector));
         let compared = comparing.await.map_err(|_| DbTrouble::Unavailable)??;
-        let (usage, counts) = compared;
+        let Compared {
+            usage,
+            counts,
+            idle,
+        } = compared;
         let full = usage.len().max(counts.len()) as i64 >= MOST;
         let correct = Correct {
             token: token.to_owned(),
             until,
             usage,
             counts,
+            idle,
             over: !full,
         };
         let corrected = self.queue.submit(correct).await?;
@@ -110,14 +118,26 @@ impl Db {
     }
 }
 
-fn compare(connector: &Connector) -> Result<(Vec<Differs>, Vec<Differs>), DbTrouble> {
+/// What was found by reading all.
+struct Compared {
+    usage: Vec<Differs>,
+    counts: Vec<Differs>,
+    /// Owners that had nothing pending.
+    idle: Vec<Differs>,
+}
+
+fn compare(connector: &Connector) -> Result<Compared, DbTrouble> {
     let conn = &mut connector.connect().map_err(|_| DbTrouble::Unavailable)?;
     let mut load = |text: &str| {
         let query = diesel::sql_query(format!("{text}{MOST}"));
         let found: QueryResult<Vec<Differs>> = query.load(conn);
         found.map_err(|error| Failure::Sql(error).trouble())
     };
-    Ok((load(USAGE)?, load(COUNTS)?))
+    Ok(Compared {
+        usage: load(USAGE)?,
+        counts: load(COUNTS)?,
+        idle: load(IDLE)?,
+    })
 }
 
 struct Correct {
@@ -125,6 +145,7 @@ struct Correct {
     until: DateTime<Utc>,
     usage: Vec<Differs>,
     counts: Vec<Differs>,
+    idle: Vec<Differs>,
     /// Whether nothing is left for another correction.
     over: bool,
 }
@@ -164,23 +185,37 @@ impl Write for Correct {
             let unknown = || DbTrouble::Internal(format!("{} is no status", differs.status));
             books.correct_count(&differs.name, status.ok_or_else(unknown)?, differs.by());
         }
-        forget_idle(conn)?;
+        forget_idle(conn, &self.idle)?;
         Ok(Some(self.usage.len() + self.counts.len()))
     }
 }
 
-/// Owners that have nothing pending need no counter. Rows that another broker holds are left for the next time.
-fn forget_idle(conn: &mut AnyConnection) -> QueryResult<()> {
-    let (condition, skipping) = (
-        "pending_count = 0 AND pending_bytes = 0",
-        match conn {
-            AnyConnection::Postgres(_) => " FOR UPDATE SKIP LOCKED",
-            AnyConnection::Sqlite(_) => "",
-        },
-    );
-    let text = format!(
-        "DELETE FROM owner_usage WHERE {condition} AND owner IN \
-         (SELECT owner FROM owner_usage WHERE {condition} LIMIT {MOST}{skipping})"
-    );
-    diesel::sql_query(text).execute(conn).map(drop)
+/// Owners that have nothing pending need no counter; who has something by now keeps it. Rows that another broker holds are left for
+/// the next time.
+fn forget_idle(conn: &mut AnyConnection, idle: &[Differs]) -> QueryResult<()> {
+    if idle.is_empty() {
+        return Ok(());
+    }
+    let owners: Vec<&str> = idle.iter().map(|it| it.name.as_str()).collect();
+    macro_rules! still_idle {
+        () => {
+            owner_usage::table
+                .filter(owner_usage::owner.eq_any(&owners))
+                .filter(owner_usage::pending_count.eq(0))
+                .filter(owner_usage::pending_bytes.eq(0))
+        };
+    }
+    match conn {
+        AnyConnection::Sqlite(conn) => diesel::delete(still_idle!()).execute(conn)?,
+        AnyConnection::Postgres(conn) => {
+            let free: Vec<String> = still_idle!()
+                .select(owner_usage::owner)
+                .for_update()
+                .skip_locked()
+                .load(conn)?;
+            let locked = owner_usage::table.filter(owner_usage::owner.eq_any(free));
+            diesel::delete(locked).execute(conn)?
+        }
+    };
+    Ok(())
 }
