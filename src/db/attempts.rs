@@ -1,7 +1,9 @@
 //! Seal attempts: every key that a copy may write is committed here first, with who will answer for it.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::Db;
 use super::books::Books;
@@ -95,9 +97,11 @@ impl Db {
         limit: u32,
     ) -> Result<Vec<FinalKey>, DbTrouble> {
         let query = move |conn: &mut AnyConnection| {
+            // Not the bare state: SQLite would look at all that were ever given up, and not at what the upload has.
+            let is_abandoned = sql::<Text>("state || ''").eq(AttemptState::Abandoned.as_str());
             let rows: Vec<(String, String)> = seal_attempts::table
                 .filter(seal_attempts::upload_id.eq(upload.to_string()))
-                .filter(seal_attempts::state.eq(AttemptState::Abandoned.as_str()))
+                .filter(is_abandoned)
                 .filter(seal_attempts::object_removed_at.is_null())
                 .order((seal_attempts::started_at, seal_attempts::object_key))
                 .limit(i64::from(limit))

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::dsl::max;
+use diesel::dsl::{max, sql};
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use tokio::sync::watch;
 
 use super::Db;
@@ -168,10 +169,12 @@ fn held_back_until(
     endpoint: &str,
     upload: &str,
 ) -> QueryResult<Option<NaiveDateTime>> {
+    // Not the bare state: SQLite would look at all that is pending for the endpoint, and not at what the upload has.
+    let is_pending = sql::<Text>("state || ''").eq(DeliveryState::Pending.as_str());
     deliveries::table
         .filter(deliveries::endpoint.eq(endpoint))
         .filter(deliveries::upload_id.eq(upload))
-        .filter(deliveries::state.eq(DeliveryState::Pending.as_str()))
+        .filter(is_pending)
         .select(max(deliveries::next_at))
         .first(conn)
 }
