@@ -1,5 +1,4 @@
 -- Enough of everything for the planner to know what is many and what is few: most uploads are over, few are under way.
--- Rows of other tests' making would do as well; nothing reads these.
 ALTER TABLE seal_attempts DISABLE TRIGGER ALL;
 ALTER TABLE events DISABLE TRIGGER ALL;
 ALTER TABLE deliveries DISABLE TRIGGER ALL;
@@ -8,12 +7,12 @@ ALTER TABLE attachment_slots DISABLE TRIGGER ALL;
 INSERT INTO uploads (id, status, version, field, owner, bucket, filename, content_type, size, created_at, expires_at,
     url_lifetime_secs, object_key, name, etag, confirmed_at, confirmed_by, object_id)
 SELECT 'upl_' || lpad(n::text, 26, '0'), CASE WHEN n % 100 = 0 THEN 'confirmed' ELSE 'attached' END, 2,
-    'Model' || n % 10 || '.image', 'user:' || n % 500, 'media', 'f', 'image/jpeg', 1, now(), now(), 900, 'k' || n, 'n', 'e', now(),
+    'Model' || n % 200 || '.image', 'user:' || n % 500, 'media', 'f', 'image/jpeg', 1, now(), now(), 900, 'k' || n, 'n', 'e', now(),
     'client', n::text FROM generate_series(1, 20000) AS n;
 INSERT INTO uploads (id, status, version, field, owner, bucket, filename, content_type, size, created_at, expires_at,
     url_lifetime_secs)
 SELECT 'upm_' || lpad(n::text, 26, '0'), CASE WHEN n % 3 = 0 THEN 'pending' WHEN n % 3 = 1 THEN 'expired' ELSE 'rejected' END, 1,
-    'Model' || n % 10 || '.image', 'user:' || n % 500, 'media', 'f', 'image/jpeg', 1, now(), now(), 900
+    'Model' || n % 200 || '.image', 'user:' || n % 500, 'media', 'f', 'image/jpeg', 1, now(), now(), 900
 FROM generate_series(1, 600) AS n;
 INSERT INTO seal_attempts (object_key, name, upload_id, state, started_at)
 SELECT 'k' || n, 'n', 'upl_' || lpad(n::text, 26, '0'),
@@ -34,5 +33,5 @@ INSERT INTO upload_log (upload_id, entry, at, last_at, kind, detail, times)
 SELECT 'upl_' || lpad((n / 4)::text, 26, '0'), 1 + n % 4, now(), now(), 'confirmed', '', 1 FROM generate_series(1, 20000) AS n;
 INSERT INTO owner_usage (owner, pending_count, pending_bytes) SELECT 'u' || n, 1, 1 FROM generate_series(1, 5000) AS n;
 INSERT INTO attachment_slots (field, object_id, upload_id)
-SELECT 'Model' || n % 10 || '.image', n::text, 'upl_' || lpad(n::text, 26, '0') FROM generate_series(1, 5000) AS n;
+SELECT 'Model' || n % 200 || '.image', n::text, 'upl_' || lpad(n::text, 26, '0') FROM generate_series(1, 5000) AS n;
 ANALYZE;

@@ -4,6 +4,7 @@
 mod every;
 mod recorder;
 mod scenario;
+mod scenario_reads;
 
 use chrono::DateTime;
 use diesel::backend::Backend;

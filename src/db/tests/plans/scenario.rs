@@ -4,20 +4,19 @@ use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::scenario_reads::{deliveries, lists, system};
 use crate::db::tests::grants::{new_grant, under};
 use crate::db::tests::support::{
     Rig, create, field, new_upload, now, open_attempt, record, record_and_attach,
 };
 use crate::db::{
-    Attach, AttachTo, Attempt, Change, Db, DbOptions, DeliveryFilter, DeliveryState, Detach,
-    Filter, IdempotencyClaim, Lease, Leased, Minted, Note, NoteKind, Outcome, PendingQuota, Replay,
-    StatusStep, Subscription, Transition, Turn, Window,
+    Attach, AttachTo, Change, Db, DbOptions, Detach, IdempotencyClaim, Minted, Note, NoteKind,
+    PendingQuota, StatusStep, Subscription, Transition, Turn,
 };
 use crate::domain::attachment::ObjectId;
 use crate::domain::event::EventType;
-use crate::domain::ids::{EventId, UploadId};
-use crate::domain::principal::FieldPattern;
-use crate::domain::upload::{Difference, Status, Upload};
+use crate::domain::ids::UploadId;
+use crate::domain::upload::{Difference, Upload};
 use crate::telemetry::metrics::Metrics;
 
 /// Lives it. What each verb answers is the matter of other tests.
@@ -49,7 +48,7 @@ fn open(rig: &Rig) -> Db {
     Db::open(options, Metrics::new()).unwrap()
 }
 
-fn later(secs: i64) -> DateTime<Utc> {
+pub fn later(secs: i64) -> DateTime<Utc> {
     now() + TimeDelta::seconds(secs)
 }
 
@@ -157,7 +156,7 @@ async fn grants_and_keys(db: &Db) {
     db.prune(now() + TimeDelta::days(90), 9).await.unwrap();
 }
 
-fn to(record: &str) -> AttachTo {
+pub fn to(record: &str) -> AttachTo {
     AttachTo {
         field: field("Product.image"),
         object_id: ObjectId::parse(record).unwrap(),
@@ -236,103 +235,4 @@ async fn sweeper(db: &Db) {
     }
     db.problems_of(&[pending]).await.unwrap();
     db.log_of(pending).await.unwrap();
-}
-
-async fn attempted(db: &Db, delivery: Leased, outcome: Outcome) {
-    let attempt = Attempt {
-        endpoint: "all".into(),
-        delivery,
-        at: later(2),
-        status: Some(500),
-        error: Some("status 500".into()),
-        outcome,
-    };
-    assert!(db.record_attempt(attempt).await.unwrap());
-}
-
-async fn deliveries(db: &Db) {
-    let lease = Lease {
-        endpoint: "all".into(),
-        limit: 100,
-        now: later(1),
-        until: later(61),
-    };
-    let mut leased = db.lease_deliveries(lease).await.unwrap().into_iter();
-    let outcomes = [
-        Outcome::Delivered,
-        Outcome::Retry(later(60)),
-        Outcome::Dead,
-        Outcome::Gone,
-    ];
-    for outcome in outcomes {
-        attempted(db, leased.next().unwrap(), outcome).await;
-    }
-    let own = leased.next().unwrap();
-    let replays = [
-        Replay::Event(own.event),
-        Replay::Event(EventId::new(now(), &[1; 10])),
-        Replay::Upload(own.upload),
-        Replay::Dead(later(9), 9),
-    ];
-    for replay in replays {
-        db.replay("all", replay, now()).await.unwrap();
-    }
-    db.is_disabled("all").await.unwrap();
-    db.endpoint_totals("all").await.unwrap();
-    for endpoint in [None, Some("all".to_owned())] {
-        let filter = DeliveryFilter {
-            endpoint,
-            states: DeliveryState::ALL.to_vec(),
-            limit: 9,
-        };
-        db.list_deliveries(filter).await.unwrap();
-    }
-    db.enable_endpoint("all").await.unwrap();
-}
-
-async fn lists(db: &Db) {
-    let all = Filter {
-        limit: 9,
-        ..Filter::default()
-    };
-    let filters = [
-        all.clone(),
-        Filter {
-            status: Some(Status::Pending),
-            before: Some(UploadId::NONE),
-            ..all.clone()
-        },
-        Filter {
-            model: Some("Product".into()),
-            object_id: Some(to("42").object_id),
-            ..all.clone()
-        },
-        Filter {
-            owner: Some("user:1".into()),
-            created_before: Some(later(9)),
-            ..all.clone()
-        },
-        Filter {
-            reach: Some(vec![FieldPattern::Exact(field("Product.image"))]),
-            ..all
-        },
-    ];
-    for filter in filters {
-        db.list(filter).await.unwrap();
-    }
-    let id = create(db).await.into_upload().id;
-    db.find_upload(id).await.unwrap();
-    db.stats().await.unwrap();
-    db.watch().await.unwrap();
-    let window = Window {
-        from: later(-60),
-        now: now(),
-        digits: 8,
-    };
-    db.overview(window).await.unwrap();
-}
-
-async fn system(rig: &Rig, db: &Db) {
-    rig.execute("UPDATE owner_usage SET pending_count = 7 WHERE owner = 'user:1'");
-    db.recount("token", now(), later(1)).await.unwrap();
 }
