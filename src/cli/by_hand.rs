@@ -1,8 +1,9 @@
-//! What `uploads` and `sweep` share: the broker's verbs without a server, on the configured database and bucket.
+//! What `uploads`, `sweep` and `fsck` share: the broker's verbs without a server, on the configured database and bucket.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::app;
 use crate::broker::{Broker, BrokerError};
@@ -82,4 +83,10 @@ pub(super) fn reason(error: BrokerError) -> String {
         BrokerError::Internal(cause) => cause,
         other => format!("{other:?}"),
     }
+}
+
+/// What long work tells while it goes on: on standard error, and only where that is a terminal.
+pub(super) fn spinner() -> ProgressBar {
+    let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    spinner.with_style(ProgressStyle::default_spinner())
 }

@@ -1,12 +1,11 @@
 //! `bytepass fsck`: holds the bucket against the database, and says where they differ. It needs no running broker and disturbs none.
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::broker::{Broker, Damage, Finding, FsckWalk};
 
-use super::by_hand::{ByHand, Output, reason};
+use super::by_hand::{ByHand, Output, reason, spinner};
 use super::outcome::{self, Failure};
 use super::table::table;
 
@@ -89,12 +88,6 @@ async fn walk(broker: &Broker, fix: bool) -> Found {
     }
     progress.finish_and_clear();
     found
-}
-
-/// On standard error, and only where that is a terminal.
-fn spinner() -> ProgressBar {
-    let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    spinner.with_style(ProgressStyle::default_spinner())
 }
 
 fn counted(found: &Found, damage: Damage) -> usize {

@@ -2,11 +2,12 @@
 //! at the same time do no harm, and one that runs keeps its lease over its pauses.
 
 use clap::{ArgAction, Args, ValueEnum};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::broker::{Broker, Counts, SweepKind, SweepWalk};
 
-use super::by_hand::{ByHand, Output, reason};
+use super::by_hand::{ByHand, Output, reason, spinner};
 use super::outcome::{self, Failure};
 use super::table::table;
 
@@ -67,10 +68,11 @@ pub(super) fn run(args: SweepArgs) -> Result<(), Failure> {
     };
     let (dry_run, batch) = (args.dry_run, args.batch);
     let swept = args.by_hand.run(async |broker| {
-        let mut swept = Vec::new();
+        let (progress, mut swept) = (spinner(), Vec::new());
         for kind in kinds {
-            swept.push(sweep(&broker, kind, batch, dry_run).await);
+            swept.push(sweep(&broker, kind, batch, dry_run, &progress).await);
         }
+        progress.finish_and_clear();
         Ok(swept)
     })?;
     outcome::print(&match args.by_hand.output {
@@ -89,7 +91,13 @@ pub(super) fn run(args: SweepArgs) -> Result<(), Failure> {
     }
 }
 
-async fn sweep(broker: &Broker, kind: SweepKind, batch: u32, dry_run: bool) -> Swept {
+async fn sweep(
+    broker: &Broker,
+    kind: SweepKind,
+    batch: u32,
+    dry_run: bool,
+    progress: &ProgressBar,
+) -> Swept {
     let mut walk = match dry_run {
         true => SweepWalk::dry(kind, batch),
         false => SweepWalk::new(kind, batch),
@@ -101,6 +109,9 @@ async fn sweep(broker: &Broker, kind: SweepKind, batch: u32, dry_run: bool) -> S
         error: None,
     };
     loop {
+        let (name, found) = (kind.as_str(), swept.counts.found);
+        progress.set_message(format!("{name}: {found} found"));
+        progress.tick();
         match broker.sweep(&mut walk).await {
             Ok(report) => {
                 swept.counts += report.counts;

@@ -146,7 +146,12 @@ async fn sweep_once_does_what_is_due_and_a_dry_run_only_tells() {
     );
     assert_eq!(user.read(there.id()).await.json["confirmed_by"], "sweeper");
     assert_eq!(user.read(absent.id()).await.json["status"], "expired");
-    let again = desk.run(&["sweep", "--once"]).expect(0).stdout;
+    let again = desk.run(&["sweep", "--once"]).expect(0);
+    assert_eq!(
+        again.stderr, "",
+        "no progress where nobody is at a terminal"
+    );
+    let again = again.stdout;
     assert_eq!(again.lines().count(), 7, "{again}");
     let line = desk.run(&["sweep"]).expect(2).stderr;
     assert!(line.contains("--once"), "{line}");
