@@ -10,12 +10,14 @@ use actix_web::{FromRequest, HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use futures::future::LocalBoxFuture;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::http::problem::{Code, Problem};
 
 /// How much of an over-long body is read beyond its limit, in bytes, so that its sender can read the 413.
 const DRAIN_MAX_BYTES: u64 = 1024 * 1024;
+/// How long a body that nobody will look at is waited for.
+const DISCARD_MAX: Duration = Duration::from_secs(1);
 
 /// The bounds of a body.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +110,18 @@ pub fn read_any_type(
         let body = collect(payload, limits, declared, counter).await?;
         unreadable.map_or(Ok(body), Err)
     }
+}
+
+/// Lets go of a body that nobody will look at, so that its connection can carry the next request: one that is left unread ends it.
+/// Only a body that declares a length within the limit, and that arrives with its head or at once after it.
+pub async fn discard(req: &HttpRequest, mut payload: Payload) {
+    let max_bytes = limits_of(req).max_bytes as u64;
+    if declared_length(req).is_none_or(|bytes| bytes > max_bytes) {
+        return;
+    }
+    let to_the_end = async { while let Some(Ok(_)) = payload.next().await {} };
+    // Late or broken: the connection ends, as it would have.
+    let _ = timeout(DISCARD_MAX, to_the_end).await;
 }
 
 fn limits_of(req: &HttpRequest) -> BodyLimits {

@@ -43,7 +43,7 @@ pub async fn authenticate(
             let limits = req.app_data::<web::Data<RequestLimits>>();
             let standing = limits.and_then(|limits| limits.of_owner(&principal));
             if let Some((standing, Some(problem))) = standing {
-                return Ok(refused_by(req, &standing, problem));
+                return Ok(refused_by(req, &standing, problem).await);
             }
             req.extensions_mut().insert(principal);
             let mut response = next.call(req).await?.map_into_boxed_body();

@@ -1,16 +1,18 @@
 //! Who asks too often is refused before its request costs much: an address before its token is looked at, an owner before its body
-//! is read. Probes are never refused.
+//! is parsed. Probes are never refused.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpMessage as _, web};
 
 use crate::domain::principal::Principal;
 use crate::http::address::Proxies;
+use crate::http::extract::body::discard;
 use crate::http::problem::{Code, Problem};
 use crate::http::rate::{Limiter, Rate, Standing};
 
@@ -18,6 +20,8 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// What is asked by machines that would take a refusal for a broker that is down.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
+/// After how long a refusal is answered.
+const REFUSAL_DELAY: Duration = Duration::from_millis(50);
 
 /// How often who may ask.
 pub struct RequestLimits {
@@ -76,12 +80,17 @@ pub fn tell(standing: &Standing, headers: &mut HeaderMap) {
     headers.insert(LIMIT, standing.limit.clone());
 }
 
-/// The refusal as an answer.
-pub fn refused_by(
-    req: ServiceRequest,
+/// The refusal as an answer: late, so that who asks again at once can't take the others' share of the processor for being refused,
+/// and on a connection that stays, because a new one for every refusal would cost more than the refusal does.
+pub async fn refused_by(
+    mut req: ServiceRequest,
     standing: &Standing,
     problem: Problem,
 ) -> ServiceResponse<BoxBody> {
+    let payload = req.take_payload();
+    let late = tokio::time::sleep(REFUSAL_DELAY);
+    discard(req.request(), payload).await;
+    late.await;
     let mut response = req.error_response(problem);
     tell(standing, response.headers_mut());
     response
@@ -97,7 +106,7 @@ pub async fn limit_addresses(
         .filter(|_| !PROBES.contains(&req.path()))
         .and_then(|limits| limits.of_address(req.peer_addr(), req.headers()));
     match refused {
-        Some((standing, problem)) => Ok(refused_by(req, &standing, problem)),
+        Some((standing, problem)) => Ok(refused_by(req, &standing, problem).await),
         None => Ok(next.call(req).await?.map_into_boxed_body()),
     }
 }

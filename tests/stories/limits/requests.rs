@@ -7,6 +7,11 @@ use reqwest::Method;
 
 use super::*;
 use crate::support::api::send;
+use crate::support::raw_http::{RawHttp, status_of};
+use crate::support::world::{sign_user, user_token};
+
+/// The least time that a refusal takes.
+const REFUSAL_DELAY: Duration = Duration::from_millis(50);
 
 fn rates(limits: Value) -> Value {
     json!({ "limits": limits })
@@ -59,6 +64,37 @@ async fn an_owner_that_asks_too_often_waits_and_nobody_else_does() {
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_keeps_its_connection_and_waits_a_moment_for_each_refusal() {
+    let world = World::new().await;
+    let limits = json!({"requests_per_owner_per_sec": 1, "requests_per_owner_burst": 1});
+    let broker = world.broker_with(rates(limits)).await;
+    let (url, token) = (broker.url.clone(), sign_user(&user_token("1")));
+    let statuses = move || {
+        let mut line = RawHttp::to(&url);
+        let request = format!(
+            "POST /v1/uploads HTTP/1.1\r\nhost: b\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{}",
+            "x".repeat(900)
+        );
+        let ask = |_| {
+            line.say(&request);
+            status_of(&line.hear())
+        };
+        (0..12).map(ask).collect::<Vec<_>>()
+    };
+    let begun = Instant::now();
+    let statuses = tokio::task::spawn_blocking(statuses)
+        .await
+        .expect("the thread lives");
+    let took = begun.elapsed();
+    let refusals = statuses.iter().filter(|status| **status == 429).count();
+    assert!(
+        refusals >= 8 && !statuses.contains(&0),
+        "every request is answered on one connection: {statuses:?}"
+    );
+    assert!(took >= REFUSAL_DELAY * 8, "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
