@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use crate::auth::{Authenticator, EventSenders, Signer};
 use crate::broker::Broker;
 use crate::config::Config;
-use crate::db::Db;
+use crate::db::{Db, DbOptions};
 use crate::outbound::Outbound;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -59,10 +59,12 @@ pub(super) fn authenticator(
         .map_err(|error| StartError::Auth(error.to_string()))
 }
 
-/// The verbs without a server, for commands: opens the database and resolves the bucket's credentials. What outlives its caller
+/// The verbs without a server, for commands: opens the database, which must be there as this binary knows it, because a command on
+/// a database that it had just made would take every object for nobody's; and resolves the bucket's credentials. What outlives its caller
 /// runs on the current tokio runtime, which must have more than one thread.
 pub async fn open_broker(config: &Config, metrics: &Metrics) -> Result<Broker, StartError> {
-    let db = open_database(config, metrics).await?;
+    let (options, metrics_of_db) = (database_options(config), metrics.clone());
+    let db = blocking(move || Ok(Db::open_existing(options, metrics_of_db)?)).await?;
     broker_over(config, db, metrics).await
 }
 
@@ -80,10 +82,9 @@ pub(super) async fn broker_over(
 
 /// Brings the schema up to date where the configuration says so, and refuses an older one otherwise.
 pub(super) async fn open_database(config: &Config, metrics: &Metrics) -> Result<Db, StartError> {
-    let (mut options, metrics) = (options::database(config), metrics.clone());
-    options.subscriptions = super::options::webhooks(&config.webhooks).subscriptions();
+    let (options, metrics) = (database_options(config), metrics.clone());
     let migrate = config.database.migrate_at_start;
-    let opened = tokio::task::spawn_blocking(move || {
+    blocking(move || {
         let db = Db::open(options, metrics)?;
         if migrate {
             db.migrate()?;
@@ -92,10 +93,23 @@ pub(super) async fn open_database(config: &Config, metrics: &Metrics) -> Result<
             0 => Ok(db),
             pending => Err(StartError::MigrationsPending(pending)),
         }
-    });
-    opened
-        .await
-        .unwrap_or_else(|error| Err(StartError::Database(error.to_string())))
+    })
+    .await
+}
+
+/// With the endpoints that events are written for.
+fn database_options(config: &Config) -> DbOptions {
+    DbOptions {
+        subscriptions: options::webhooks(&config.webhooks).subscriptions(),
+        ..options::database(config)
+    }
+}
+
+async fn blocking(
+    open: impl FnOnce() -> Result<Db, StartError> + Send + 'static,
+) -> Result<Db, StartError> {
+    let opened = tokio::task::spawn_blocking(open).await;
+    opened.unwrap_or_else(|error| Err(StartError::Database(error.to_string())))
 }
 
 /// Binds at once, so that a taken port is an error before anything else begins.

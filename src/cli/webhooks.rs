@@ -95,7 +95,7 @@ pub(super) fn run(args: WebhooksArgs) -> Result<(), Failure> {
     let runtime = serve::runtime()?;
     let inside = runtime.enter();
     let metrics = Metrics::new();
-    let db = Db::open(app::database_options(&config), metrics.clone())
+    let db = Db::open_existing(app::database_options(&config), metrics.clone())
         .map_err(|error| serve::not_started(error.into()))?;
     let outbound = app::outbound().map_err(serve::not_started)?;
     let webhooks = app::webhooks(&config, db, outbound, metrics).map_err(serve::not_started)?;

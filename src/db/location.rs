@@ -41,6 +41,18 @@ impl Location {
         }
     }
 
+    /// Refuses a SQLite file that isn't there, because opening it would make an empty one.
+    pub(super) fn must_exist(&self) -> Result<(), DbSetupError> {
+        match self {
+            Location::Sqlite(path) if matches!(path.try_exists(), Ok(false)) => {
+                let hint = "a relative path begins at the working directory; `bytepass migrate` makes a new database";
+                let line = format!("SQLite file {}: there is none ({hint})", path.display());
+                Err(DbSetupError::Connect(line))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes what could be a secret out of a message of the driver, and its line breaks.
     pub(super) fn redact(&self, message: &str) -> String {
         let lines: Vec<&str> = message.trim().lines().map(str::trim).collect();

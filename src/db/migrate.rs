@@ -1,7 +1,13 @@
 //! Migrations, one folder a dialect with the same names, embedded in the binary.
 
+use diesel::backend::Backend;
 use diesel::connection::SimpleConnection as _;
+use diesel::dsl::sql;
+use diesel::migration::{Migration, MigrationSource as _};
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
+use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connection::{AnyConnection, Connector};
@@ -35,15 +41,47 @@ fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<usize, Failed> {
     conn.immediate_transaction(|conn| Ok(conn.run_pending_migrations(SQLITE)?.len()))
 }
 
-/// How many are embedded and not applied.
+diesel::table! {
+    /// Diesel's own table of what was applied.
+    __diesel_schema_migrations (version) {
+        version -> Text,
+    }
+}
+use __diesel_schema_migrations as applied;
+
+/// How many are embedded and not applied. Writes nothing, where Diesel's own way to ask would make its table.
 pub(super) fn pending(connector: &Connector) -> Result<usize, DbSetupError> {
     let pending = match connector.connect()? {
-        AnyConnection::Sqlite(mut conn) => conn.pending_migrations(SQLITE).map(|found| found.len()),
-        AnyConnection::Postgres(mut conn) => {
-            conn.pending_migrations(POSTGRES).map(|found| found.len())
-        }
+        AnyConnection::Sqlite(mut conn) => applied_on_sqlite(&mut conn)
+            .map_err(Failed::from)
+            .and_then(|applied| lacking::<Sqlite>(&SQLITE, &applied)),
+        AnyConnection::Postgres(mut conn) => applied_on_postgres(&mut conn)
+            .map_err(Failed::from)
+            .and_then(|applied| lacking::<Pg>(&POSTGRES, &applied)),
     };
     pending.map_err(|error| DbSetupError::Migrate(connector.location.redact(&error.to_string())))
+}
+
+fn applied_on_sqlite(conn: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+    let there = "EXISTS (SELECT 1 FROM sqlite_master WHERE name = '__diesel_schema_migrations')";
+    match diesel::select(sql::<Bool>(there)).get_result(conn)? {
+        true => applied::table.select(applied::version).load(conn),
+        false => Ok(Vec::new()),
+    }
+}
+
+fn applied_on_postgres(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
+    let there = "to_regclass('__diesel_schema_migrations') IS NOT NULL";
+    match diesel::select(sql::<Bool>(there)).get_result(conn)? {
+        true => applied::table.select(applied::version).load(conn),
+        false => Ok(Vec::new()),
+    }
+}
+
+fn lacking<B: Backend>(embedded: &EmbeddedMigrations, applied: &[String]) -> Result<usize, Failed> {
+    let all: Vec<Box<dyn Migration<B>>> = embedded.migrations()?;
+    let versions = all.iter().map(|it| it.name().version().to_string());
+    Ok(versions.filter(|it| !applied.contains(it)).count())
 }
 
 /// Undoes every migration, and says how many they were.

@@ -180,6 +180,22 @@ impl Db {
         })
     }
 
+    /// The same for who may neither make a database nor change its schema: refuses, before anything is written, a SQLite file that
+    /// isn't there and a schema that lacks migrations. Blocks.
+    pub fn open_existing(options: DbOptions, metrics: Metrics) -> Result<Db, DbSetupError> {
+        let location = Location::parse(&options.url)?;
+        location.must_exist()?;
+        let reader = Connector {
+            location,
+            role: Role::Reader,
+            statement_limit: Duration::from_millis(options.read_wait_ms),
+        };
+        match migrate::pending(&reader)? {
+            0 => Db::open(options, metrics),
+            pending => Err(DbSetupError::Behind(pending)),
+        }
+    }
+
     /// Applies pending migrations and returns how many they were. Blocks. Brokers that start at once do it one after the other.
     pub fn migrate(&self) -> Result<usize, DbSetupError> {
         migrate::run(&self.migrator)

@@ -28,6 +28,9 @@ pub enum DbSetupError {
     /// It can't be opened or connected to.
     #[error("cannot open the database: {0}")]
     Connect(String),
+    /// Its schema is older than this binary's.
+    #[error("it lacks {0} migration(s): run `bytepass migrate`")]
+    Behind(usize),
     /// A migration failed, or what is pending can't be found out.
     #[error("cannot migrate the database: {0}")]
     Migrate(String),

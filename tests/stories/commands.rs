@@ -1,6 +1,7 @@
 //! The commands as a person or a script runs them, by the real binary.
 
 mod configured;
+mod database;
 pub mod dev;
 mod dev_configured;
 mod fsck;

@@ -27,6 +27,16 @@ impl Desk {
         bytepass(self.0.path(), &all, &[])
     }
 
+    /// The names of what lies in the folder.
+    pub(super) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).expect("a folder");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            let name = entry.expect("an entry").file_name();
+            name.into_string().expect("a text")
+        };
+        entries.map(name).collect()
+    }
+
     pub(super) fn json(&self, arguments: &[&str]) -> Value {
         let outcome = self.run(&[arguments, &["-o", "json"]].concat()).expect(0);
         serde_json::from_str(&outcome.stdout).expect("JSON")
