@@ -31,15 +31,18 @@ impl Broker {
         id: UploadId,
         by: ConfirmedBy,
     ) -> Result<Upload, BrokerError> {
+        let mut joined_before = false;
         loop {
             let broker = self.clone();
             let work = move || async move { broker.confirm_in_turn(id, by).await };
             let (answer, started) = self.0.flights.join(id, work).await;
             let upload = answer.unwrap_or_else(|cut| Err(BrokerError::cut("confirm", cut)))?;
-            // Work that began before this caller's PUT was done may have missed it: that is no answer to this caller.
-            if started || upload.status != Status::Pending {
+            // Work that began before this caller's PUT was done may have missed it: that is no answer to this caller. What it joins
+            // after that began later, whoever started it; if each started its own, many of them would be one copy after the other.
+            if started || joined_before || upload.status != Status::Pending {
                 return Ok(upload);
             }
+            joined_before = true;
         }
     }
 

@@ -76,9 +76,14 @@ async fn r1_a_create_that_is_cut_at_any_statement_leaves_one_row_for_each_succes
     };
     let user = broker.user();
     create_within(&user, HEALED).await;
-    let before = proxy.statements().len();
-    let mut told = vec![create_within(&user, HEALED).await];
-    let statements = proxy.statements().len() - before;
+    let mut told = Vec::new();
+    let mut statements = usize::MAX;
+    // The fewest of a few: a connection's first create also readies it, and the pool may hand out one that is new.
+    for _ in 0..4 {
+        let before = proxy.statements().len();
+        told.push(create_within(&user, HEALED).await);
+        statements = statements.min(proxy.statements().len() - before);
+    }
     assert!(statements >= 3, "BEGIN, INSERT, COMMIT");
     let mut unclear = 0;
     for nth in 1..=statements {

@@ -184,6 +184,29 @@ async fn b8_confirms_that_wait_for_the_copy_join_it_whoever_asks() {
 }
 
 #[tokio::test]
+async fn many_confirms_of_what_never_arrived_are_few_copies() {
+    let world = World::new().await;
+    let (broker, proxy) = behind_proxy(&world, json!({})).await;
+    let hold = Hold::new();
+    let copies = proxy.rule(Which::copy(), Act::HoldAnswer(hold.clone()));
+    let user = broker.user();
+    let created = user.create("Product.image", RIGHT, "image/jpeg").await;
+    let mut waiting = vec![confirming(&user, created.id())];
+    hold.arrived().await;
+    waiting.extend((0..40).map(|_| confirming(&user, created.id())));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    hold.release();
+    for answer in join_all(waiting).await {
+        answer
+            .expect("no panic")
+            .expect_problem(409, "object-missing");
+    }
+    // One that began before the others asked, one that began after; and one for each that was slow to ask.
+    let copies = proxy.hits(copies);
+    assert!((2..8).contains(&copies), "{copies} copies");
+}
+
+#[tokio::test]
 async fn b8_confirms_by_two_brokers_end_in_one_record_and_one_event() {
     let world = World::new().await;
     let brokers = [world.broker().await, world.broker().await];
