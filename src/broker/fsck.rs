@@ -5,6 +5,8 @@
 //! looked at again, alone, before it is called a finding: uploads move while this runs, and a store may list in an order of its own.
 //! An unclear answer ends the walk and is never a finding.
 
+mod unknown;
+
 use std::collections::VecDeque;
 
 use crate::db::KeyOwner;
@@ -58,12 +60,14 @@ pub struct Finding {
     pub detail: String,
     /// Whether it was mended: its object is gone.
     pub fixed: bool,
+    /// Whether it is an unknown object that is older than any upload can be under way.
+    pub outlived: bool,
 }
 
 /// A walk over both sides.
 #[derive(Debug, Default)]
 pub struct FsckWalk {
-    /// Whether what nobody needs is removed.
+    /// Whether leftovers are removed. Unknown objects are judged when all was looked at: [`Broker::remove_unknown`].
     pub fix: bool,
     /// Objects looked at so far.
     pub objects: u64,
@@ -71,6 +75,10 @@ pub struct FsckWalk {
     pub rows: u64,
     /// Objects so far whose keys were not made here; they are nobody's business.
     pub foreign: u64,
+    /// Unknown objects so far.
+    pub unknown: u64,
+    /// Whether all was looked at.
+    ended: bool,
     listed: Side<Listed>,
     recorded: Side<Upload>,
 }
@@ -102,7 +110,10 @@ impl Broker {
             let object = walk.listed.ahead.front().map(|it| it.key.as_str());
             let row = walk.recorded.ahead.front().and_then(key_of);
             let (has_object, has_row) = match (object, row) {
-                (None, None) => return Ok(Some(findings).filter(|it| !it.is_empty())),
+                (None, None) => {
+                    walk.ended = true;
+                    return Ok(Some(findings).filter(|it| !it.is_empty()));
+                }
                 (object, None) => (object.is_some(), false),
                 (None, _) => (false, true),
                 (Some(object), Some(row)) => (object <= row, row <= object),
@@ -187,6 +198,7 @@ impl Broker {
             upload: Some(row.id),
             detail,
             fixed,
+            outlived: false,
         }))
     }
 
@@ -206,32 +218,31 @@ impl Broker {
         if let Some(row) = self.0.db.recorded_at(bucket, &object.key).await? {
             return self.judge_row(&row, walk.fix).await;
         }
-        let key = FinalKey::recorded(object.key.clone(), name);
-        let too_young = object
-            .age_secs
-            .is_none_or(|age_secs| age_secs < i64::from(self.0.options.sweep.staging_max_age_secs));
         let (damage, upload, detail, fixed) = match owner {
             KeyOwner::Attempt => return Ok(None),
             KeyOwner::GivenUp(upload) => {
+                let key = FinalKey::recorded(object.key.clone(), name);
                 let fixed = walk.fix && self.remove_copy(upload, key).await;
                 let detail = "the copy of a seal attempt that was given up";
                 (Damage::Leftover, Some(upload), detail.to_owned(), fixed)
             }
             KeyOwner::Nobody => {
+                walk.unknown += 1;
                 let detail = match object.age_secs {
                     Some(secs) => format!("{} bytes, {secs} s old", object.size),
                     None => format!("{} bytes, of unknown age", object.size),
                 };
-                let fixed = walk.fix && !too_young && self.0.store.remove_final(&key).await.is_ok();
-                (Damage::Unknown, None, detail, fixed)
+                (Damage::Unknown, None, detail, false)
             }
         };
+        let oldest = i64::from(self.0.options.sweep.staging_max_age_secs);
         Ok(Some(Finding {
             damage,
             key: object.key,
             upload,
             detail,
             fixed,
+            outlived: damage == Damage::Unknown && object.age_secs.is_some_and(|it| it >= oldest),
         }))
     }
 

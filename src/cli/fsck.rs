@@ -1,6 +1,7 @@
 //! `bytepass fsck`: holds the bucket against the database, and says where they differ. It needs no running broker and disturbs none.
 
 use clap::Args;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::broker::{Broker, Damage, Finding, FsckWalk};
@@ -16,10 +17,13 @@ const MOST_KEPT: usize = 100_000;
 
 #[derive(Debug, Args)]
 pub struct FsckArgs {
-    /// Remove what nobody needs: leftovers, and objects with a key of ours that no row names and that are older than
-    /// sweeper.staging_max_age_secs. Missing and changed objects can't be mended
+    /// Remove leftovers: objects of which the database says that nobody needs them. Missing and changed objects can't be mended
     #[arg(long)]
     fix: bool,
+    /// Remove unknown objects too: with a key of ours, named by no row, and older than sweeper.staging_max_age_secs. A database
+    /// that was restored from a backup doesn't know objects that somebody needs. Refused where they are more than the recorded ones
+    #[arg(long, requires = "fix")]
+    unknown: bool,
     /// Don't ask whether --fix is meant
     #[arg(long, requires = "fix")]
     yes: bool,
@@ -35,33 +39,43 @@ struct Found {
     /// How many there are, the kept ones among them.
     count: u64,
     fixed: u64,
+    /// Why unknown objects were to be removed, and were not.
+    kept: Option<String>,
     /// Why it ended early.
     error: Option<String>,
 }
 
 pub(super) fn run(args: FsckArgs) -> Result<(), Failure> {
-    let question = "Objects that the database doesn't name will be removed from the bucket. Is it this database's bucket alone, \
-                    and the database whole?";
+    let question = match args.unknown {
+        false => "Leftovers will be removed from the bucket. Is it this database's bucket?",
+        true => {
+            "Objects that the database doesn't name will be removed from the bucket. Is it this database's bucket alone, and the \
+             database whole, not restored from a backup?"
+        }
+    };
     if args.fix && !args.yes && !outcome::ask(question)? {
         return Err(Failure::Runtime("nothing was done".to_owned()));
     }
     let output = args.by_hand.output;
     let found = args
         .by_hand
-        .run(async |broker| Ok(walk(&broker, args.fix).await))?;
+        .run(async |broker| Ok(walk(&broker, args.fix, args.unknown).await))?;
     outcome::print(&match output {
         Output::Json => format!("{}\n", as_json(&found)),
         Output::Table => as_text(&found),
     })?;
     let left = found.count - found.fixed;
-    match (found.error, left) {
-        (Some(error), _) => Err(Failure::Runtime(format!("it ended early: {error}"))),
-        (None, 0) => Ok(()),
-        (None, left) => Err(Failure::Found(format!("{left} findings are left"))),
+    match (found.error, left, found.kept) {
+        (Some(error), ..) => Err(Failure::Runtime(format!("it ended early: {error}"))),
+        (None, 0, _) => Ok(()),
+        (None, left, None) => Err(Failure::Found(format!("{left} findings are left"))),
+        (None, left, Some(kept)) => {
+            Err(Failure::Found(format!("{left} findings are left; {kept}")))
+        }
     }
 }
 
-async fn walk(broker: &Broker, fix: bool) -> Found {
+async fn walk(broker: &Broker, fix: bool, unknown: bool) -> Found {
     let mut found = Found::default();
     found.walk.fix = fix;
     let progress = spinner();
@@ -86,8 +100,32 @@ async fn walk(broker: &Broker, fix: bool) -> Found {
         ));
         progress.tick();
     }
+    if unknown && found.error.is_none() {
+        fix_unknown(broker, &mut found, &progress).await;
+    }
     progress.finish_and_clear();
     found
+}
+
+/// Removes the unknown objects among the kept findings, where their number is credible; what was counted only is left to another run.
+async fn fix_unknown(broker: &Broker, found: &mut Found, progress: &ProgressBar) {
+    found.kept = found
+        .walk
+        .keeps_unknown()
+        .filter(|_| found.walk.unknown > 0);
+    if found.kept.is_some() {
+        return;
+    }
+    let findings = found.findings.iter_mut();
+    for finding in findings.filter(|it| it.damage == Damage::Unknown) {
+        if let Err(error) = broker.remove_unknown(&found.walk, finding).await {
+            found.error = Some(reason(error));
+            return;
+        }
+        found.fixed += u64::from(finding.fixed);
+        progress.set_message(format!("{} removed", found.fixed));
+        progress.tick();
+    }
 }
 
 fn counted(found: &Found, damage: Damage) -> usize {
@@ -112,7 +150,8 @@ fn as_json(found: &Found) -> Value {
     let findings: Vec<Value> = found.findings.iter().map(finding).collect();
     json!({
         "objects": found.walk.objects, "records": found.walk.rows, "foreign": found.walk.foreign,
-        "found": found.count, "fixed": found.fixed, "findings": findings, "error": found.error,
+        "found": found.count, "fixed": found.fixed, "findings": findings, "kept": found.kept,
+        "error": found.error,
     })
 }
 

@@ -5,6 +5,7 @@ mod database;
 pub mod dev;
 mod dev_configured;
 mod fsck;
+mod fsck_unknown;
 mod stopping;
 mod token;
 mod uploads;

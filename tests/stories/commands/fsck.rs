@@ -151,14 +151,14 @@ async fn every_kind_of_damage_is_found_and_only_what_nobody_needs_is_removed_whe
     let line = desk.run(&["fsck", "--fix"]).expect_line(2);
     assert!(line.contains("--yes"), "{line}");
 
-    let fixed = report(&desk, &["--fix", "--yes"], 3);
+    let fixed = report(&desk, &["--fix", "--unknown", "--yes"], 3);
     assert_eq!(found(&fixed), expected(true, false), "{fixed}");
     assert!(
         world.bucket.head(NOBODYS).await.is_some(),
         "it is too young to be judged"
     );
     a_year_ago(&proxy);
-    let fixed = report(&desk, &["--fix", "--yes"], 3);
+    let fixed = report(&desk, &["--fix", "--unknown", "--yes"], 3);
     let left = sorted(vec![
         ("missing", &missing, false),
         ("changed", &shorter, false),
