@@ -16,7 +16,7 @@ pub struct SweepArgs {
     /// One round of each kind, then end (running brokers sweep by themselves)
     #[arg(long, required = true, action = ArgAction::SetTrue)]
     once: bool,
-    /// Tell what would be done, and do nothing; at most a batch of each kind
+    /// Tell what would be done, and do nothing; a batch of each kind is shown, and where the bucket is listed, all are counted
     #[arg(long)]
     dry_run: bool,
     /// Only this kind; may be repeated [default: all]
@@ -115,9 +115,9 @@ async fn sweep(
         match broker.sweep(&mut walk).await {
             Ok(report) => {
                 swept.counts += report.counts;
-                swept.would.extend(report.would);
-                // A dry run shows a batch: nothing moves, so the next one could be the same.
-                if !report.more || dry_run {
+                let room = (batch as usize).saturating_sub(swept.would.len());
+                swept.would.extend(report.would.into_iter().take(room));
+                if !report.more {
                     return swept;
                 }
             }

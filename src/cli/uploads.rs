@@ -188,7 +188,7 @@ fn settle(
         Output::Table => table(
             &["ID", "NOW", "WHY"],
             results.iter().map(|(id, result)| match result {
-                Ok(view) => vec![id.to_string(), text(&view["status"]), String::new()],
+                Ok(view) => vec![id.to_string(), text(&view["status"]), why(view)],
                 Err(why) => vec![id.to_string(), "unchanged".to_owned(), why.clone()],
             }),
         ),
@@ -204,6 +204,16 @@ fn settle(
 
 fn view(upload: Upload, broker: &Broker) -> Value {
     serde_json::to_value(http::UploadView::of(upload, broker)).expect("a view is plain JSON")
+}
+
+/// Why an upload is still pending or was rejected; nothing of any other.
+fn why(view: &Value) -> String {
+    let differences = view["errors"].as_array().into_iter().flatten();
+    let details: Vec<String> = differences.map(|it| text(&it["detail"])).collect();
+    match (view["status"].as_str(), details.is_empty()) {
+        (Some("pending"), true) => "the bucket has nothing of it yet".to_owned(),
+        _ => details.join("; "),
+    }
 }
 
 fn failed(error: BrokerError) -> Failure {

@@ -64,6 +64,7 @@ mod store_lies;
 mod support_selftest;
 mod sweeper;
 mod sweeper_bucket;
+mod sweeper_foreign;
 mod sweeper_races;
 mod tamper_declared;
 mod tamper_headers;

@@ -13,6 +13,8 @@ use super::world::World;
 
 /// The verbs over this world, by the same settings as its brokers'.
 pub async fn verbs(world: &World, change: Value) -> Broker {
+    // Verbs make no schema; a broker's start does.
+    drop(world.broker().await);
     let opened = open_broker(&world.config(change), &Metrics::new()).await;
     opened.unwrap_or_else(|error| panic!("{error}"))
 }

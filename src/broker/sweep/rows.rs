@@ -21,8 +21,11 @@ impl Broker {
         let stale = self.0.db.stale_attempts(stale_since, walk.limit).await?;
         let mut report = SweepReport::of(stale.len(), walk.limit);
         if walk.dry_run {
+            // Nothing moves, so every batch would begin with the same ones.
+            let first = walk.owed_attempts.is_none();
             let line = |it: &Copied| format!("give up the seal attempt {}", it.key.as_str());
-            report.would = stale.iter().map(line).collect();
+            report.would = stale.iter().filter(|_| first).map(line).collect();
+            report.counts.found = report.would.len() as u64;
             report.more = false;
         } else {
             let giving_up = stale

@@ -96,6 +96,16 @@ async fn confirm_expire_and_delete_say_what_each_upload_is_afterwards() {
     assert_eq!(confirmed["data"][0]["upload"]["status"], "confirmed");
     assert_eq!(confirmed["data"][0]["upload"]["confirmed_by"], "sweeper");
     assert_eq!(confirmed["data"][1]["upload"]["status"], "pending");
+    let table = desk.run(&["uploads", "confirm", absent.id()]).expect(0);
+    let told = &table.stdout;
+    assert!(told.contains("the bucket has nothing of it yet"), "{told}");
+    let lie = user.create("Product.image", PNG, "image/png").await;
+    crate::support::tamper::plant(&world.bucket, lie.id(), b"not what was declared", None).await;
+    let table = desk.run(&["uploads", "confirm", lie.id()]).expect(0);
+    let told = &table.stdout;
+    let errors = &desk.json(&["uploads", "show", lie.id()])["errors"];
+    let why = errors[0]["detail"].as_str().expect("a difference");
+    assert!(told.contains("rejected") && told.contains(why), "{told}");
 
     let late = user.stage("Product.image", PNG, "image/png").await;
     let line = desk.run(&["uploads", "expire", absent.id()]).expect_line(2);
