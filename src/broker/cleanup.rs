@@ -1,6 +1,7 @@
 //! Removing objects that a committed row gave up: first the row, then the object, then `object_removed_at`.
 //!
-//! A failure here is logged and no more: the rows still say what is to go, and the sweeper comes by.
+//! A failure here is logged and no more: the rows still say what is to go, and the sweeper comes by. There may be objects that the
+//! bucket never lets go (a legal hold), so a walk over what is to go is patient with those, and asks a silent bucket no further.
 
 use std::time::Duration;
 
@@ -18,6 +19,70 @@ const REMOVAL_WAIT: Duration = Duration::from_secs(2);
 /// How many copies one request removes at most.
 const COPIES_AT_ONCE: u32 = 100;
 
+/// What came of a removal; of several, the greatest tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Removal {
+    /// It is gone.
+    Gone,
+    /// It stays for a reason of its own, which says nothing about others.
+    Refused,
+    /// No answer, or one that would be everybody's.
+    Unclear,
+}
+
+impl Removal {
+    /// Of an answer of the bucket.
+    pub(super) fn of(answer: &Result<(), StoreTrouble>) -> Removal {
+        match answer {
+            Ok(()) => Removal::Gone,
+            Err(trouble) if trouble.refused => Removal::Refused,
+            Err(_) => Removal::Unclear,
+        }
+    }
+}
+
+/// How long a round of removals goes on although nothing comes of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    most_refused: u64,
+    in_a_row: u64,
+    is_over: bool,
+}
+
+impl Patience {
+    /// One that ends with so many refusals in a row, or with a bucket that answers nobody.
+    pub(super) fn of(most_refused: u64) -> Patience {
+        Patience {
+            most_refused,
+            in_a_row: 0,
+            is_over: false,
+        }
+    }
+
+    /// Takes in what was done at the same time, and tells how many of it are gone.
+    pub(super) fn take_in(&mut self, answers: &[Removal]) -> u64 {
+        let count = |what| answers.iter().filter(|it| **it == what).count() as u64;
+        let (gone, refused) = (count(Removal::Gone), count(Removal::Refused));
+        match gone {
+            0 => self.in_a_row = self.in_a_row.saturating_add(answers.len() as u64),
+            _ => self.in_a_row = 0,
+        }
+        let silent = !answers.is_empty() && gone + refused == 0;
+        self.is_over |= silent || self.in_a_row >= self.most_refused;
+        gone
+    }
+
+    /// Whether the round ends here, to go on from here later.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// For the next round.
+    pub(super) fn renew(&mut self) {
+        *self = Patience::of(self.most_refused);
+    }
+}
+
 impl Broker {
     /// Starts to remove everything that belongs to a rejected or deleted upload, and waits for a moment: the row has the last
     /// word, and a bucket that hangs must not hold up who asked.
@@ -28,62 +93,68 @@ impl Broker {
         let _ = tokio::time::timeout(REMOVAL_WAIT, task).await;
     }
 
-    /// Removes everything that belongs to an upload whose committed status is `rejected` or `deleted`; true if all is gone.
-    pub(super) async fn remove_objects(&self, upload: &Upload) -> bool {
+    /// Removes everything that belongs to an upload whose committed status is `rejected` or `deleted`; tells what came of it.
+    pub(super) async fn remove_objects(&self, upload: &Upload) -> Removal {
         if !matches!(upload.status, Status::Rejected | Status::Deleted) {
-            return false;
+            return Removal::Refused;
         }
         if let Err(error) = self.check_bucket(upload) {
             tracing::warn!(upload = %upload.id, ?error, "the objects are not removed");
-            return false;
+            return Removal::Refused;
         }
         // What people can see goes first.
-        let mut clean = true;
+        let mut worst = Removal::Gone;
         if let Some(confirmation) = &upload.confirmation {
             let removed = self.0.store.remove_final(&confirmation.key).await;
-            clean &= noted(upload.id, removed);
+            worst = worst.max(noted(upload.id, removed));
         }
         let staged = self.0.options.layout.staging_key(upload.id);
-        clean &= noted(upload.id, self.0.store.remove_staging(&staged).await);
-        clean &= self.remove_abandoned_copies(upload.id).await;
-        if clean && let Err(trouble) = self.0.db.object_removed(upload.id, now()).await {
+        worst = worst.max(noted(upload.id, self.0.store.remove_staging(&staged).await));
+        worst = worst.max(self.remove_abandoned_copies(upload.id).await);
+        if worst == Removal::Gone
+            && let Err(trouble) = self.0.db.object_removed(upload.id, now()).await
+        {
             tracing::warn!(upload = %upload.id, ?trouble, "the objects are removed, but that is not recorded");
         }
-        clean
+        worst
     }
 
-    /// Removes the copies of an upload's abandoned attempts: no record can ever name their keys. True if all are gone.
-    async fn remove_abandoned_copies(&self, id: UploadId) -> bool {
+    /// Removes the copies of an upload's abandoned attempts: no record can ever name their keys.
+    async fn remove_abandoned_copies(&self, id: UploadId) -> Removal {
         let keys = match self.0.db.abandoned_copies(id, COPIES_AT_ONCE).await {
             Ok(keys) => keys,
             Err(trouble) => {
                 tracing::warn!(upload = %id, ?trouble, "the upload's seal attempts can't be read");
-                return false;
+                return Removal::Unclear;
             }
         };
         // With so many there may be more.
-        let mut clean = keys.len() < COPIES_AT_ONCE as usize;
+        let mut worst = match keys.len() < COPIES_AT_ONCE as usize {
+            true => Removal::Gone,
+            false => Removal::Refused,
+        };
         for key in keys {
-            clean &= self.remove_copy(id, key).await;
+            worst = worst.max(self.remove_copy(id, key).await);
         }
-        clean
+        worst
     }
 
-    /// Removes the copy of one abandoned attempt and notes it; true if it is gone.
-    pub(super) async fn remove_copy(&self, id: UploadId, key: FinalKey) -> bool {
-        if !noted(id, self.0.store.remove_final(&key).await) {
-            return false;
+    /// Removes the copy of one abandoned attempt and notes it.
+    pub(super) async fn remove_copy(&self, id: UploadId, key: FinalKey) -> Removal {
+        let removal = noted(id, self.0.store.remove_final(&key).await);
+        if removal != Removal::Gone {
+            return removal;
         }
         if let Err(trouble) = self.0.db.attempt_removed(id, key, now()).await {
             tracing::warn!(upload = %id, ?trouble, "a copy is removed, but that is not recorded");
         }
-        true
+        Removal::Gone
     }
 }
 
-fn noted(id: UploadId, answer: Result<(), StoreTrouble>) -> bool {
+fn noted(id: UploadId, answer: Result<(), StoreTrouble>) -> Removal {
     if let Err(trouble) = &answer {
         tracing::warn!(upload = %id, code = %trouble.code, "an object is still to be removed");
     }
-    answer.is_ok()
+    Removal::of(&answer)
 }

@@ -15,6 +15,7 @@ use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{Status, Upload};
 use crate::store::Listed;
 
+use super::cleanup::Removal;
 use super::{Broker, BrokerError};
 
 /// How many entries of either side are read at once.
@@ -191,7 +192,8 @@ impl Broker {
             ),
             (Some(_), true) => return Ok(None),
         };
-        let fixed = fix && damage == Damage::Leftover && self.remove_objects(&row).await;
+        let fixed =
+            fix && damage == Damage::Leftover && self.remove_objects(&row).await == Removal::Gone;
         Ok(Some(Finding {
             damage,
             key: confirmation.key.as_str().to_owned(),
@@ -222,7 +224,7 @@ impl Broker {
             KeyOwner::Attempt => return Ok(None),
             KeyOwner::GivenUp(upload) => {
                 let key = FinalKey::recorded(object.key.clone(), name);
-                let fixed = walk.fix && self.remove_copy(upload, key).await;
+                let fixed = walk.fix && self.remove_copy(upload, key).await == Removal::Gone;
                 let detail = "the copy of a seal attempt that was given up";
                 (Damage::Leftover, Some(upload), detail.to_owned(), fixed)
             }

@@ -48,6 +48,7 @@ pub use self::idempotency::IdempotencyKey;
 pub use self::operate::ReplayWhat;
 pub use self::overview::{Age, BrokerNumbers, FieldFates, Overview, PendingNow, Series};
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
+pub use self::removal::RemovalWalk;
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
 pub use crate::db::{EndpointState, LogEntry, OverQuota};
 pub use crate::policy::admission::{Refusal, RefusalKind};

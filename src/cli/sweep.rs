@@ -100,7 +100,7 @@ async fn sweep(
 ) -> Swept {
     let mut walk = match dry_run {
         true => SweepWalk::dry(kind, batch),
-        false => SweepWalk::new(kind, batch),
+        false => SweepWalk::by_hand(kind, batch),
     };
     let mut swept = Swept {
         kind,

@@ -17,6 +17,8 @@ pub struct StoreTrouble {
     pub code: String,
     /// It failed quickly and before any answer: refused or reset. Asking again soon makes sense.
     pub retry_fast: bool,
+    /// It answered, and refused this very request: another one may well be granted.
+    pub refused: bool,
 }
 
 impl StoreTrouble {
@@ -26,12 +28,16 @@ impl StoreTrouble {
             operation,
             code: code.to_owned(),
             retry_fast: false,
+            refused: false,
         }
     }
 
     /// The key is not ours to touch; nothing was sent.
     pub(super) fn outside(operation: &'static str) -> StoreTrouble {
-        StoreTrouble::of(operation, "outside-layout")
+        StoreTrouble {
+            refused: true,
+            ..StoreTrouble::of(operation, "outside-layout")
+        }
     }
 
     /// What the SDK says.
@@ -63,6 +69,7 @@ impl StoreTrouble {
             operation,
             code,
             retry_fast,
+            refused: answer(error).is_some_and(|(status, code)| is_refusal(status, code)),
         }
     }
 }
@@ -77,6 +84,11 @@ pub(super) fn answer<E: ProvideErrorMetadata>(
         }
         _ => None,
     }
+}
+
+/// Not a wish to be asked less, and not a bucket that isn't there.
+fn is_refusal(status: u16, code: Option<&str>) -> bool {
+    (400..500).contains(&status) && !matches!(status, 408 | 429) && code != Some("NoSuchBucket")
 }
 
 /// The store's code if it looks like one: a body from a proxy or an attacker must not reach logs and labels.

@@ -11,14 +11,15 @@ mod sweeper;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use crate::broker::{Broker, SweepKind};
+use crate::broker::{Broker, RemovalWalk, SweepKind, SweepWalk};
 use crate::telemetry::traces;
 use crate::webhooks::Webhooks;
 
@@ -79,8 +80,9 @@ impl Workers {
         };
         let interval = Duration::from_secs(u64::from(options.removal_interval_secs));
         let removing = broker.clone();
+        let walk = Arc::new(Mutex::new(RemovalWalk::default()));
         workers.repeat("remover", interval, move || {
-            remover::round(removing.clone())
+            remover::round(removing.clone(), walk.clone())
         });
         let interval = Duration::from_secs(u64::from(options.prune_interval_secs));
         let pruning = broker.clone();
@@ -119,8 +121,9 @@ impl Workers {
         for kind in SweepKind::ALL {
             let broker = broker.clone();
             let pause = u64::from(sweeper::pause_secs(kind, &options));
+            let walk = Arc::new(Mutex::new(SweepWalk::new(kind, options.batch)));
             self.repeat(kind.as_str(), Duration::from_secs(pause), move || {
-                sweeper::round(broker.clone(), kind, options)
+                sweeper::round(broker.clone(), kind, options, walk.clone())
             });
         }
     }

@@ -1,18 +1,23 @@
 //! Removes what was replaced or detached once its grace has ended.
 
-use crate::broker::Broker;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::broker::{Broker, RemovalWalk};
 
 use super::Next;
 
-/// How many uploads one round removes at most.
+/// How many uploads one batch removes at most.
 const BATCH: u32 = 100;
 
-/// One batch. The next comes at once only if all of a full one could be removed, so that a bucket that is gone is asked once a
-/// pause.
-pub(super) async fn round(broker: Broker) -> Next {
-    match broker.remove_detached(BATCH).await {
-        Ok(gone) if gone == BATCH as usize => Next::AtOnce,
-        Ok(_) => Next::AfterThePause,
+/// One batch. The next comes at once where it was full, unless the bucket refuses or doesn't answer: then it is asked again after a
+/// pause, and first for what comes behind.
+pub(super) async fn round(broker: Broker, walk: Arc<Mutex<RemovalWalk>>) -> Next {
+    let mut walk = walk.lock().await;
+    match broker.remove_detached(&mut walk, BATCH).await {
+        Ok(true) => Next::AtOnce,
+        Ok(false) => Next::AfterThePause,
         Err(error) => {
             tracing::warn!(?error, "what is due can't be removed now");
             Next::AfterThePause

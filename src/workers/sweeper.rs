@@ -1,5 +1,9 @@
 //! Sweeps: each kind at its own pace, one broker at a time where there are several.
 
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
 use crate::broker::{Broker, SweepKind, SweepWalk};
 
 use super::{Next, SweeperOptions};
@@ -14,11 +18,17 @@ pub(super) fn pause_secs(kind: SweepKind, options: &SweeperOptions) -> u32 {
 }
 
 /// All there is to do of a kind, batch by batch, while this broker has the kind's lease. It keeps the lease over the pause, so that
-/// brokers don't do one after the other what one of them has just done; one that dies is followed when its lease ends.
-pub(super) async fn round(broker: Broker, kind: SweepKind, options: SweeperOptions) -> Next {
+/// brokers don't do one after the other what one of them has just done; one that dies is followed when its lease ends. The walk is
+/// that of all rounds, so that what the bucket refuses in one is not in the way of the next.
+pub(super) async fn round(
+    broker: Broker,
+    kind: SweepKind,
+    options: SweeperOptions,
+    walk: Arc<Mutex<SweepWalk>>,
+) -> Next {
     let name = kind.as_str();
     let lease_secs = pause_secs(kind, &options).saturating_add(options.lease_secs);
-    let mut walk = SweepWalk::new(kind, options.batch);
+    let mut walk = walk.lock().await;
     loop {
         match broker.take_sweep(kind, lease_secs).await {
             Ok(true) => {}
@@ -43,6 +53,8 @@ pub(super) async fn round(broker: Broker, kind: SweepKind, options: SweeperOptio
             }
             Err(error) => {
                 tracing::warn!(sweep = name, ?error, "a sweep is left to the next round");
+                // From the beginning, because the place itself may be what can't be read.
+                *walk = SweepWalk::new(kind, options.batch);
                 return Next::AfterThePause;
             }
         }

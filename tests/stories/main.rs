@@ -66,6 +66,7 @@ mod sweeper;
 mod sweeper_bucket;
 mod sweeper_foreign;
 mod sweeper_races;
+mod sweeper_refused;
 mod tamper_declared;
 mod tamper_headers;
 mod tamper_overwrite;

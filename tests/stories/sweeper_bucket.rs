@@ -1,9 +1,11 @@
 //! What lies in the bucket too long goes, by the bucket's own clock and whatever the rows say; everything else stays.
 
-use bytepass::broker::SweepKind;
+use bytepass::broker::{SweepKind, SweepWalk};
+use hyper::Method;
 use serde_json::json;
 
 use crate::support::rows::Rows;
+use crate::support::s3_script::{Act, Which};
 use crate::support::sweeping::{a_year_ago, overdue, swept, verbs, verbs_behind_proxy};
 use crate::support::tamper::staging_key;
 use crate::support::world::World;
@@ -129,6 +131,30 @@ async fn a12_abandoned_multipart_uploads_under_our_prefixes_are_aborted_and_no_o
     let counts = swept(&verbs, SweepKind::Multipart).await;
     assert_eq!((counts.aborted, counts.failed), (13, 0));
     assert_eq!(unfinished(&world).await, ["elsewhere/backup.tar"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_over_multipart_uploads_that_ended_in_an_outage_goes_on_there_and_leaves_none() {
+    let world = World::new().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    for n in 0..20 {
+        begin(&world, &format!("media/products/{n}.jpg")).await;
+    }
+    a_year_ago(&proxy);
+    let aborting = Which::method(Method::DELETE).query_with("uploadId");
+    // As often as the SDK tries it: the bucket is back for the seventeenth.
+    proxy.rule(aborting.times(16 * 3), Act::Answer(503, "SlowDown"));
+    let mut walk = SweepWalk::new(SweepKind::Multipart, 100);
+    let (mut aborted, mut rounds) = (Vec::new(), 0);
+    while rounds < 3 {
+        let report = verbs.sweep(&mut walk).await.expect("a sweep");
+        aborted.push(report.counts.aborted);
+        rounds += u32::from(!report.more);
+    }
+    assert_eq!(aborted.iter().sum::<u64>(), 20, "{aborted:?}");
+    let first = aborted.iter().find(|count| **count > 0);
+    assert_eq!(first, Some(&4), "behind those that were not answered");
+    assert!(unfinished(&world).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

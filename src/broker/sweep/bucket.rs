@@ -2,8 +2,9 @@
 
 use futures::future::join_all;
 
+use crate::broker::cleanup::Removal;
 use crate::broker::{Broker, BrokerError};
-use crate::store::{StoreTrouble, Unfinished, UnfinishedMarker};
+use crate::store::{StoreTrouble, Unfinished};
 
 use super::{SweepReport, SweepWalk};
 
@@ -25,21 +26,24 @@ impl Broker {
         let mut report = SweepReport::of(keys.len(), walk.limit);
         report.counts.foreign = page.foreign;
         report.more = page.next.is_some();
-        walk.staged = page.next;
         if walk.dry_run {
             report.would = keys
                 .iter()
                 .map(|key| format!("remove {}", key.as_str()))
                 .collect();
+            walk.staged = page.next;
             return Ok(report);
         }
         for chunk in keys.chunks(self.sweeps_at_once()) {
             let removing = chunk.iter().map(|key| store.remove_staging(key));
-            let answers = join_all(removing).await.into_iter().map(noted).collect();
-            if !super::rows::removed(&mut report, answers) {
-                break;
+            let answers: Vec<Removal> = join_all(removing).await.into_iter().map(noted).collect();
+            report.counts.removed += walk.take_in(&mut report, &answers);
+            if walk.patience.is_over() {
+                walk.staged = chunk.last().map(|key| key.as_str().to_owned());
+                return Ok(report);
             }
         }
+        walk.staged = page.next;
         Ok(report)
     }
 
@@ -60,27 +64,23 @@ impl Broker {
         let old: Vec<&Unfinished> = page.uploads.iter().filter(is_old).collect();
         let mut report = SweepReport::of(old.len(), walk.limit);
         report.counts.foreign = page.foreign;
-        if page.next.is_none() {
-            walk.prefix += 1;
-        }
-        walk.unfinished = page.next.clone().unwrap_or_else(UnfinishedMarker::default);
-        report.more = walk.prefix < prefixes.len();
+        report.more = page.next.is_some() || walk.prefix + 1 < prefixes.len();
         if walk.dry_run {
             let line = |it: &&Unfinished| format!("abort {} of {}", it.upload_id, it.key);
             report.would = old.iter().map(line).collect();
+            walk.behind(page.next);
             return Ok(report);
         }
         for chunk in old.chunks(self.sweeps_at_once()) {
             let aborting = chunk.iter().map(|upload| store.abort_unfinished(upload));
-            let answers: Vec<bool> = join_all(aborting).await.into_iter().map(noted).collect();
-            report.counts.aborted += answers.iter().filter(|&&gone| gone).count() as u64;
-            let go_on = answers.contains(&true);
-            report.counts.failed += answers.iter().filter(|&&gone| !gone).count() as u64;
-            report.more &= go_on;
-            if !go_on {
-                break;
+            let answers: Vec<Removal> = join_all(aborting).await.into_iter().map(noted).collect();
+            report.counts.aborted += walk.take_in(&mut report, &answers);
+            if walk.patience.is_over() {
+                walk.unfinished = chunk.last().map(|it| it.marker()).unwrap_or_default();
+                return Ok(report);
             }
         }
+        walk.behind(page.next);
         Ok(report)
     }
 
@@ -101,9 +101,9 @@ impl Broker {
     }
 }
 
-fn noted(answer: Result<(), StoreTrouble>) -> bool {
+fn noted(answer: Result<(), StoreTrouble>) -> Removal {
     if let Err(trouble) = &answer {
         tracing::warn!(operation = trouble.operation, code = %trouble.code, "something is still to be removed");
     }
-    answer.is_ok()
+    Removal::of(&answer)
 }

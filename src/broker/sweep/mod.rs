@@ -8,18 +8,18 @@ mod bucket;
 mod pending;
 mod report;
 mod rows;
+mod walk;
 
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::{Copied, Turn};
-use crate::domain::ids::UploadId;
-use crate::store::UnfinishedMarker;
+use crate::db::Turn;
 
 use super::{Broker, BrokerError, now};
 
 pub use report::{Counts, SweepReport};
+pub use walk::SweepWalk;
 
 /// How much of its work a batch does at the same time.
 const AT_ONCE: usize = 16;
@@ -92,48 +92,12 @@ impl SweepKind {
     }
 }
 
-/// A walk over all work of a kind, batch by batch: what could not be done in one batch is not in the way of the next.
-#[derive(Debug)]
-pub struct SweepWalk {
-    kind: SweepKind,
-    limit: u32,
-    dry_run: bool,
-    owed_attempts: Option<Copied>,
-    owed_upload: UploadId,
-    staged: Option<String>,
-    prefix: usize,
-    unfinished: UnfinishedMarker,
-}
-
-impl SweepWalk {
-    /// A walk from the beginning, at most `limit` of a thing in a batch.
-    pub fn new(kind: SweepKind, limit: u32) -> SweepWalk {
-        SweepWalk {
-            kind,
-            limit: limit.max(1),
-            dry_run: false,
-            owed_attempts: None,
-            owed_upload: UploadId::NONE,
-            staged: None,
-            prefix: 0,
-            unfinished: UnfinishedMarker::default(),
-        }
-    }
-
-    /// One that only tells what it would do. Of pending and unattached uploads and of open attempts it shows the first batch.
-    pub fn dry(kind: SweepKind, limit: u32) -> SweepWalk {
-        SweepWalk {
-            dry_run: true,
-            ..SweepWalk::new(kind, limit)
-        }
-    }
-}
-
 impl Broker {
-    /// The next batch of a walk. [`SweepReport::more`] says whether another one should follow at once.
+    /// The next batch of a walk. [`SweepReport::more`] says whether another one should follow at once; if not, a later batch begins
+    /// the next round: at the beginning, or where this one ended because the bucket refuses or doesn't answer.
     pub async fn sweep(&self, walk: &mut SweepWalk) -> Result<SweepReport, BrokerError> {
         let begun = Instant::now();
-        let report = match walk.kind {
+        let mut report = match walk.kind {
             SweepKind::Pending => self.sweep_pending(walk).await,
             SweepKind::Attempts => self.sweep_attempts(walk).await,
             SweepKind::Owed => self.sweep_owed(walk).await,
@@ -141,6 +105,12 @@ impl Broker {
             SweepKind::Staging => self.sweep_staging(walk).await,
             SweepKind::Multipart => self.sweep_multipart(walk).await,
         };
+        if let Ok(report) = &mut report {
+            report.more &= !walk.patience.is_over();
+            if !report.more {
+                walk.end_round();
+            }
+        }
         if !walk.dry_run {
             let kind = walk.kind.as_str();
             self.0

@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 
+use crate::broker::cleanup::Removal;
 use crate::broker::{Broker, BrokerError, now};
 use crate::db::{Copied, Transition};
 use crate::domain::field::FieldPolicy;
@@ -35,7 +36,7 @@ impl Broker {
                 report.counts.abandoned += u64::from(abandoned?);
             }
         }
-        let (bucket, after) = (&options.bucket, walk.owed_attempts.take());
+        let (bucket, after) = (&options.bucket, walk.owed_attempts.clone());
         let limit = walk.limit;
         let owed = self
             .0
@@ -44,8 +45,8 @@ impl Broker {
             .await?;
         report.counts.found += owed.len() as u64;
         report.more |= owed.len() >= limit as usize;
-        walk.owed_attempts = owed.last().cloned();
         if walk.dry_run {
+            walk.owed_attempts = owed.last().cloned();
             let line = |it: &Copied| format!("remove {}", it.key.as_str());
             report.would.extend(owed.iter().map(line));
             return Ok(report);
@@ -54,7 +55,10 @@ impl Broker {
             let removing = chunk
                 .iter()
                 .map(|it| self.remove_copy(it.upload, it.key.clone()));
-            if !removed(&mut report, join_all(removing).await) {
+            let answers = join_all(removing).await;
+            report.counts.removed += walk.take_in(&mut report, &answers);
+            walk.owed_attempts = chunk.last().cloned();
+            if walk.patience.is_over() {
                 break;
             }
         }
@@ -68,17 +72,18 @@ impl Broker {
         let (bucket, after) = (&self.0.options.bucket, walk.owed_upload);
         let owed = self.0.db.owed_uploads(bucket, after, walk.limit).await?;
         let mut report = SweepReport::of(owed.len(), walk.limit);
-        if let Some(last) = owed.last() {
-            walk.owed_upload = last.id;
-        }
         if walk.dry_run {
+            walk.owed_upload = owed.last().map_or(walk.owed_upload, |it| it.id);
             let line = |it: &Upload| format!("remove the objects of {} ({})", it.id, it.status);
             report.would = owed.iter().map(line).collect();
             return Ok(report);
         }
         for chunk in owed.chunks(self.sweeps_at_once()) {
             let removing = chunk.iter().map(|upload| self.remove_objects(upload));
-            if !removed(&mut report, join_all(removing).await) {
+            let answers = join_all(removing).await;
+            report.counts.removed += walk.take_in(&mut report, &answers);
+            walk.owed_upload = chunk.last().map_or(walk.owed_upload, |it| it.id);
+            if walk.patience.is_over() {
                 break;
             }
         }
@@ -98,6 +103,9 @@ impl Broker {
                 self.sweep_unattached_of(policy, since, walk, &mut report)
                     .await?;
             }
+            if walk.patience.is_over() {
+                break;
+            }
         }
         Ok(report)
     }
@@ -106,7 +114,7 @@ impl Broker {
         &self,
         policy: &FieldPolicy,
         since: chrono::DateTime<chrono::Utc>,
-        walk: &SweepWalk,
+        walk: &mut SweepWalk,
         report: &mut SweepReport,
     ) -> Result<(), BrokerError> {
         let (bucket, field) = (&self.0.options.bucket, policy.name.clone());
@@ -130,15 +138,16 @@ impl Broker {
                 answers.push(gone);
             }
             // The rows have moved whatever the bucket says; what it still has is owed.
-            if !removed(report, answers) {
+            report.counts.removed += walk.take_in(report, &answers);
+            if walk.patience.is_over() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// `None` where somebody was first; otherwise whether its objects are gone too.
-    async fn delete_unattached(&self, upload: &Upload) -> Result<Option<bool>, BrokerError> {
+    /// `None` where somebody was first; otherwise what came of its objects.
+    async fn delete_unattached(&self, upload: &Upload) -> Result<Option<Removal>, BrokerError> {
         match self.0.db.delete_unattached(upload.id, now()).await? {
             Transition::Moved(deleted) => {
                 self.count(&deleted, Status::Confirmed, "sweeper");
@@ -147,14 +156,4 @@ impl Broker {
             Transition::Stale(_) | Transition::Missing => Ok(None),
         }
     }
-}
-
-/// Counts removals. False, and no further batch, when none of several succeeded: then the bucket is asked again after a pause.
-pub(super) fn removed(report: &mut SweepReport, answers: Vec<bool>) -> bool {
-    let gone = answers.iter().filter(|&&gone| gone).count();
-    report.counts.removed += gone as u64;
-    report.counts.failed += (answers.len() - gone) as u64;
-    let go_on = gone > 0 || answers.is_empty();
-    report.more &= go_on;
-    go_on
 }

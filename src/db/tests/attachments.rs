@@ -217,7 +217,7 @@ async fn what_is_due_is_of_this_bucket_and_past_its_grace_until_its_object_is_go
         let upload = confirmed(&db).await;
         let due = async |secs| {
             let later = now() + TimeDelta::seconds(secs);
-            let due = db.due_removals("media", later, 10).await.unwrap();
+            let due = db.due_removals("media", later, None, 10).await.unwrap();
             due.iter().map(|upload| upload.id).collect::<Vec<_>>()
         };
         db.attach(attach(upload.id, to("42"))).await.unwrap();
@@ -227,7 +227,7 @@ async fn what_is_due_is_of_this_bucket_and_past_its_grace_until_its_object_is_go
         assert_eq!(due(59).await, []);
         assert_eq!(due(60).await, [upload.id]);
         assert_eq!(
-            db.due_removals("other", now() + TimeDelta::days(9), 10)
+            db.due_removals("other", now() + TimeDelta::days(9), None, 10)
                 .await,
             Ok(vec![])
         );

@@ -1,0 +1,214 @@
+//! Objects that the bucket refuses to remove, because of a legal hold for example: they are in no other's way, however many there are,
+//! and a bucket that refuses everything is not asked without end.
+
+use bytepass::broker::{Broker, Counts, RemovalWalk, SweepKind, SweepWalk};
+use hyper::Method;
+use serde_json::json;
+
+use crate::support::records::Records;
+use crate::support::rows::Rows;
+use crate::support::s3_proxy::{RuleId, S3Proxy};
+use crate::support::s3_script::{Act, Which};
+use crate::support::sweeping::{a_year_ago, age_attempts, swept, verbs_behind_proxy};
+use crate::support::tamper::{eventually, staging_key};
+use crate::support::world::World;
+
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes that were meant";
+/// More than are removed at the same time.
+const MANY: usize = 40;
+/// After how many refusals in a row a round over the rows ends.
+const PATIENCE: usize = 128;
+
+/// So many uploads, the oldest first, and one more.
+async fn many_and_one(world: &World, many: usize) -> (Vec<String>, String) {
+    let broker = world.broker().await;
+    let user = broker.user();
+    let mut ids = Vec::with_capacity(many);
+    for _ in 0..=many {
+        let created = user.create("Product.image", JPEG, "image/jpeg").await;
+        ids.push(created.expect(201).id().to_owned());
+    }
+    let last = ids.pop().expect("the last one");
+    (ids, last)
+}
+
+/// Their objects are owed, as after a crash between the rows and the objects.
+fn owed(world: &World) {
+    Records::of(&world.database).execute("UPDATE uploads SET status = 'rejected'");
+}
+
+/// Refuses to remove everything whose key begins so.
+fn refuse(proxy: &S3Proxy, prefix: &str) -> RuleId {
+    let removal = Which::method(Method::DELETE).below(prefix);
+    proxy.rule(removal, Act::Answer(403, "AccessDenied"))
+}
+
+/// One round, as the worker does it.
+async fn round(broker: &Broker, walk: &mut SweepWalk) -> Counts {
+    let mut counts = Counts::default();
+    loop {
+        let report = broker.sweep(walk).await.expect("a sweep");
+        counts += report.counts;
+        if !report.more {
+            return counts;
+        }
+    }
+}
+
+fn removed(world: &World, id: &str) -> bool {
+    let sql = format!(
+        "SELECT id AS line FROM uploads WHERE id = '{id}' AND object_removed_at IS NOT NULL"
+    );
+    !Rows::of(world).lines(&sql).is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debts_that_the_bucket_refuses_hold_up_no_other() {
+    let world = World::new().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    let (refused, last) = many_and_one(&world, MANY).await;
+    owed(&world);
+    for id in &refused {
+        refuse(&proxy, &staging_key(id));
+    }
+    let counts = swept(&verbs, SweepKind::Owed).await;
+    assert_eq!((counts.failed, counts.removed), (MANY as u64, 1));
+    assert!(removed(&world, &last) && !removed(&world, &refused[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_gets_past_debts_that_the_bucket_refuses() {
+    let world = World::new().await;
+    let (_, last) = many_and_one(&world, MANY).await;
+    owed(&world);
+    let proxy = S3Proxy::before(&world.bucket);
+    let ids = Rows::of(&world).lines("SELECT id AS line FROM uploads");
+    for id in ids.iter().filter(|id| **id != last) {
+        refuse(&proxy, &staging_key(id));
+    }
+    let _broker = world
+        .broker_with(json!({
+            "storage": {"endpoint": proxy.endpoint()},
+            "sweeper": {"enabled": true, "interval_secs": 1},
+        }))
+        .await;
+    eventually("removed", async || removed(&world, &last)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staged_objects_that_the_bucket_refuses_hold_up_no_other() {
+    let world = World::new().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    let (refused, last) = many_and_one(&world, MANY).await;
+    for id in refused.iter().chain([&last]) {
+        world.bucket.put(&staging_key(id), JPEG, "image/jpeg").await;
+    }
+    a_year_ago(&proxy);
+    for id in &refused {
+        refuse(&proxy, &staging_key(id));
+    }
+    let counts = swept(&verbs, SweepKind::Staging).await;
+    assert_eq!((counts.failed, counts.removed), (MANY as u64, 1));
+    assert!(world.bucket.head(&staging_key(&last)).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_the_bucket_refuses_hold_up_no_other() {
+    let world = World::new().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    let (refused, last) = many_and_one(&world, MANY).await;
+    Records::of(&world.database).execute(
+        "INSERT INTO seal_attempts (object_key, name, upload_id, state, started_at) \
+         SELECT 'media/products/' || id, 'products/' || id, id, 'open', created_at FROM uploads",
+    );
+    age_attempts(&world, 7_200);
+    for id in &refused {
+        refuse(&proxy, &format!("media/products/{id}"));
+    }
+    let counts = swept(&verbs, SweepKind::Attempts).await;
+    assert_eq!((counts.abandoned, counts.removed), (MANY as u64 + 1, 1));
+    let gone = "SELECT upload_id AS line FROM seal_attempts WHERE object_removed_at IS NOT NULL";
+    assert_eq!(Rows::of(&world).lines(gone), [last]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn detached_uploads_that_the_bucket_refuses_hold_up_no_other() {
+    let world = World::new().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    let (refused, last) = many_and_one(&world, MANY).await;
+    Records::of(&world.database).execute(
+        "UPDATE uploads SET status = 'detached', remove_after = created_at, confirmed_at = created_at, confirmed_by = 'client', \
+         etag = 'e', object_key = 'media/products/' || id, name = 'products/' || id",
+    );
+    for id in &refused {
+        refuse(&proxy, &format!("media/products/{id}"));
+    }
+    let mut walk = RemovalWalk::default();
+    while verbs.remove_detached(&mut walk, 7).await.expect("removals") {}
+    assert!(removed(&world, &last) && !removed(&world, &refused[0]));
+    let moved = "SELECT id AS line FROM uploads WHERE status = 'deleted'";
+    assert_eq!(Rows::of(&world).lines(moved).len(), MANY + 1);
+    // The next round begins with the longest due again.
+    proxy.clear();
+    while verbs.remove_detached(&mut walk, 7).await.expect("removals") {}
+    assert!(refused.iter().all(|id| removed(&world, id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_refuses_everything_is_asked_so_often_a_round_and_each_round_goes_on_behind()
+{
+    let world = World::new().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    let (refused, last) = many_and_one(&world, 2 * PATIENCE + MANY).await;
+    owed(&world);
+    let rule = refuse(&proxy, "staging/");
+    let mut walk = SweepWalk::new(SweepKind::Owed, 64);
+    for rounds in 1..=2 {
+        let counts = round(&verbs, &mut walk).await;
+        assert_eq!((counts.failed, counts.removed), (PATIENCE as u64, 0));
+        assert_eq!(proxy.hits(rule), rounds * PATIENCE);
+    }
+    proxy.clear();
+    for id in &refused {
+        refuse(&proxy, &staging_key(id));
+    }
+    let counts = round(&verbs, &mut walk).await;
+    assert_eq!((counts.failed, counts.removed), (MANY as u64, 1));
+    assert!(removed(&world, &last), "behind all that is refused");
+    // The end was reached, so the next round begins with the oldest.
+    proxy.clear();
+    let counts = round(&verbs, &mut walk).await;
+    assert_eq!((counts.failed, counts.removed), (0, refused.len() as u64));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_does_not_answer_is_asked_once_a_round_and_nothing_is_left_out() {
+    let world = World::new().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    let (ids, _) = many_and_one(&world, MANY).await;
+    owed(&world);
+    let removal = Which::method(Method::DELETE);
+    proxy.rule(removal, Act::Answer(503, "SlowDown"));
+    let mut walk = SweepWalk::new(SweepKind::Owed, 100);
+    let counts = round(&verbs, &mut walk).await;
+    assert_eq!((counts.found, counts.failed), (ids.len() as u64 + 1, 16));
+    proxy.clear();
+    let counts = round(&verbs, &mut walk).await;
+    assert_eq!(counts.removed, ids.len() as u64 + 1 - 16, "from there on");
+    assert_eq!(round(&verbs, &mut walk).await.removed, 16, "then the first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_by_hand_goes_on_past_any_number_of_refused_objects() {
+    let world = World::new().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    let (refused, last) = many_and_one(&world, PATIENCE + MANY).await;
+    owed(&world);
+    for id in &refused {
+        refuse(&proxy, &staging_key(id));
+    }
+    let mut walk = SweepWalk::by_hand(SweepKind::Owed, 100);
+    let counts = round(&verbs, &mut walk).await;
+    assert_eq!((counts.failed, counts.removed), (refused.len() as u64, 1));
+    assert!(removed(&world, &last));
+}
