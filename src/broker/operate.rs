@@ -40,13 +40,19 @@ impl Broker {
         if upload.status != Status::Pending {
             return Ok(upload);
         }
+        self.note_operator(caller, id, "re-check").await;
         self.join_confirm(id, ConfirmedBy::Sweeper).await
     }
 
     /// Gives a pending upload up before its deadline, unless it has arrived: what is there is confirmed or rejected, and only what
     /// the bucket says is absent expires. In another status it stays as it is.
     pub async fn expire(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {
-        let upload = self.recheck(caller, id).await?;
+        let upload = self.operated(caller, id).await?;
+        if upload.status != Status::Pending {
+            return Ok(upload);
+        }
+        self.note_operator(caller, id, "expire").await;
+        let upload = self.join_confirm(id, ConfirmedBy::Sweeper).await?;
         if upload.status != Status::Pending {
             return Ok(upload);
         }
@@ -77,6 +83,7 @@ impl Broker {
         caller: &Principal,
     ) -> Result<Vec<(SweepKind, Result<SweepReport, BrokerError>)>, BrokerError> {
         check_ops(caller)?;
+        tracing::info!(by = caller.name(), "a sweep by hand");
         let begun = Instant::now();
         let mut reports = Vec::new();
         for kind in SweepKind::ALL {
@@ -134,13 +141,14 @@ impl Broker {
                 "the endpoint answered 410 Gone and is disabled; send `enable` to end that";
             return Err(invalid("/enable", detail.to_owned()));
         }
-        let now = now();
+        let (by, now) = (caller.name(), now());
+        tracing::info!(by, endpoint, ?what, enable, "a replay by hand");
         let replay = match what {
             ReplayWhat::Dead => Replay::Dead(now, MOST_REPLAYED),
             ReplayWhat::Event(event) => Replay::Event(event),
             ReplayWhat::Upload(upload) => Replay::Upload(upload),
         };
-        Ok(self.0.db.replay(endpoint, replay, now).await?)
+        Ok(self.0.db.replay(endpoint, replay, &by, now).await?)
     }
 
     async fn operated(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {

@@ -17,6 +17,14 @@ impl Broker {
         access::check_scopes(caller, Act::Remove)?;
         let upload = self.find(id).await?;
         access::check_upload(caller, &upload, Act::Remove)?;
+        let may_move = matches!(
+            upload.status,
+            Status::Pending | Status::Confirmed | Status::Detached
+        );
+        // What an owner does with its own is told by the status.
+        if may_move && caller.owner != upload.owner {
+            self.note_operator(caller, id, "delete").await;
+        }
         let (broker, may_delete) = (self.clone(), access::check_delete(caller));
         // Spawned, so that a caller that hangs up doesn't leave the row moved and the object in place.
         let work = self

@@ -5,7 +5,7 @@
 use crate::db::{LogEntry, Note, NoteKind};
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
-use crate::domain::upload::{Status, Upload};
+use crate::domain::upload::{Difference, Status, Upload};
 
 use super::access::{self, Act};
 use super::{Broker, BrokerError, now};
@@ -30,16 +30,31 @@ impl Broker {
         Ok(timeline)
     }
 
-    /// What kept these uploads from being settled last, for operators; `None` for everybody else.
+    /// What is wrong with these uploads, for operators; `None` for everybody else: what a rejected one contradicted, and what kept any
+    /// other from being settled last.
     pub async fn last_problems(
         &self,
         caller: &Principal,
-        uploads: &[UploadId],
+        uploads: &[Upload],
     ) -> Result<Option<Vec<(UploadId, String)>>, BrokerError> {
-        match caller.has(Scope::Ops) {
-            true => Ok(Some(self.0.db.problems_of(uploads).await?)),
-            false => Ok(None),
+        if !caller.has(Scope::Ops) {
+            return Ok(None);
         }
+        let (told, others): (Vec<&Upload>, Vec<&Upload>) =
+            uploads.iter().partition(|it| !it.differences.is_empty());
+        let others: Vec<UploadId> = others.into_iter().map(|it| it.id).collect();
+        let mut problems = self.0.db.problems_of(&others).await?;
+        let in_words = |it: &Upload| (it.id, Difference::in_words(&it.differences));
+        problems.extend(told.into_iter().map(in_words));
+        Ok(Some(problems))
+    }
+
+    /// Says in the log and in the upload's own who has something done to it by hand, whatever comes of it.
+    pub(super) async fn note_operator(&self, caller: &Principal, upload: UploadId, what: &str) {
+        let by = caller.name();
+        tracing::info!(%upload, what, by, "something is done by hand");
+        let detail = format!("{what}, by {by}");
+        self.note(upload, NoteKind::Operator, detail).await;
     }
 
     /// Notes something about an upload, if it can be written at once.

@@ -1,17 +1,28 @@
-//! What `uploads`, `sweep` and `fsck` share: the broker's verbs without a server, on the configured database and bucket.
+//! What `uploads`, `sweep`, `fsck` and `webhooks` share: the broker's verbs without a server, on the database and the bucket that are
+//! configured, or on those of a development folder.
 
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::app;
 use crate::broker::{Broker, BrokerError};
+use crate::config::{Config, reachable};
 use crate::domain::principal::{Principal, Scope};
+use crate::domain::upload::Difference;
 use crate::telemetry::metrics::Metrics;
 
 use super::outcome::Failure;
-use super::{ConfigArgs, serve};
+use super::{ConfigArgs, dev_config, dev_data, serve};
+
+/// Where a development bucket listens unless it was told otherwise.
+const DEV_BUCKET: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
+/// How long a development bucket may take to let somebody in.
+const REACH_LIMIT: Duration = Duration::from_secs(2);
 
 /// Where the configuration is, and how results are printed.
 #[derive(Debug, Args)]
@@ -19,6 +30,12 @@ pub(super) struct ByHand {
     /// The configuration file (TOML)
     #[arg(long, env = "BYTEPASS_CONFIG", global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Work on the data folder of a `bytepass dev`: its database, and its bucket, which must be running where it is needed
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where that bucket listens [default: where `bytepass dev` last had it]
+    #[arg(long, global = true, requires = "data_dir", value_name = "ADDRESS")]
+    bucket_listen: Option<SocketAddr>,
     /// How results are printed
     #[arg(short, long, global = true, default_value = "table", value_enum)]
     pub(super) output: Output,
@@ -30,18 +47,54 @@ pub(super) enum Output {
     Json,
 }
 
+/// What a command asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// The database alone.
+    Rows,
+    /// The bucket too.
+    Bucket,
+}
+
 impl ByHand {
+    /// The settings to work with. No more is demanded of them than what is used, so those of a `serve` do as they are.
+    pub(super) fn config(&self, needs: Needs) -> Result<Config, Failure> {
+        match &self.data_dir {
+            Some(folder) => self.config_of(folder, needs),
+            None => serve::load(&ConfigArgs {
+                config: self.config.clone(),
+                listen: None,
+            }),
+        }
+    }
+
+    fn config_of(&self, folder: &Path, needs: Needs) -> Result<Config, Failure> {
+        dev_config::check_data_dir(folder)?;
+        let secrets = dev_data::read(folder)?;
+        let remembered = || dev_data::bucket_address(folder);
+        let bucket = self.bucket_listen.or_else(remembered).unwrap_or(DEV_BUCKET);
+        let sources = dev_config::sources(folder, self.config.clone(), &secrets, bucket);
+        let config = Config::load(&sources).map_err(|it| Failure::Usage(it.to_string()))?;
+        if needs == Needs::Bucket && dev_config::is_embedded(&config, bucket) {
+            let reached = TcpStream::connect_timeout(&reachable(bucket), REACH_LIMIT);
+            reached.map_err(|error| {
+                let folder = folder.display();
+                Failure::Runtime(format!(
+                    "the bucket of {folder} doesn't run at {bucket} ({error}): start `bytepass dev --data-dir {folder}` beside this, or say where it is with --bucket-listen"
+                ))
+            })?;
+        }
+        Ok(config)
+    }
+
     /// Opens the database and the bucket, and runs the work to its end.
     pub(super) fn run<T>(
         &self,
+        needs: Needs,
         work: impl AsyncFnOnce(Broker) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let config = serve::load(&ConfigArgs {
-            config: self.config.clone(),
-            listen: None,
-        })?;
-        // Without a bucket or a database to work on, the mistake is that of `serve`.
-        serve::require(&config, self.config.as_deref())?;
+        let config = self.config(needs)?;
+        serve::require(config.require_for_commands(), self.config.as_deref())?;
         serve::start_logging(&config)?;
         serve::run_on(serve::runtime()?, async {
             let broker = app::open_broker(&config, &Metrics::new())
@@ -76,10 +129,7 @@ pub(super) fn reason(error: BrokerError) -> String {
         BrokerError::DatabaseUnavailable { cause, .. } => {
             format!("the database gave no clear answer: {cause}")
         }
-        BrokerError::Refused(refusal) => {
-            let details = refusal.differences.into_iter().map(|it| it.detail);
-            details.collect::<Vec<_>>().join("; ")
-        }
+        BrokerError::Refused(refusal) => Difference::in_words(&refusal.differences),
         BrokerError::Internal(cause) => cause,
         other => format!("{other:?}"),
     }

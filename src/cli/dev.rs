@@ -1,26 +1,23 @@
 //! `bytepass dev`: a broker with its own database file and bucket in one process.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
 
-use crate::config::{Config, Sources, reachable};
+use crate::config::Config;
 use crate::dev_bucket::{DevBucket, DevBucketOptions};
 use crate::domain::field::Visibility;
 use crate::domain::principal::Scope;
 use crate::http::DemoOptions;
 
+use super::dev_config::{self, bucket_url};
 use super::dev_data::{self, DevSecrets};
 use super::dev_words::{self, Ready};
 use super::outcome::{self, Failure};
 use super::serve;
-use super::token::{self, AUDIENCE, BACKENDS, USERS};
-
-const BUCKET: &str = "bytepass-dev";
-const REGION: &str = "us-east-1";
+use super::token;
 
 #[derive(Debug, Args)]
 pub struct DevArgs {
@@ -54,13 +51,14 @@ impl Default for DevArgs {
 }
 
 pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
-    check_data_dir(&args.data_dir)?;
+    dev_config::check_data_dir(&args.data_dir)?;
     let secrets = Arc::new(dev_data::open(&args.data_dir)?);
     // Read once for the public prefixes, before the bucket's own address is known.
     let draft = load(&args, &secrets, args.bucket_listen)?;
     let process = serve::Process::start(&draft)?;
     let bucket = DevBucket::start(bucket_options(&args, &secrets, &draft))
         .map_err(|error| Failure::Runtime(error.to_string()))?;
+    dev_data::remember_bucket(&args.data_dir, bucket.addr())?;
     let config = load(&args, &secrets, bucket.addr())?;
     let served = process.run(async {
         let mut signals = serve::Signals::listen()?;
@@ -99,10 +97,7 @@ fn demo(
     let storage = &config.storage;
     let embedded = storage.public_endpoint.is_none()
         && storage.path_style
-        && storage.endpoint.as_ref().is_some_and(|url| {
-            let origin = url.origin().ascii_serialization();
-            origin == bucket_origin
-        });
+        && dev_config::is_embedded(config, bucket);
     if !embedded || !args.listen.ip().is_loopback() || !config.server.listen.ip().is_loopback() {
         return None;
     }
@@ -118,58 +113,10 @@ fn demo(
     })
 }
 
-/// The configuration of development: the embedded bucket and the development issuers below whatever else is configured.
 fn load(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> Result<Config, Failure> {
-    let sources = Sources::from_process(args.config.clone())
-        .with_defaults("dev", defaults(args, secrets, bucket))
-        .with_flag("--listen", "server.listen", Some(args.listen.to_string()));
+    let sources = dev_config::sources(&args.data_dir, args.config.clone(), secrets, bucket);
+    let sources = sources.with_flag("--listen", "server.listen", Some(args.listen.to_string()));
     Config::load(&sources).map_err(|errors| Failure::Usage(errors.to_string()))
-}
-
-/// Refuses a folder whose name has no place in a sqlite URL, before anything is made in it.
-fn check_data_dir(data_dir: &Path) -> Result<(), Failure> {
-    let fits = |name: &str| !name.contains(['?', '#', '\0']) && !name.contains(":memory:");
-    if data_dir.to_str().is_some_and(fits) {
-        return Ok(());
-    }
-    Err(Failure::Usage(format!(
-        "--data-dir {data_dir:?}: the database's URL has no way to say it; take a folder whose path is UTF-8 without '?', '#' and \":memory:\""
-    )))
-}
-
-/// How clients on this machine reach the bucket.
-fn bucket_url(bound: SocketAddr) -> String {
-    format!("http://{}", reachable(bound))
-}
-
-fn defaults(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> String {
-    let database = format!(
-        "sqlite://{}",
-        args.data_dir.join("bytepass.sqlite").display()
-    );
-    let issuer = |name: &str, prefix: &str, scopes: &[&str], secret: &str| json!({"name": name, "issuer": name, "audience": AUDIENCE, "owner_prefix": prefix, "scopes": scopes, "secret": secret});
-    let (user, all) = (
-        [Scope::UploadsWrite.as_str()],
-        Scope::ALL.map(Scope::as_str),
-    );
-    let layer = json!({
-        "server": {"admin_listen": "127.0.0.1:0", "shutdown_delay_secs": 0},
-        "database": {"url": database, "migrate_at_start": true},
-        "storage": {
-            "bucket": BUCKET,
-            "region": REGION,
-            "endpoint": bucket_url(bucket),
-            "path_style": true,
-            "access_key_id": secrets.access_key_id,
-            "secret_access_key": dev_data::reveal(&secrets.secret_access_key),
-        },
-        "receipts": {"keys": [{"kid": "dev", "file": dev_data::receipts_key_path(&args.data_dir)}]},
-        "auth": {"issuers": [
-            issuer(USERS, "user:", &user, dev_data::reveal(&secrets.users)),
-            issuer(BACKENDS, "service:", &all, dev_data::reveal(&secrets.backends)),
-        ]},
-    });
-    toml::to_string(&layer).unwrap_or_default()
 }
 
 fn bucket_options(args: &DevArgs, secrets: &DevSecrets, config: &Config) -> DevBucketOptions {

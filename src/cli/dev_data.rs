@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -86,6 +87,21 @@ pub(super) fn read(data_dir: &Path) -> Result<DevSecrets, Failure> {
     })
 }
 
+/// Writes down where the bucket of a folder listens, for commands by hand.
+pub(super) fn remember_bucket(data_dir: &Path, bucket: SocketAddr) -> Result<(), Failure> {
+    let path = bucket_address_path(data_dir);
+    write_new(&path, bucket.to_string().as_bytes()).map_err(|error| {
+        let path = path.display();
+        Failure::Runtime(format!("the data folder can't be used: {path}: {error}"))
+    })
+}
+
+/// Where the bucket of a folder listened when it was last started, if that is known.
+pub(super) fn bucket_address(data_dir: &Path) -> Option<SocketAddr> {
+    let text = fs::read_to_string(bucket_address_path(data_dir)).ok()?;
+    text.trim().parse().ok()
+}
+
 /// Where the sample picture lies.
 pub(super) fn sample_path(data_dir: &Path) -> PathBuf {
     data_dir.join("sample.png")
@@ -99,6 +115,10 @@ pub(super) fn receipts_key_path(data_dir: &Path) -> PathBuf {
 /// The sample picture's size, in bytes.
 pub(super) fn sample_size() -> usize {
     SAMPLE_PICTURE.len()
+}
+
+fn bucket_address_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("bucket-address")
 }
 
 fn secrets_path(data_dir: &Path) -> PathBuf {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::broker::{Broker, Damage, Finding, FsckWalk};
 
-use super::by_hand::{ByHand, Output, reason, spinner};
+use super::by_hand::{ByHand, Needs, Output, reason, spinner};
 use super::outcome::{self, Failure};
 use super::table::table;
 
@@ -57,9 +57,9 @@ pub(super) fn run(args: FsckArgs) -> Result<(), Failure> {
         return Err(Failure::Runtime("nothing was done".to_owned()));
     }
     let output = args.by_hand.output;
-    let found = args
-        .by_hand
-        .run(async |broker| Ok(walk(&broker, args.fix, args.unknown).await))?;
+    let found = args.by_hand.run(Needs::Bucket, async |broker| {
+        Ok(walk(&broker, args.fix, args.unknown).await)
+    })?;
     outcome::print(&match output {
         Output::Json => format!("{}\n", as_json(&found)),
         Output::Table => as_text(&found),

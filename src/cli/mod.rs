@@ -1,9 +1,10 @@
 //! The command line: one file a command. A command prints its result on standard output, everything else on standard
-//! error, and fails with one clear line: exit code 2 where the command line or the configuration is wrong, else 1.
+//! error, and fails with one clear line and an exit code that says of which kind it is (`outcome`).
 
 mod by_hand;
 mod check_config;
 mod dev;
+mod dev_config;
 mod dev_data;
 mod dev_words;
 mod fsck;
@@ -16,6 +17,7 @@ mod sweep;
 mod table;
 mod token;
 mod uploads;
+mod uploads_settle;
 mod uploads_words;
 mod webhooks;
 mod webhooks_words;

@@ -11,25 +11,21 @@ pub enum Failure {
     Runtime(String),
     /// It worked, and what it looked for is there: exit code 3.
     Found(String),
+    /// It worked, and uploads are not what was asked for: exit code 4.
+    NotSo(String),
 }
 
 /// Prints what has to be said and gives the exit code.
 pub(super) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(line)) => {
-            eprintln!("bytepass: {line}");
-            ExitCode::from(2)
-        }
-        Err(Failure::Runtime(line)) => {
-            eprintln!("bytepass: {line}");
-            ExitCode::from(1)
-        }
-        Err(Failure::Found(line)) => {
-            eprintln!("bytepass: {line}");
-            ExitCode::from(3)
-        }
-    }
+    let (line, code) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Runtime(line)) => (line, 1),
+        Err(Failure::Usage(line)) => (line, 2),
+        Err(Failure::Found(line)) => (line, 3),
+        Err(Failure::NotSo(line)) => (line, 4),
+    };
+    eprintln!("bytepass: {line}");
+    ExitCode::from(code)
 }
 
 /// Prints a result. A reader that went away (`bytepass openapi | head`) is no failure.

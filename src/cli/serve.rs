@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::app::{self, App, StartError};
-use crate::config::{Config, LogFormat as ConfiguredFormat, Sources};
+use crate::config::{Config, ConfigErrors, LogFormat as ConfiguredFormat, Sources};
 use crate::http::DemoOptions;
 use crate::telemetry::logging::{self, LogFormat};
 use crate::telemetry::traces::Traces;
@@ -16,7 +16,7 @@ use super::{ConfigArgs, Failure};
 
 pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let config = load(&args)?;
-    require(&config, args.config.as_deref())?;
+    require(config.require_for_serve(), args.config.as_deref())?;
     Process::start(&config)?.run(async {
         let mut signals = Signals::listen()?;
         let Some(app) = build(config, None, &mut signals).await? else {
@@ -37,9 +37,12 @@ pub(super) fn load(args: &ConfigArgs) -> Result<Config, Failure> {
     Config::load(&sources).map_err(|errors| Failure::Usage(errors.to_string()))
 }
 
-/// Refuses a configuration that leaves out what a broker can't do without.
-pub(super) fn require(config: &Config, file: Option<&Path>) -> Result<(), Failure> {
-    config.require_for_serve().map_err(|errors| {
+/// Refuses a configuration that leaves out what a command can't do without.
+pub(super) fn require(
+    needed: Result<(), ConfigErrors>,
+    file: Option<&Path>,
+) -> Result<(), Failure> {
+    needed.map_err(|errors| {
         let hint = match file {
             Some(_) => "",
             None => "\nsay where the configuration is with --config FILE; to try without one: bytepass dev",

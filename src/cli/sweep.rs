@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::broker::{Broker, Counts, SweepKind, SweepWalk};
 
-use super::by_hand::{ByHand, Output, reason, spinner};
+use super::by_hand::{ByHand, Needs, Output, operator, reason, spinner};
 use super::outcome::{self, Failure};
 use super::table::table;
 
@@ -67,7 +67,8 @@ pub(super) fn run(args: SweepArgs) -> Result<(), Failure> {
         kinds => kinds.iter().map(|kind| kind.0).collect(),
     };
     let (dry_run, batch) = (args.dry_run, args.batch);
-    let swept = args.by_hand.run(async |broker| {
+    let swept = args.by_hand.run(Needs::Bucket, async |broker| {
+        tracing::info!(by = operator().name(), dry_run, "a sweep by hand");
         let (progress, mut swept) = (spinner(), Vec::new());
         for kind in kinds {
             swept.push(sweep(&broker, kind, batch, dry_run, &progress).await);

@@ -11,12 +11,16 @@ use crate::domain::ids::UploadId;
 use crate::domain::upload::{Status, Upload};
 use crate::http;
 
-use super::by_hand::{ByHand, Output, operator, reason};
+use super::by_hand::{ByHand, Needs, Output, operator, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
-use super::uploads_words::{HEADS, cells, lines, text};
+use super::uploads_settle::{Goal, settle};
+use super::uploads_words::{HEADS, TIMELINE_HEADS, cells, lines, timeline_cells};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 4: `confirm` left one that is not confirmed, or `expire` one that is pending still"
+)]
 pub struct UploadsArgs {
     #[command(subcommand)]
     verb: Verb,
@@ -35,8 +39,12 @@ enum Verb {
         id: UploadId,
     },
     /// Look into the bucket now: what is there is confirmed or rejected, what is not stays pending
+    ///
+    /// Exit code 4 unless all are confirmed afterwards.
     Confirm(Ids),
     /// Give pending uploads up before their deadline; what has arrived is confirmed or rejected all the same
+    ///
+    /// Exit code 4 if one is pending still, because the bucket gave no clear answer.
     Expire(SureIds),
     /// Cancel pending uploads, delete confirmed and detached ones with their objects
     Delete(SureIds),
@@ -88,22 +96,15 @@ pub(super) fn run(UploadsArgs { verb, by_hand }: UploadsArgs) -> Result<(), Fail
     match verb {
         Verb::Ls(filters) => {
             let work = async |broker: Broker| ls(&broker, output, filters).await;
-            outcome::print(&by_hand.run(work)?)
+            outcome::print(&by_hand.run(Needs::Rows, work)?)
         }
         Verb::Show { id } => {
             let work = async |broker: Broker| show(&broker, output, id).await;
-            outcome::print(&by_hand.run(work)?)
+            outcome::print(&by_hand.run(Needs::Rows, work)?)
         }
-        Verb::Confirm(Ids { ids }) => settle(&by_hand, &ids, async |broker, id| {
-            broker.recheck(&operator(), id).await
-        }),
-        Verb::Expire(meant) => settle(&by_hand, &meant.meant("expire")?, async |broker, id| {
-            broker.expire(&operator(), id).await
-        }),
-        Verb::Delete(meant) => settle(&by_hand, &meant.meant("delete")?, async |broker, id| {
-            broker.remove(&operator(), id).await?;
-            broker.read(&operator(), id).await
-        }),
+        Verb::Confirm(Ids { ids }) => settle(&by_hand, &ids, Goal::Confirmed),
+        Verb::Expire(meant) => settle(&by_hand, &meant.meant("expire")?, Goal::Given),
+        Verb::Delete(meant) => settle(&by_hand, &meant.meant("delete")?, Goal::Deleted),
     }
 }
 
@@ -132,11 +133,13 @@ async fn ls(broker: &Broker, output: Output, filters: Filters) -> Result<String,
     let next = page.next.map(|id| id.to_string());
     Ok(match output {
         Output::Json => {
-            let data: Vec<Value> = page
-                .uploads
-                .into_iter()
-                .map(|it| view(it, broker))
-                .collect();
+            let mut data = Vec::with_capacity(page.uploads.len());
+            let problems = broker.last_problems(&operator(), &page.uploads).await;
+            let problems = problems.map_err(failed)?;
+            for upload in page.uploads {
+                let view = http::UploadView::of(upload, broker);
+                data.push(plain(view.with_problem(problems.as_deref())));
+            }
             format!("{}\n", json!({"data": data, "next_before": next}))
         }
         Output::Table => {
@@ -151,69 +154,30 @@ async fn ls(broker: &Broker, output: Output, filters: Filters) -> Result<String,
 
 async fn show(broker: &Broker, output: Output, id: UploadId) -> Result<String, Failure> {
     let upload = broker.read(&operator(), id).await.map_err(failed)?;
-    let view = view(upload, broker);
+    let mut view = seen(upload, broker).await.map_err(failed)?;
+    let timeline = broker.timeline(&operator(), id).await.map_err(failed)?;
+    let timeline = plain(http::TimelineView::of(timeline))["data"].take();
     Ok(match output {
-        Output::Json => format!("{view}\n"),
-        Output::Table => lines(&view),
+        Output::Json => {
+            view["timeline"] = timeline;
+            format!("{view}\n")
+        }
+        Output::Table => {
+            let entries = timeline.as_array().into_iter().flatten();
+            let told = table(&TIMELINE_HEADS, entries.map(timeline_cells));
+            format!("{}\n{told}", lines(&view))
+        }
     })
 }
 
-/// Does one thing to each upload, whatever became of the one before, and prints what each is afterwards.
-fn settle(
-    by_hand: &ByHand,
-    ids: &[UploadId],
-    verb: impl AsyncFn(&Broker, UploadId) -> Result<Upload, BrokerError>,
-) -> Result<(), Failure> {
-    let output = by_hand.output;
-    let results = by_hand.run(async |broker| {
-        let mut results = Vec::with_capacity(ids.len());
-        for &id in ids {
-            let result = verb(&broker, id).await;
-            results.push((id, result.map(|it| view(it, &broker)).map_err(reason)));
-        }
-        Ok(results)
-    })?;
-    let failures = results.iter().filter(|(_, result)| result.is_err()).count();
-    outcome::print(&match output {
-        Output::Json => {
-            let one = |(id, result): &(UploadId, Result<Value, String>)| match result {
-                Ok(view) => json!({"id": id.to_string(), "upload": view}),
-                Err(why) => json!({"id": id.to_string(), "error": why}),
-            };
-            format!(
-                "{}\n",
-                json!({"data": results.iter().map(one).collect::<Vec<_>>()})
-            )
-        }
-        Output::Table => table(
-            &["ID", "NOW", "WHY"],
-            results.iter().map(|(id, result)| match result {
-                Ok(view) => vec![id.to_string(), text(&view["status"]), why(view)],
-                Err(why) => vec![id.to_string(), "unchanged".to_owned(), why.clone()],
-            }),
-        ),
-    })?;
-    match failures {
-        0 => Ok(()),
-        some => Err(Failure::Runtime(format!(
-            "{some} of {} could not be settled",
-            results.len()
-        ))),
-    }
+/// An upload as operators see it over HTTP.
+pub(super) async fn seen(upload: Upload, broker: &Broker) -> Result<Value, BrokerError> {
+    let view = http::UploadView::seen_by(&operator(), upload, broker).await?;
+    Ok(plain(view))
 }
 
-fn view(upload: Upload, broker: &Broker) -> Value {
-    serde_json::to_value(http::UploadView::of(upload, broker)).expect("a view is plain JSON")
-}
-
-/// Why an upload is still pending or was rejected; nothing of any other.
-fn why(view: &Value) -> String {
-    let differences = view["errors"].as_array().into_iter().flatten();
-    let details: Vec<String> = differences.map(|it| text(&it["detail"])).collect();
-    match (view["status"].as_str(), details.is_empty()) {
-        (Some("pending"), true) => "the bucket has nothing of it yet".to_owned(),
-        _ => details.join("; "),
-    }
+fn plain(view: impl serde::Serialize) -> Value {
+    serde_json::to_value(view).expect("a view is plain JSON")
 }
 
 fn failed(error: BrokerError) -> Failure {

@@ -25,6 +25,28 @@ pub(super) fn cells(upload: &Upload) -> Vec<String> {
     ]
 }
 
+/// The heads of the columns of [`timeline_cells`].
+pub(super) const TIMELINE_HEADS: [&str; 3] = ["AT", "WHAT", "DETAIL"];
+
+/// An entry of a timeline for the table.
+pub(super) fn timeline_cells(entry: &Value) -> Vec<String> {
+    let detail = text(&entry["detail"]);
+    let times = entry["times"].as_u64().unwrap_or(1);
+    vec![
+        text(&entry["at"]),
+        text(&entry["kind"]),
+        match times {
+            0 | 1 => detail,
+            more => format!(
+                "{detail} ({more} times, last at {})",
+                text(&entry["last_at"])
+            )
+            .trim_start()
+            .to_owned(),
+        },
+    ]
+}
+
 /// An age in its largest whole unit.
 fn age(secs: i64) -> String {
     match secs.max(0) {

@@ -1,8 +1,6 @@
 //! `bytepass webhooks`: looks at deliveries, tries an endpoint, and delivers again what is dead. It works on the database and
 //! the network itself, so it needs no running broker; one that runs sees what it replays within a second.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -12,29 +10,20 @@ use crate::domain::ids::EventId;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{Endpoint, Webhooks};
 
+use super::by_hand::{ByHand, Needs, Output, operator};
 use super::outcome::{self, Failure};
+use super::serve;
 use super::table::table;
 use super::webhooks_words::{
     delivery_cells, delivery_json, endpoint_cells, endpoint_json, text_of,
 };
-use super::{ConfigArgs, serve};
 
 #[derive(Debug, Args)]
 pub struct WebhooksArgs {
     #[command(subcommand)]
     verb: Verb,
-    /// The configuration file (TOML)
-    #[arg(long, env = "BYTEPASS_CONFIG", global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// How results are printed
-    #[arg(short, long, global = true, default_value = "table", value_enum)]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
+    #[command(flatten)]
+    by_hand: ByHand,
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,10 +76,7 @@ impl State {
 }
 
 pub(super) fn run(args: WebhooksArgs) -> Result<(), Failure> {
-    let config = serve::load(&ConfigArgs {
-        config: args.config,
-        listen: None,
-    })?;
+    let config = args.by_hand.config(Needs::Rows)?;
     serve::start_logging(&config)?;
     let runtime = serve::runtime()?;
     let inside = runtime.enter();
@@ -100,7 +86,7 @@ pub(super) fn run(args: WebhooksArgs) -> Result<(), Failure> {
     let outbound = app::outbound().map_err(serve::not_started)?;
     let webhooks = app::webhooks(&config, db, outbound, metrics).map_err(serve::not_started)?;
     drop(inside);
-    let output = args.output;
+    let output = args.by_hand.output;
     let printed = serve::run_on(runtime, async move {
         match args.verb {
             Verb::Ls {
@@ -215,9 +201,10 @@ async fn replay(
         }
         None => {}
     }
-    let mut count = 0;
+    let (by, mut count) = (operator().name(), 0);
+    tracing::info!(by, endpoint = name, ?events, enable, "a replay by hand");
     for (id, text) in ids.iter().zip(events) {
-        if !webhooks.replay(endpoint, *id).await.map_err(failed)? {
+        if !webhooks.replay(endpoint, *id, &by).await.map_err(failed)? {
             return Err(Failure::Runtime(format!(
                 "there is no event {text} to deliver"
             )));
@@ -225,7 +212,7 @@ async fn replay(
         count += 1;
     }
     if ids.is_empty() {
-        count = webhooks.replay_dead(endpoint).await.map_err(failed)?;
+        count = webhooks.replay_dead(endpoint, &by).await.map_err(failed)?;
     }
     Ok(match output {
         Output::Json => format!("{}\n", json!({"endpoint": name, "replayed": count})),

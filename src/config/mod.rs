@@ -51,6 +51,8 @@ use layers::Layers;
 use section::{Report, Section, refusal};
 use value::{Node, Value};
 
+const NO_BUCKET: &str = "must name the bucket";
+
 /// The sections, in the order of default.toml.
 const SECTIONS: [&str; 13] = [
     "server",
@@ -168,6 +170,18 @@ impl Config {
         &self.explained
     }
 
+    /// What commands by hand need beyond a valid configuration: a bucket that the uploads are in.
+    pub fn require_for_commands(&self) -> Result<(), ConfigErrors> {
+        match self.storage.bucket.is_empty() {
+            true => Err(ConfigErrors::of(vec![refusal(
+                &self.explained,
+                "storage.bucket",
+                NO_BUCKET,
+            )])),
+            false => Ok(()),
+        }
+    }
+
     /// What `serve` needs beyond a valid configuration: a bucket, somebody to believe, a key to sign with,
     /// and an address that clients know.
     pub fn require_for_serve(&self) -> Result<(), ConfigErrors> {
@@ -183,7 +197,7 @@ impl Config {
             refuse("server.public_url", &problem);
         }
         if self.storage.bucket.is_empty() {
-            refuse("storage.bucket", "must name the bucket");
+            refuse("storage.bucket", NO_BUCKET);
         }
         if self.auth.issuers.is_empty() {
             let problem = "must have at least one [[auth.issuers]], or nobody could call";

@@ -16,7 +16,7 @@ use super::row::column_time;
 use super::schema::{upload_log, uploads};
 use super::trouble::{DbTrouble, Failure};
 use crate::domain::ids::UploadId;
-use crate::domain::upload::{Status, Upload};
+use crate::domain::upload::{Difference, Status, Upload};
 
 pub use self::reading::LogEntry;
 
@@ -42,6 +42,8 @@ pub enum NoteKind {
     Problem,
     /// A delivery of one of its events.
     Webhook,
+    /// Somebody had something done to it by hand.
+    Operator,
 }
 
 impl NoteKind {
@@ -53,6 +55,7 @@ impl NoteKind {
             NoteKind::Seal => "seal",
             NoteKind::Problem => "problem",
             NoteKind::Webhook => "webhook",
+            NoteKind::Operator => "operator",
         }
     }
 }
@@ -155,10 +158,7 @@ fn said_of(upload: &Upload) -> String {
             .confirmation
             .as_ref()
             .map_or_else(String::new, |it| format!("by {}", it.by.as_str())),
-        Status::Rejected => {
-            let details = upload.differences.iter().map(|it| it.detail.as_str());
-            details.collect::<Vec<_>>().join("; ")
-        }
+        Status::Rejected => Difference::in_words(&upload.differences),
         Status::Attached => format!("to {}/{record}", upload.field.model()),
         Status::Detached => format!("from {}/{record}", upload.field.model()),
         Status::Expired => "nothing had arrived".to_owned(),

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use super::Db;
 use super::books::Books;
 use super::connection::AnyConnection;
+use super::log::{self, NoteKind};
 use super::outbox::NewDelivery;
 use super::queue::Write;
 use super::row::column_time;
@@ -54,18 +55,21 @@ pub enum Replay {
 }
 
 impl Db {
-    /// Makes deliveries pending again, as new ones. How many it were; 0 for an event that does not exist.
+    /// Makes deliveries pending again, as new ones. How many it were; 0 for an event that does not exist. Where it is about one upload,
+    /// its log says who (`by`) asked for it.
     pub async fn replay(
         &self,
         endpoint: &str,
         replay: Replay,
+        by: &str,
         now: DateTime<Utc>,
     ) -> Result<usize, DbTrouble> {
-        let endpoint = endpoint.to_owned();
+        let (endpoint, by) = (endpoint.to_owned(), by.to_owned());
         self.queue
             .submit(Again {
                 endpoint,
                 replay,
+                by,
                 now,
             })
             .await
@@ -75,6 +79,7 @@ impl Db {
 struct Again {
     endpoint: String,
     replay: Replay,
+    by: String,
     now: DateTime<Utc>,
 }
 
@@ -113,14 +118,37 @@ impl Write for Again {
                 deliveries::next_at.eq(column_time(self.now)),
             ))
             .execute(conn)?;
-        match self.replay {
-            Replay::Event(event) if again == 0 => self.first_time(conn, event),
-            _ => Ok(again),
+        let again = match self.replay {
+            Replay::Event(event) if again == 0 => self.first_time(conn, event)?,
+            _ => again,
+        };
+        if again > 0
+            && let Some(upload) = self.upload_of(conn)?
+        {
+            let detail = format!("deliver to {} again, by {}", self.endpoint, self.by);
+            log::note(conn, upload, NoteKind::Operator, &detail, self.now)?;
         }
+        Ok(again)
     }
 }
 
 impl Again {
+    /// The one upload that it is about.
+    fn upload_of(&self, conn: &mut AnyConnection) -> Result<Option<UploadId>, Failure> {
+        match self.replay {
+            Replay::Dead(..) => Ok(None),
+            Replay::Upload(upload) => Ok(Some(upload)),
+            Replay::Event(event) => {
+                let id: Option<String> = events::table
+                    .filter(events::id.eq(event.to_string()))
+                    .select(events::upload_id)
+                    .first(conn)
+                    .optional()?;
+                Ok(id.and_then(|id| UploadId::parse(&id).ok()))
+            }
+        }
+    }
+
     /// The endpoint was not configured when the event happened, or did not want it.
     fn first_time(&self, conn: &mut AnyConnection, event: EventId) -> Result<usize, Failure> {
         let event_id = event.to_string();

@@ -93,6 +93,14 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// Who this is, for the log and for timelines: `ops:alice`, and the issuer alone where there is no subject.
+    pub fn name(&self) -> String {
+        match self.subject.as_str() {
+            "" => self.issuer.clone(),
+            subject => format!("{}:{subject}", self.issuer),
+        }
+    }
+
     /// Whether the token carries this scope.
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)

@@ -186,6 +186,12 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// All of them in one line.
+    pub fn in_words(differences: &[Difference]) -> String {
+        let details = differences.iter().map(|it| it.detail.as_str());
+        details.collect::<Vec<_>>().join("; ")
+    }
+
     /// A difference at a pointer.
     pub fn new(pointer: &str, detail: impl Into<String>) -> Difference {
         Difference {

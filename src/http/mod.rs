@@ -44,6 +44,7 @@ pub use self::address::Proxies;
 pub use self::admin::serve_admin;
 pub use self::demo::DemoOptions;
 pub use self::openapi::openapi;
+pub use self::ops::TimelineView;
 pub use self::rate::Rate;
 pub use self::requests::age_secs;
 pub use self::server::{HttpOptions, serve};

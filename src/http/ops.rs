@@ -86,8 +86,8 @@ pub struct EntryView {
     /// When it happened first.
     #[schema(format = DateTime)]
     at: String,
-    /// `created`, `presigned`, `represigned`, `event`, `seal`, `problem`, `webhook`, the status that was reached, or `more` for
-    /// what was counted only.
+    /// `created`, `presigned`, `represigned`, `event`, `seal`, `problem`, `webhook`, `operator` (somebody had something done by
+    /// hand), the status that was reached, or `more` for what was counted only.
     kind: String,
     /// What happened, for a person.
     detail: String,

@@ -6,7 +6,6 @@ use chrono::Utc;
 
 use crate::auth::Signer;
 use crate::broker::Broker;
-use crate::domain::ids::UploadId;
 
 use super::examples;
 use super::extract::{Caller, Json, NoBody, Query, Repeatable, UploadPath};
@@ -77,8 +76,7 @@ pub async fn list(
     shared: web::Data<Shared>,
 ) -> Answer {
     let page = broker.list(&caller.0, query.to_domain()).await?;
-    let ids: Vec<UploadId> = page.uploads.iter().map(|upload| upload.id).collect();
-    let problems = broker.last_problems(&caller.0, &ids).await?;
+    let problems = broker.last_problems(&caller.0, &page.uploads).await?;
     let view = PageView::of(page, problems.as_deref(), &broker);
     let mut answer = HttpResponse::Ok();
     if let Some(cursor) = &view.next_cursor {
@@ -106,9 +104,7 @@ pub async fn list(
 )]
 pub async fn read(caller: Caller, id: UploadPath, broker: web::Data<Broker>) -> Answer {
     let upload = broker.read(&caller.0, id.0).await?;
-    let problems = broker.last_problems(&caller.0, &[upload.id]).await?;
-    let view = UploadView::of(upload, &broker).with_problem(problems.as_deref());
-    Ok(HttpResponse::Ok().json(view))
+    Ok(HttpResponse::Ok().json(UploadView::seen_by(&caller.0, upload, &broker).await?))
 }
 
 /// Cancel or delete an upload

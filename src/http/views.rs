@@ -7,8 +7,9 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::broker::{Broker, Download, Page, Presented};
+use crate::broker::{Broker, BrokerError, Download, Page, Presented};
 use crate::domain::ids::UploadId;
+use crate::domain::principal::Principal;
 use crate::domain::upload::{Difference, Upload};
 
 use super::requests::to_cursor;
@@ -79,7 +80,7 @@ pub struct UploadView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<DifferenceView>,
-    /// What kept it from being settled last, or null: for the scope `ops` alone.
+    /// What a rejected upload contradicted, or what kept another from being settled last, or null: for the scope `ops` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, required = false)]
     last_problem: Option<Option<String>>,
@@ -125,6 +126,18 @@ impl UploadView {
     pub fn of(upload: Upload, broker: &Broker) -> UploadView {
         let url = broker.public_url_of(&upload);
         UploadView::new(upload, url)
+    }
+
+    /// An upload as this caller sees it: operators see its last problem too.
+    pub async fn seen_by(
+        caller: &Principal,
+        upload: Upload,
+        broker: &Broker,
+    ) -> Result<UploadView, BrokerError> {
+        let problems = broker
+            .last_problems(caller, std::slice::from_ref(&upload))
+            .await?;
+        Ok(UploadView::of(upload, broker).with_problem(problems.as_deref()))
     }
 
     /// An upload with what to send, where there is something to be sent.

@@ -207,18 +207,31 @@ impl Webhooks {
     }
 
     /// Delivers one event again, whatever became of it. False if there is none with this id, or it is too old to have a body.
-    pub async fn replay(&self, endpoint: &Endpoint, event: EventId) -> Result<bool, DbTrouble> {
+    pub async fn replay(
+        &self,
+        endpoint: &Endpoint,
+        event: EventId,
+        by: &str,
+    ) -> Result<bool, DbTrouble> {
         let replay = Replay::Event(event);
-        let replayed = self.0.db.replay(&endpoint.name, replay, Utc::now()).await?;
+        let replayed = self
+            .0
+            .db
+            .replay(&endpoint.name, replay, by, Utc::now())
+            .await?;
         Ok(replayed > 0)
     }
 
     /// Delivers everything again that is dead now. How many it is.
-    pub async fn replay_dead(&self, endpoint: &Endpoint) -> Result<usize, DbTrouble> {
+    pub async fn replay_dead(&self, endpoint: &Endpoint, by: &str) -> Result<usize, DbTrouble> {
         let (started, mut sum) = (Utc::now(), 0);
         loop {
             let replay = Replay::Dead(started, REPLAY_BATCH);
-            let count = self.0.db.replay(&endpoint.name, replay, Utc::now()).await?;
+            let count = self
+                .0
+                .db
+                .replay(&endpoint.name, replay, by, Utc::now())
+                .await?;
             sum += count;
             if count < REPLAY_BATCH as usize {
                 return Ok(sum);

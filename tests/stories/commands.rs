@@ -1,9 +1,11 @@
 //! The commands as a person or a script runs them, by the real binary.
 
+mod by_hand;
 mod configured;
 mod database;
 pub mod dev;
 mod dev_configured;
+mod dev_folder;
 mod fsck;
 mod fsck_unknown;
 mod stopping;

@@ -271,6 +271,11 @@ async fn dead_deliveries_are_replayed_by_endpoint_event_and_upload_and_bad_reque
         all.iter().all(|it| it.id() == first[0].id()),
         "one id for one event"
     );
+    let told = timeline(&ops, done.id()).await;
+    assert_eq!(
+        entry(&told, "operator")["detail"],
+        "deliver to shop again, by backends:shop"
+    );
     for (body, word) in [
         (json!({"endpoint": "shop"}), "exactly one"),
         (

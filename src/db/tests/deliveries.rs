@@ -183,7 +183,7 @@ async fn what_is_gone_stays_pending_and_what_is_dead_can_be_replayed() {
         };
         let dead = db.list_deliveries(filter).await.unwrap();
         assert_eq!((dead.len(), dead[0].last_status), (1, Some(500)));
-        let replay = |what| db.replay("all", what, later(1_000));
+        let replay = |what| db.replay("all", what, "ops:x", later(1_000));
         assert_eq!(
             replay(Replay::Dead(later(998), 9)).await,
             Ok(0),
@@ -193,7 +193,7 @@ async fn what_is_gone_stays_pending_and_what_is_dead_can_be_replayed() {
         assert_eq!(lease_at(&db, later(1_000)).await[0].event, first.event);
         // An endpoint that was not told at the time.
         let told = db
-            .replay("deleted", Replay::Event(first.event), now())
+            .replay("deleted", Replay::Event(first.event), "ops:x", now())
             .await;
         assert_eq!(told, Ok(1));
         assert_eq!(

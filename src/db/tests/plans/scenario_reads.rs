@@ -46,7 +46,7 @@ pub async fn deliveries(db: &Db) {
         Replay::Dead(later(9), 9),
     ];
     for replay in replays {
-        db.replay("all", replay, now()).await.unwrap();
+        db.replay("all", replay, "ops:x", now()).await.unwrap();
     }
     db.is_disabled("all").await.unwrap();
     db.endpoint_totals("all").await.unwrap();

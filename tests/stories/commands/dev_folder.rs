@@ -1,0 +1,71 @@
+//! Commands by hand on the folder of a `bytepass dev`.
+
+use serde_json::Value;
+
+use crate::support::broker_process::{BrokerProcess, free_address};
+use crate::support::command::{Outcome, bytepass};
+
+use super::dev::PNG;
+
+fn on(broker: &BrokerProcess, arguments: &[&str]) -> Outcome {
+    let all = [arguments, &["--data-dir", "data"]].concat();
+    bytepass(broker.folder(), &all, &[])
+}
+
+#[tokio::test]
+async fn commands_work_on_the_database_and_the_running_bucket_of_a_dev_folder() {
+    let broker = BrokerProcess::dev();
+    let user = broker.api("user");
+    let staged = user.stage("Product.image", PNG, "image/png").await;
+    let listed = on(&broker, &["uploads", "ls", "-o", "json"]).expect(0);
+    let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
+    assert_eq!(listed["data"][0]["id"], staged.id());
+    on(&broker, &["uploads", "confirm", staged.id()]).expect(0);
+    assert_eq!(user.read(staged.id()).await.json["status"], "confirmed");
+    on(&broker, &["sweep", "--once"]).expect(0);
+    let looked = on(&broker, &["fsck"]).expect(0).stdout;
+    assert!(looked.contains("1 objects and 1 records"), "{looked}");
+    on(&broker, &["webhooks", "ls"]).expect(0);
+
+    let there = broker.bucket_url().trim_start_matches("http://").to_owned();
+    let elsewhere = free_address().to_string();
+    let line = on(&broker, &["fsck", "--bucket-listen", &elsewhere]).expect_line(1);
+    assert!(
+        line.contains(&elsewhere) && line.contains("bytepass dev"),
+        "{line}"
+    );
+    on(&broker, &["fsck", "--bucket-listen", &there]).expect(0);
+}
+
+#[tokio::test]
+async fn without_the_bucket_rows_can_be_looked_at_and_the_rest_says_what_is_missing() {
+    let mut broker = BrokerProcess::dev();
+    let user = broker.api("user");
+    let staged = user.stage("Product.image", PNG, "image/png").await;
+    broker.kill();
+    for rows in [&["uploads", "ls"][..], &["uploads", "show", staged.id()]] {
+        let told = on(&broker, rows).expect(0).stdout;
+        assert!(told.contains(staged.id()), "{told}");
+    }
+    let confirm = ["uploads", "confirm", staged.id()];
+    for work in [&confirm[..], &["sweep", "--once"], &["fsck"]] {
+        let line = on(&broker, work).expect_line(1);
+        let bucket = broker.bucket_url().trim_start_matches("http://");
+        assert!(
+            line.contains(bucket) && line.contains("bytepass dev"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_that_no_dev_has_used_is_refused_and_left_as_it_is() {
+    let folder = super::folder();
+    let line = bytepass(folder.path(), &["uploads", "ls", "--data-dir", "x"], &[]).expect_line(1);
+    assert!(line.contains("bytepass dev"), "{line}");
+    let lone = ["uploads", "ls", "--bucket-listen", "127.0.0.1:9000"];
+    let told = bytepass(folder.path(), &lone, &[]).expect(2).stderr;
+    assert!(told.contains("--data-dir"), "{told}");
+    let files = std::fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(files, 0);
+}
