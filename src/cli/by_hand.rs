@@ -1,6 +1,7 @@
 //! What `uploads`, `sweep`, `fsck` and `webhooks` share: the broker's verbs without a server, on the database and the bucket that are
 //! configured, or on those of a development folder.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,9 +11,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::app;
 use crate::broker::{Broker, BrokerError};
-use crate::config::{Config, reachable};
+use crate::config::{Config, LogFormat, reachable};
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::Difference;
+use crate::telemetry::logging;
 use crate::telemetry::metrics::Metrics;
 
 use super::outcome::Failure;
@@ -21,6 +23,8 @@ use super::{ConfigArgs, dev_config, dev_data, serve};
 /// Where a development bucket listens unless it was told otherwise.
 const DEV_BUCKET: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
+/// How often progress moves.
+const TICK: Duration = Duration::from_millis(100);
 /// How long a development bucket may take to let somebody in.
 const REACH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -93,11 +97,36 @@ impl ByHand {
         needs: Needs,
         work: impl AsyncFnOnce(Broker) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        let config = self.ready(needs)?;
+        serve::start_logging(&config)?;
+        ByHand::work_on(&config, work)
+    }
+
+    /// The same for work that takes its time, and tells how far it is.
+    pub(super) fn run_long<T>(
+        &self,
+        needs: Needs,
+        work: impl AsyncFnOnce(Broker, &Progress) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let config = self.ready(needs)?;
+        let progress = Progress::begin(&config)?;
+        let done = ByHand::work_on(&config, async |broker| work(broker, &progress).await);
+        progress.0.finish_and_clear();
+        done
+    }
+
+    fn ready(&self, needs: Needs) -> Result<Config, Failure> {
         let config = self.config(needs)?;
         serve::require(config.require_for_commands(), self.config.as_deref())?;
-        serve::start_logging(&config)?;
+        Ok(config)
+    }
+
+    fn work_on<T>(
+        config: &Config,
+        work: impl AsyncFnOnce(Broker) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         serve::run_on(serve::runtime()?, async {
-            let broker = app::open_broker(&config, &Metrics::new())
+            let broker = app::open_broker(config, &Metrics::new())
                 .await
                 .map_err(serve::not_started)?;
             work(broker).await
@@ -136,7 +165,43 @@ pub(super) fn reason(error: BrokerError) -> String {
 }
 
 /// What long work tells while it goes on: on standard error, and only where that is a terminal.
-pub(super) fn spinner() -> ProgressBar {
-    let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    spinner.with_style(ProgressStyle::default_spinner())
+#[derive(Clone)]
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Begins to tell. Moves by itself, so that it is alive while the bucket is slow.
+    fn begin(config: &Config) -> Result<Progress, Failure> {
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        let progress = Progress(bar);
+        if progress.0.is_hidden() || config.telemetry.log_format == LogFormat::Json {
+            serve::start_logging(config)?;
+        } else {
+            let beside = progress.clone();
+            logging::install_beside(&config.telemetry.log, move || beside.clone())
+                .map_err(|error| Failure::Usage(error.to_string()))?;
+        }
+        progress.say("the first batch".to_owned());
+        progress.0.enable_steady_tick(TICK);
+        Ok(progress)
+    }
+
+    /// Tells this from now on.
+    pub(super) fn say(&self, text: String) {
+        self.0.set_message(text);
+    }
+}
+
+/// Log lines: they stand above the progress, and not in it.
+impl Write for Progress {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0
+            .suspend(|| std::io::stderr().write_all(line))
+            .map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }

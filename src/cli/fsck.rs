@@ -1,12 +1,11 @@
 //! `bytepass fsck`: holds the bucket against the database, and says where they differ. It needs no running broker and disturbs none.
 
 use clap::Args;
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::broker::{Broker, Damage, Finding, FsckWalk};
 
-use super::by_hand::{ByHand, Needs, Output, reason, spinner};
+use super::by_hand::{ByHand, Needs, Output, Progress, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
 
@@ -57,9 +56,11 @@ pub(super) fn run(args: FsckArgs) -> Result<(), Failure> {
         return Err(Failure::Runtime("nothing was done".to_owned()));
     }
     let output = args.by_hand.output;
-    let found = args.by_hand.run(Needs::Bucket, async |broker| {
-        Ok(walk(&broker, args.fix, args.unknown).await)
-    })?;
+    let found = args
+        .by_hand
+        .run_long(Needs::Bucket, async |broker, progress| {
+            Ok(walk(&broker, args.fix, args.unknown, progress).await)
+        })?;
     outcome::print(&match output {
         Output::Json => format!("{}\n", as_json(&found)),
         Output::Table => as_text(&found),
@@ -68,17 +69,14 @@ pub(super) fn run(args: FsckArgs) -> Result<(), Failure> {
     match (found.error, left, found.kept) {
         (Some(error), ..) => Err(Failure::Runtime(format!("it ended early: {error}"))),
         (None, 0, _) => Ok(()),
-        (None, left, None) => Err(Failure::Found(format!("{left} findings are left"))),
-        (None, left, Some(kept)) => {
-            Err(Failure::Found(format!("{left} findings are left; {kept}")))
-        }
+        (None, left, None) => Err(Failure::Found(left_over(left))),
+        (None, left, Some(kept)) => Err(Failure::Found(format!("{}; {kept}", left_over(left)))),
     }
 }
 
-async fn walk(broker: &Broker, fix: bool, unknown: bool) -> Found {
+async fn walk(broker: &Broker, fix: bool, unknown: bool, progress: &Progress) -> Found {
     let mut found = Found::default();
     found.walk.fix = fix;
-    let progress = spinner();
     loop {
         match broker.fsck(&mut found.walk).await {
             Ok(None) => break,
@@ -95,20 +93,19 @@ async fn walk(broker: &Broker, fix: bool, unknown: bool) -> Found {
         }
         let FsckWalk { objects, rows, .. } = found.walk;
         let count = found.count;
-        progress.set_message(format!(
-            "{objects} objects, {rows} records, {count} findings"
+        progress.say(format!(
+            "{objects} objects, {rows} records, {}",
+            findings(count)
         ));
-        progress.tick();
     }
     if unknown && found.error.is_none() {
-        fix_unknown(broker, &mut found, &progress).await;
+        fix_unknown(broker, &mut found, progress).await;
     }
-    progress.finish_and_clear();
     found
 }
 
 /// Removes the unknown objects among the kept findings, where their number is credible; what was counted only is left to another run.
-async fn fix_unknown(broker: &Broker, found: &mut Found, progress: &ProgressBar) {
+async fn fix_unknown(broker: &Broker, found: &mut Found, progress: &Progress) {
     found.kept = found
         .walk
         .keeps_unknown()
@@ -123,9 +120,20 @@ async fn fix_unknown(broker: &Broker, found: &mut Found, progress: &ProgressBar)
             return;
         }
         found.fixed += u64::from(finding.fixed);
-        progress.set_message(format!("{} removed", found.fixed));
-        progress.tick();
+        progress.say(format!("{} removed", found.fixed));
     }
+}
+
+fn findings(count: u64) -> String {
+    match count {
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    }
+}
+
+fn left_over(count: u64) -> String {
+    let is = if count == 1 { "is" } else { "are" };
+    format!("{} {is} left", findings(count))
 }
 
 fn counted(found: &Found, damage: Damage) -> usize {
@@ -188,8 +196,9 @@ fn as_text(found: &Found) -> String {
         text.push('\n');
     }
     text.push_str(&format!(
-        "{objects} objects and {rows} records were looked at: {} findings, {} removed\n",
-        found.count, found.fixed
+        "{objects} objects and {rows} records were looked at: {}, {} removed\n",
+        findings(found.count),
+        found.fixed
     ));
     for damage in ALL {
         match counted(found, damage) {

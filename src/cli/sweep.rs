@@ -2,12 +2,11 @@
 //! at the same time do no harm, and one that runs keeps its lease over its pauses.
 
 use clap::{ArgAction, Args, ValueEnum};
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::broker::{Broker, Counts, SweepKind, SweepWalk};
 
-use super::by_hand::{ByHand, Needs, Output, operator, reason, spinner};
+use super::by_hand::{ByHand, Needs, Output, Progress, operator, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
 
@@ -67,15 +66,16 @@ pub(super) fn run(args: SweepArgs) -> Result<(), Failure> {
         kinds => kinds.iter().map(|kind| kind.0).collect(),
     };
     let (dry_run, batch) = (args.dry_run, args.batch);
-    let swept = args.by_hand.run(Needs::Bucket, async |broker| {
-        tracing::info!(by = operator().name(), dry_run, "a sweep by hand");
-        let (progress, mut swept) = (spinner(), Vec::new());
-        for kind in kinds {
-            swept.push(sweep(&broker, kind, batch, dry_run, &progress).await);
-        }
-        progress.finish_and_clear();
-        Ok(swept)
-    })?;
+    let swept = args
+        .by_hand
+        .run_long(Needs::Bucket, async |broker, progress| {
+            tracing::info!(by = operator().name(), dry_run, "a sweep by hand");
+            let mut swept = Vec::new();
+            for kind in kinds {
+                swept.push(sweep(&broker, kind, batch, dry_run, progress).await);
+            }
+            Ok(swept)
+        })?;
     outcome::print(&match args.by_hand.output {
         Output::Json => {
             let kinds: Vec<Value> = swept.iter().map(kind_json).collect();
@@ -97,7 +97,7 @@ async fn sweep(
     kind: SweepKind,
     batch: u32,
     dry_run: bool,
-    progress: &ProgressBar,
+    progress: &Progress,
 ) -> Swept {
     let mut walk = match dry_run {
         true => SweepWalk::dry(kind, batch),
@@ -111,8 +111,7 @@ async fn sweep(
     };
     loop {
         let (name, found) = (kind.as_str(), swept.counts.found);
-        progress.set_message(format!("{name}: {found} found"));
-        progress.tick();
+        progress.say(format!("{name}: {found} found"));
         match broker.sweep(&mut walk).await {
             Ok(report) => {
                 swept.counts += report.counts;

@@ -71,6 +71,15 @@ pub fn install(
     Ok(())
 }
 
+/// The same for a person whose terminal shows something else too: lines of words go to a writer that knows of both.
+pub fn install_beside<W>(filter: &str, writer: W) -> Result<(), InvalidLogFilter>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let _ = with_traces(filter, LogFormat::Text, writer, None)?.try_init();
+    Ok(())
+}
+
 /// Waits until every log line is written: before the process ends, and before words that come after them.
 pub fn flush() {
     LINES.flush();
