@@ -56,16 +56,6 @@ pub struct Unfinished {
     pub age_secs: i64,
 }
 
-impl Unfinished {
-    /// Where a page begins that has what comes behind it.
-    pub fn marker(&self) -> UnfinishedMarker {
-        UnfinishedMarker {
-            key: Some(self.key.clone()),
-            upload_id: Some(self.upload_id.clone()),
-        }
-    }
-}
-
 /// Where a page of multipart uploads begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnfinishedMarker {

@@ -76,10 +76,10 @@ impl Broker {
             let answers: Vec<Removal> = join_all(aborting).await.into_iter().map(noted).collect();
             report.counts.aborted += walk.take_in(&mut report, &answers);
             if walk.patience.is_over() {
-                walk.unfinished = chunk.last().map(|it| it.marker()).unwrap_or_default();
-                return Ok(report);
+                break;
             }
         }
+        // Always by the store's own marker, because not every store lists by key; what is left of the page comes round again.
         walk.behind(page.next);
         Ok(report)
     }
