@@ -111,6 +111,7 @@ fn plot(id: &str, title: &str) -> Markup {
     html! {
         section.card {
             h2 { (title) }
+            p.note id={ (id) "-gap" } hidden {}
             div.plot id=(id) role="img" aria-label=(title) {}
             details { summary { "As a table" } div.scroll id={ (id) "-table" } {} }
         }
@@ -121,6 +122,7 @@ fn counts(id: &str, title: &str, headings: &[&str]) -> Markup {
     html! {
         section.card {
             h2 { (title) }
+            p.note id={ (id) "-note" } hidden {}
             div.scroll {
                 table {
                     thead { tr { @for heading in headings {

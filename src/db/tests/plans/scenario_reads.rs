@@ -98,7 +98,9 @@ pub async fn lists(db: &Db) {
     let window = Window {
         from: later(-60),
         now: now(),
-        digits: 8,
+        step_secs: 60,
+        ages_secs: &[300, 3_600],
+        most_rows: 100,
     };
     db.overview(window).await.unwrap();
 }

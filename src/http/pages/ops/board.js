@@ -1,6 +1,6 @@
 // The overview as tiles, a funnel and tables.
 
-import { byId, bytes, el, number, span } from "../docs/dom.js";
+import { byId, bytes, el, number, say, span } from "../docs/dom.js";
 
 /** How old something is at the overview's own time, in seconds: the reader's clock may be wrong. */
 export const age = (now, then) => Math.max(0, (Date.parse(now) - Date.parse(then)) / 1000);
@@ -26,7 +26,7 @@ export function tiles(seen) {
     tile("overdue", "Past their deadline", number(pending.overdue),
       pending.overdue === 0 ? "nothing is overdue" : `waiting ${span(seen.sweeper_lag_secs)} for the sweeper`,
       pending.overdue === 0 ? "calm" : seen.sweeper_lag_secs > 300 ? "bad" : "watch"),
-    tile("confirmed", "Confirmed", percent(confirmed, created), `${number(confirmed)} of ${number(created)} asked for`),
+    tile("confirmed", "Confirmed", percent(confirmed, created), `${number(confirmed)} of ${cut(seen) ? "the latest " : ""}${number(created)} asked for`),
     tile("expired", "Expired", percent(expired, created), `${number(expired)} never arrived; ${number(rejected)} rejected`,
       created >= 20 && expired / created > 0.2 ? "watch" : "calm"),
     tile("confirm", "Confirm, p99", seconds(broker.confirm.p99_secs),
@@ -41,11 +41,13 @@ export function tiles(seen) {
 const STAGES = [["created", "Asked for"], ["confirmed", "Confirmed"], ["attached", "Attached"]];
 const LEFT = ["pending", "rejected", "expired", "canceled"];
 
+/** Where the window holds more uploads than are looked at: since when; else `null`. */
+const cut = (seen) => (seen.series.created[0] === null ? new Date(seen.since).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }) : null);
+
 export function funnel(seen) {
-  const since = Date.parse(seen.since) > Date.parse(seen.at) - seen.window_secs * 1000 + 1000
-    ? `Of the latest 50,000 that were asked for, since ${new Date(seen.since).toLocaleString("en-GB")}.`
+  byId("cohort").textContent = cut(seen)
+    ? `Of the latest 50,000 that were asked for, since ${cut(seen)}: how far they have come by now.`
     : "Of those that were asked for in this time: how far they have come by now.";
-  byId("cohort").textContent = since;
   const rows = seen.fields.map((one) => el("div", { class: "fates" },
     el("h3", {}, one.field),
     ...STAGES.map(([name, title]) => {
@@ -73,7 +75,10 @@ const EXPECTED = ["ok", "NoSuchKey"];
 
 /** The tables of counts; `replay` is what the button of an endpoint with dead deliveries does. */
 export function tables(seen, replay) {
-  rows("rejections", seen.rejections, (one) => [text(one.reason), count(one.count)], "Nothing was rejected.");
+  const { rejected, looked_at: looked, reasons } = seen.rejections;
+  const partial = [cut(seen) && `Of uploads asked for since ${cut(seen)}.`, looked < rejected && `The reasons of the latest ${number(looked)} of ${number(rejected)}.`];
+  say("rejections-note", partial.filter(Boolean).join(" "));
+  rows("rejections", reasons, (one) => [text(one.reason), count(one.count)], "Nothing was rejected.");
   const calls = [...seen.broker.store].sort((a, b) => EXPECTED.includes(a.code) - EXPECTED.includes(b.code) || b.count - a.count);
   rows("store", calls, (one) => [text(one.operation), el("td", { "data-bad": EXPECTED.includes(one.code) ? null : "true" }, one.code), count(one.count)], "No call by this broker yet.");
   rows("sweeper", seen.sweeper, (one) => [

@@ -1,6 +1,6 @@
 // One upload: its facts, its timeline, and what an operator can do about it, each asked about first.
 
-import { byId, bytes, el, onClick } from "../docs/dom.js";
+import { byId, bytes, el, onClick, say } from "../docs/dom.js";
 import { api } from "./api.js";
 
 const sheet = byId("sheet");
@@ -22,12 +22,6 @@ export function ask(title, text, yes) {
 }
 byId("ask-yes").addEventListener("click", () => byId("ask").close("yes"));
 byId("ask-no").addEventListener("click", () => byId("ask").close(""));
-
-/** Says what came of something, or hides it. */
-export function say(id, text) {
-  byId(id).textContent = text ?? "";
-  byId(id).hidden = !text;
-}
 
 const when = (time) => new Date(time).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
