@@ -31,7 +31,11 @@ const TABLES: [(&str, &str, &[&str]); 4] = [
         &["Operation", "Code", "Count"],
     ),
     ("sweeper", "Sweeper", &["Work", "Done", "Failed", "Last"]),
-    ("webhooks", "Webhooks", &["Endpoint", "Pending", "Dead", ""]),
+    (
+        "webhooks",
+        "Webhooks",
+        &["Endpoint", "Waiting", "Dead", "Action"],
+    ),
 ];
 
 /// The page.
@@ -125,9 +129,8 @@ fn counts(id: &str, title: &str, headings: &[&str]) -> Markup {
             p.note id={ (id) "-note" } hidden {}
             div.scroll {
                 table {
-                    thead { tr { @for heading in headings {
-                        @if heading.is_empty() { td {} } @else { th scope="col" { (heading) } }
-                    } } }
+                    caption.unseen { (title) }
+                    thead { tr { @for heading in headings { th scope="col" { (heading) } } } }
                     tbody id=(id) {}
                 }
             }
@@ -158,6 +161,7 @@ fn uploads() -> Markup {
             p.failure id="list-failure" role="alert" hidden {}
             div.scroll {
                 table.uploads {
+                    caption.unseen { "Uploads" }
                     thead { tr {
                         @for heading in ["File", "Status", "Age", "Field", "Owner", "Size", "Last problem"] { th scope="col" { (heading) } }
                     } }

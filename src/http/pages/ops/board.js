@@ -21,10 +21,14 @@ export function tiles(seen) {
   const [dead, waiting] = [sum(webhooks, "dead"), sum(webhooks, "pending")];
   const off = webhooks.filter((one) => one.disabled).map((one) => one.endpoint);
   const oldest = pending.oldest_created_at ? `oldest ${span(age(seen.at, pending.oldest_created_at))}` : "nothing is waiting";
+  const swept = seen.sweeper.map((one) => one.last_ended_at).filter(Boolean).sort().at(-1);
+  const sweeper = swept ? `swept ${span(age(seen.at, swept))} ago` : "this broker has not swept yet";
+  const backlog = webhooks.map((one) => one.oldest_pending_at).filter(Boolean).sort()[0];
+  const queue = waiting === 0 ? "none waiting" : `${number(waiting)} waiting, the oldest ${backlog ? `for ${span(age(seen.at, backlog))}` : "just now"}`;
   byId("tiles").replaceChildren(
     tile("pending", "Pending", number(pending.count), `${bytes(pending.bytes)}, ${oldest}`),
     tile("overdue", "Past their deadline", number(pending.overdue),
-      pending.overdue === 0 ? "nothing is overdue" : `waiting ${span(seen.sweeper_lag_secs)} for the sweeper`,
+      pending.overdue === 0 ? `nothing is overdue; ${sweeper}` : `${seen.sweeper_lag_secs > 0 ? `waiting ${span(seen.sweeper_lag_secs)} for the sweeper` : "tried in vain, and tried again later"}; ${sweeper}`,
       pending.overdue === 0 ? "calm" : seen.sweeper_lag_secs > 300 ? "bad" : "watch"),
     tile("confirmed", "Confirmed", percent(confirmed, created), `${number(confirmed)} of ${cut(seen) ? "the latest " : ""}${number(created)} asked for`),
     tile("expired", "Expired", percent(expired, created), `${number(expired)} never arrived; ${number(rejected)} rejected`,
@@ -32,8 +36,8 @@ export function tiles(seen) {
     tile("confirm", "Confirm, p99", seconds(broker.confirm.p99_secs),
       broker.confirm.count === 0 ? "none by this broker yet" : `median ${seconds(broker.confirm.p50_secs)}, ${number(broker.confirm.count)} by this broker`,
       broker.confirm.p99_secs > 5 ? "watch" : "calm"),
-    tile("webhooks", "Webhooks", webhooks.length === 0 ? "–" : number(dead > 0 ? dead : waiting),
-      webhooks.length === 0 ? "no endpoint is configured" : off.length > 0 ? `${off.join(", ")} answered 410 and is off` : dead > 0 ? `given up; ${number(waiting)} waiting` : "waiting, none given up",
+    tile("webhooks", dead > 0 ? "Webhooks given up" : "Webhooks waiting", webhooks.length === 0 ? "–" : number(dead > 0 ? dead : waiting),
+      webhooks.length === 0 ? "no endpoint is configured" : `${off.length > 0 ? `${off.join(", ")} answered 410 and is off; ` : dead > 0 ? "" : "none given up; "}${queue}`,
       dead > 0 || off.length > 0 ? "bad" : "calm"),
   );
 }
@@ -90,6 +94,8 @@ export function tables(seen, replay) {
   rows("webhooks", seen.webhooks, (one) => {
     const again = one.dead > 0 || one.disabled;
     const button = el("button", { type: "button", class: "small", onclick: () => replay(one), "aria-label": `Replay what ${one.endpoint} did not take` }, "Replay");
-    return [text(one.endpoint), count(one.pending), count(one.dead, true), el("td", {}, again ? button : null)];
+    const waits = one.oldest_pending_at ? el("span", { class: "note" }, `oldest ${span(age(seen.at, one.oldest_pending_at))}`) : null;
+    const name = el("td", {}, one.endpoint, one.disabled ? el("span", { class: "late", "data-bad": "true" }, "off: it answered 410") : null);
+    return [name, el("td", { class: "count" }, number(one.pending), " ", waits), count(one.dead, true), el("td", {}, again ? button : null)];
   }, "No endpoint is configured.");
 }

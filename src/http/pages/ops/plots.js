@@ -35,7 +35,8 @@ function draw(id, key, options, data) {
 }
 
 function table(id, headings, rows) {
-  byId(`${id}-table`).replaceChildren(el("table", {},
+  const title = byId(id).closest("section").querySelector("h2").textContent;
+  byId(`${id}-table`).replaceChildren(el("table", {}, el("caption", { class: "unseen" }, title),
     el("thead", {}, el("tr", {}, ...headings.map((text) => el("th", { scope: "col" }, text)))),
     el("tbody", {}, ...rows.map((cells) => el("tr", {}, ...cells.map((text, index) => el("td", { class: index > 0 ? "count" : null }, text)))))));
 }
@@ -44,6 +45,9 @@ const exact = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short",
 const NONE = "no data";
 /** The latest overview. */
 let last = null;
+
+/** All that a line has data of. */
+const sum = (line) => line.reduce((total, count) => total + (count ?? 0), 0);
 
 /** When each step of a series begins, in seconds. */
 const begins = ({ start, step_secs: step, created }) => created.map((_, index) => Date.parse(start) / 1000 + index * step);
@@ -62,7 +66,6 @@ function gaps(created, outcomes) {
 
 function series({ series: it, window_secs: windowSecs }) {
   const times = begins(it);
-  const total = (name) => it[name].reduce((sum, value) => sum + (value ?? 0), 0);
   const said = time(windowSecs);
   // A line along zero would only hide another; and a step needs an end to have a width.
   const line = (name) => {
@@ -75,14 +78,14 @@ function series({ series: it, window_secs: windowSecs }) {
     // What is drawn hides zeros; and the plot outlives the answer that it was made for.
     const line = last.series[name];
     const count = line[Math.min(index, line.length - 1)];
-    return index === null ? "–" : count === null ? NONE : number(count);
+    return index === null ? number(sum(line)) : count === null ? NONE : number(count);
   };
   const lines = LINES.map(([name, label, variable]) => ({
     label, stroke: color(variable), width: 2, paths: steps, points: { show: false }, value: value(name),
     ...(name === "created" ? { fill: `${color(variable)}1f` } : {}),
   }));
   const options = {
-    series: [{ label: "From", value: (_, at) => (at === null ? "–" : exact.format(new Date(at * 1000))) }, ...lines],
+    series: [{ label: "From", value: (_, at) => (at === null ? "all in view" : exact.format(new Date(at * 1000))) }, ...lines],
     scales: { x: { time: true }, y: fromZero },
     axes: [axis({ values: (_, marks) => marks.map(said), space: 70, size: 30 }), upwards()],
     cursor: { y: false, drag: { x: false, y: false } },
@@ -92,7 +95,7 @@ function series({ series: it, window_secs: windowSecs }) {
   draw("series", `${windowSecs} ${color("--text")}`, options, [[...times, times.at(-1) + it.step_secs], ...LINES.map(([name]) => line(name))]);
   const missing = gaps(known(it, "created"), known(it, "confirmed"));
   say("series-gap", missing);
-  byId("series").setAttribute("aria-label", `What happened: ${LINES.map(([name, label]) => `${label} ${number(total(name))}`).join(", ")}. ${missing}`.trim());
+  byId("series").setAttribute("aria-label", `What happened: ${LINES.map(([name, label]) => `${label} ${number(sum(it[name]))}`).join(", ")}. ${missing}`.trim());
   const eventful = times.map((_, index) => index).filter((index) => LINES.some(([name]) => it[name][index] !== 0));
   table("series", ["From", ...LINES.map(([, label]) => label)], eventful.map((index) => [exact.format(new Date(times[index] * 1000)), ...LINES.map(([name]) => (it[name][index] === null ? NONE : number(it[name][index])))]));
 }
