@@ -61,7 +61,8 @@ function known(it, name) {
 /** What to say of the steps without data, so that nobody takes them for zeros. */
 function gaps(created, outcomes) {
   const since = (at, what) => (at === null ? null : at === Infinity ? `The latest 50,000 ${what} are younger than a whole step: choose a shorter time.` : `No data on ${what} before ${exact.format(new Date(at * 1000))}: only the latest 50,000 are looked at.`);
-  return [since(created, "uploads"), since(outcomes, "outcomes")].filter(Boolean).join(" ");
+  const said = created === outcomes ? [since(created, "uploads and outcomes")] : [since(created, "uploads"), since(outcomes, "outcomes")];
+  return said.filter(Boolean).join(" ");
 }
 
 function series({ series: it, window_secs: windowSecs }) {
@@ -85,7 +86,7 @@ function series({ series: it, window_secs: windowSecs }) {
     ...(name === "created" ? { fill: `${color(variable)}1f` } : {}),
   }));
   const options = {
-    series: [{ label: "From", value: (_, at) => (at === null ? "all in view" : exact.format(new Date(at * 1000))) }, ...lines],
+    series: [{ label: "From", value: (_, at) => (at === null ? "all of it" : exact.format(new Date(at * 1000))) }, ...lines],
     scales: { x: { time: true }, y: fromZero },
     axes: [axis({ values: (_, marks) => marks.map(said), space: 70, size: 30 }), upwards()],
     cursor: { y: false, drag: { x: false, y: false } },
