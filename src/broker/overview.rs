@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::{self, EndpointState};
+use crate::db::{self, AtLeast, EndpointState};
 use crate::domain::field::FieldName;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::Status;
 use crate::telemetry::metrics::{SweepNumbers, Times};
 
+use super::sweep::LONGEST_PAUSE_SECS;
 use super::{Broker, BrokerError, now};
 
 /// Up to which ages pending uploads are counted together, in seconds.
 const AGES_SECS: [u64; 5] = [300, 900, 3_600, 21_600, 86_400];
 /// The most uploads, and the most events, of a window that are looked at: what one answer may cost.
 const MOST_ROWS: i64 = 50_000;
+/// How far pending uploads of about one age are counted, and those past their deadline: a million takes a tenth of a second or two.
+const MOST_PENDING: i64 = 500_000;
 /// About how many steps a series has.
 const STEPS: u64 = 60;
 
@@ -54,7 +57,7 @@ pub struct PendingNow {
     /// Their declared sizes together, in bytes.
     pub bytes: u64,
     /// How many of them are past their deadline.
-    pub overdue: u64,
+    pub overdue: AtLeast,
     /// When the oldest was asked for.
     pub oldest_created_at: Option<DateTime<Utc>>,
     /// How many, by age.
@@ -67,7 +70,7 @@ pub struct Age {
     /// They are younger than this, in seconds, and not younger than the one before; `None` is without end.
     pub up_to_secs: Option<u64>,
     /// How many.
-    pub count: u64,
+    pub count: AtLeast,
 }
 
 /// Why uploads were rejected.
@@ -148,7 +151,10 @@ impl Broker {
             now: at,
             step_secs,
             ages_secs: &AGES_SECS,
+            // Another broker's clock may be ahead.
+            postponed_until: at + TimeDelta::seconds(2 * LONGEST_PAUSE_SECS),
             most_rows: MOST_ROWS,
+            most_pending: MOST_PENDING,
         };
         let found = self.0.db.overview(window).await?;
         let waits = |since: DateTime<Utc>| (at - since).num_milliseconds() as f64 / 1000.0;
@@ -206,15 +212,14 @@ fn start_of(at: DateTime<Utc>, window_secs: u64, step_secs: u64) -> DateTime<Utc
 fn pending_now(found: db::PendingNow) -> PendingNow {
     let ends = AGES_SECS.into_iter().map(Some).chain([None]);
     let ages = ends.zip(found.ages);
-    let ages: Vec<Age> = ages
-        .map(|(up_to_secs, count)| Age { up_to_secs, count })
-        .collect();
     PendingNow {
-        count: ages.iter().map(|it| it.count).sum(),
+        count: found.count,
         bytes: found.bytes,
         overdue: found.overdue,
         oldest_created_at: found.oldest_created_at,
-        ages,
+        ages: ages
+            .map(|(up_to_secs, count)| Age { up_to_secs, count })
+            .collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a page for operators shows: who is pending for how long, and what became of the uploads of a window.
 //!
 //! Ids begin with their time, so a window and its steps are ranges of the primary key, and an age is a range of what is pending: nothing
-//! here reads the whole table. What is pending is exact. Of a window's uploads and events at most [`Window::most_rows`] are looked
+//! here reads the whole table. Of a window's uploads and events at most [`Window::most_rows`] are looked
 //! at, the latest ones, and the answer says from when on.
 
 mod parts;
@@ -21,7 +21,7 @@ use super::stats::groups;
 use super::trouble::DbTrouble;
 use crate::domain::ids::{EventId, UploadId, time_of_digits};
 
-pub use self::pending::PendingNow;
+pub use self::pending::{AtLeast, PendingNow};
 pub use self::window::{Fate, Outcomes, Rejections};
 
 /// What to look at.
@@ -35,8 +35,12 @@ pub struct Window {
     pub step_secs: u64,
     /// Up to which ages pending uploads are counted together, in seconds, the least first.
     pub ages_secs: &'static [u64],
+    /// Until when the sweeper tries again what it tried in vain.
+    pub postponed_until: DateTime<Utc>,
     /// The most uploads, and the most events, that are looked at.
     pub most_rows: i64,
+    /// How far pending uploads of about one age are counted.
+    pub most_pending: i64,
 }
 
 /// What was found. A series has one element a step, the last one of the step that is under way.

@@ -159,11 +159,11 @@ pub fn overview() -> Value {
     json!({
         "at": "2026-04-03T21:00:00.000Z", "window_secs": 86400, "since": "2026-04-02T21:00:00.000Z", "events_since": "2026-04-02T21:00:00.000Z",
         "pending": {
-            "count": 3, "bytes": 550326, "overdue": 1, "oldest_created_at": "2026-04-03T20:15:00.000Z",
+            "count": 3, "bytes": 550326, "overdue": 1, "overdue_more": false, "oldest_created_at": "2026-04-03T20:15:00.000Z",
             "ages": [
-                {"up_to_secs": 300, "count": 2}, {"up_to_secs": 900, "count": 0},
-                {"up_to_secs": 3600, "count": 1}, {"up_to_secs": 21600, "count": 0},
-                {"up_to_secs": 86400, "count": 0}, {"up_to_secs": null, "count": 0},
+                {"up_to_secs": 300, "count": 2, "more": false}, {"up_to_secs": 900, "count": 0, "more": false},
+                {"up_to_secs": 3600, "count": 1, "more": false}, {"up_to_secs": 21600, "count": 0, "more": false},
+                {"up_to_secs": 86400, "count": 0, "more": false}, {"up_to_secs": null, "count": 0, "more": false},
             ],
         },
         "fields": [{

@@ -53,6 +53,8 @@ pub struct PendingView {
     bytes: u64,
     /// How many of them are past their deadline.
     overdue: u64,
+    /// Whether even more are: they are counted among the 500,000 that are due next, and up to as many.
+    overdue_more: bool,
     /// When the oldest was asked for.
     #[schema(format = DateTime)]
     oldest_created_at: Option<String>,
@@ -66,13 +68,19 @@ pub struct PendingView {
 pub struct AgeView {
     /// They are younger than this, in seconds, and no younger than the group before; null is without end.
     up_to_secs: Option<u64>,
-    /// How many.
+    /// How many, counted up to 500,000.
     count: u64,
+    /// Whether there are even more.
+    more: bool,
 }
 
 impl AgeView {
-    fn of(&Age { up_to_secs, count }: &Age) -> AgeView {
-        AgeView { up_to_secs, count }
+    fn of(age: &Age) -> AgeView {
+        AgeView {
+            up_to_secs: age.up_to_secs,
+            count: age.count.count,
+            more: age.count.more,
+        }
     }
 }
 
@@ -153,7 +161,8 @@ impl OverviewView {
             pending: PendingView {
                 count: pending.count,
                 bytes: pending.bytes,
-                overdue: pending.overdue,
+                overdue: pending.overdue.count,
+                overdue_more: pending.overdue.more,
                 oldest_created_at: pending.oldest_created_at.map(time),
                 ages: pending.ages.iter().map(AgeView::of).collect(),
             },

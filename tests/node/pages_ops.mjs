@@ -64,6 +64,8 @@ async function gaps({ page }) {
     seen.series.created.fill(null, 0, half);
     for (const name of ["confirmed", "rejected", "expired"]) seen.series[name].fill(null, 0, half + 5);
     seen.since = new Date(Date.parse(seen.series.start) + (half * seen.series.step_secs - 1) * 1000).toISOString();
+    Object.assign(seen.pending.ages[0], { count: 500_000, more: true });
+    Object.assign(seen.pending, { overdue: 500_000, overdue_more: true });
     seen.rejections = { rejected: 7_000, looked_at: 5_000, reasons: [{ reason: "size", count: 5_000 }] };
     await route.fulfill({ response, json: seen });
   });
@@ -73,6 +75,9 @@ async function gaps({ page }) {
   assert.match(said, /^No data on uploads before .+: only the latest 50,000 are looked at\. No data on outcomes before .+\.$/);
   assert.ok((await page.locator("#series").getAttribute("aria-label")).endsWith(said));
   assert.match(await text(page, "#rejections-note"), /^Of uploads asked for since .+\. The reasons of the latest 5,000 of 7,000\.$/);
+  assert.match(await text(page, "#ages-gap"), /^Of each age the first 500,000 are counted/);
+  assert.match(await page.locator("#ages").getAttribute("aria-label"), /under 5 min 500,000\+, /);
+  assert.match(await text(page, "#tile-overdue"), /500,000\+\s+at least; /);
   assert.match(await text(page, "#cohort"), /^Of the latest 50,000 that were asked for, since /);
   await page.locator("section", { has: page.locator("#series") }).locator("summary").click();
   const cells = await page.locator("#series-table tbody tr").first().locator("td").allInnerTexts();
@@ -81,6 +86,7 @@ async function gaps({ page }) {
   await page.unroute("**/v1/ops/overview*");
   await page.locator("#window").selectOption("24h");
   await page.locator("#series-gap").waitFor({ state: "hidden" });
+  assert.equal(await page.locator("#ages-gap").isVisible(), false);
 }
 
 /** Every table says what it is of, and every column what is in it. */

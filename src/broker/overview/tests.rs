@@ -14,16 +14,16 @@ fn a_window_begins_on_a_whole_step() {
 }
 
 #[test]
-fn what_is_pending_is_as_much_as_all_ages_together() {
+fn every_age_has_its_count_and_the_last_one_no_end() {
+    let count = |count| AtLeast { count, more: false };
     let pending = pending_now(db::PendingNow {
-        ages: vec![3, 4, 0, 0, 0, 8],
+        ages: [3, 4, 0, 0, 0, 8].map(count).to_vec(),
         ..db::PendingNow::default()
     });
-    assert_eq!(pending.count, 15);
-    let ends: Vec<Option<u64>> = pending.ages.iter().map(|age| age.up_to_secs).collect();
-    assert_eq!(ends.first(), Some(&Some(300)));
-    assert_eq!(ends.last(), Some(&None));
-    assert_eq!(ends.len(), 6);
+    let ages = pending.ages.iter();
+    let ages: Vec<(Option<u64>, u64)> = ages.map(|it| (it.up_to_secs, it.count.count)).collect();
+    assert_eq!((ages[0], ages[5]), ((Some(300), 3), (None, 8)));
+    assert_eq!(ages.len(), 6);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::store::UnfinishedMarker;
 
 use super::{Broker, BrokerError, now};
 
+pub(super) use pending::LONGEST_PAUSE_SECS;
 pub use report::{Counts, SweepReport};
 
 /// How much of its work a batch does at the same time.

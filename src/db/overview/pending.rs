@@ -1,9 +1,10 @@
-//! What is pending now: exact however much it is, because all but the bytes is counted by an index, and those a counter knows.
+//! What is pending now. How much it is the counters know, whatever it is; ages and deadlines are counted by an index, each up to
+//! [`Window::most_pending`], so that a flood of uploads doesn't keep the page from those who must see it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Timestamp};
+use diesel::sql_types::{BigInt, Timestamp};
 
 use super::parts::EachPart;
 use super::{Window, counted, upload_time};
@@ -18,14 +19,35 @@ use crate::domain::upload::Status;
 /// What is pending now.
 #[derive(Debug, Clone, Default)]
 pub struct PendingNow {
-    /// How many are younger than each of the window's ages and not younger than the one before; the last are those that are older.
-    pub ages: Vec<u64>,
+    /// How many.
+    pub count: u64,
     /// Their declared sizes together, in bytes.
     pub bytes: u64,
-    /// How many of them are past their deadline.
-    pub overdue: u64,
+    /// How many are younger than each of the window's ages and not younger than the one before; the last are those that are older.
+    pub ages: Vec<AtLeast>,
+    /// How many are past their deadline.
+    pub overdue: AtLeast,
     /// When the oldest was asked for.
     pub oldest_created_at: Option<DateTime<Utc>>,
+}
+
+/// A number that was counted up to a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AtLeast {
+    /// So many.
+    pub count: u64,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+impl AtLeast {
+    /// Of one that was counted to one beyond its limit.
+    fn of(number: i64, most: i64) -> AtLeast {
+        AtLeast {
+            count: counted(number.min(most)),
+            more: number > most,
+        }
+    }
 }
 
 /// Counts what is pending.
@@ -43,14 +65,15 @@ pub(super) fn pending(
         .optional()?;
     let pending = (counters.iter()).filter(|it| it.status == Status::Pending);
     Ok(PendingNow {
-        ages: by_age(conn, window)?,
+        count: pending.clone().map(|it| it.count).sum(),
         bytes: pending.map(|it| it.bytes).sum(),
-        overdue: overdue(conn, window.now)?,
+        ages: by_age(conn, window)?,
+        overdue: overdue(conn, window)?,
         oldest_created_at: oldest.as_deref().map(upload_time),
     })
 }
 
-fn by_age(conn: &mut AnyConnection, window: Window) -> Result<Vec<u64>, Failure> {
+fn by_age(conn: &mut AnyConnection, window: Window) -> Result<Vec<AtLeast>, Failure> {
     let asked_before = |secs: &u64| {
         let age = TimeDelta::seconds(i64::try_from(*secs).unwrap_or(i64::MAX / 1000));
         UploadId::new(window.now - age, &[0; 10]).to_string()
@@ -63,29 +86,43 @@ fn by_age(conn: &mut AnyConnection, window: Window) -> Result<Vec<u64>, Failure>
         .windows(2)
         .map(|edges| vec![edges[1].clone(), edges[0].clone()])
         .collect();
+    let most = window.most_pending;
+    let rows = format!(
+        "(SELECT 1 FROM uploads WHERE status = 'pending' AND id >= parts.column1 AND id < parts.column2 LIMIT {}) AS few",
+        most + 1
+    );
     let counts = EachPart {
         number: "COUNT(*)",
-        rows: "uploads WHERE status = 'pending' AND id >= parts.column1 AND id < parts.column2",
+        rows: &rows,
         parts: &parts,
     };
-    Ok(counts.load(conn)?.into_iter().map(counted).collect())
+    let counts = counts.load(conn)?.into_iter();
+    Ok(counts.map(|count| AtLeast::of(count, most)).collect())
 }
 
 /// How many are past their deadline: those that the sweeper may try now, and those that it tried in vain and tries again later.
-fn overdue(conn: &mut AnyConnection, now: DateTime<Utc>) -> Result<u64, Failure> {
+fn overdue(conn: &mut AnyConnection, window: Window) -> Result<AtLeast, Failure> {
+    let most = window.most_pending;
     let next_try = "COALESCE(sweep_after, expires_at)";
-    let is_pending = sql::<Bool>("(status = 'pending') IS TRUE");
-    let due: i64 = uploads::table
-        .filter(is_pending.clone())
-        .filter(sql::<Timestamp>(next_try).le(column_time(now)))
-        .count()
-        .get_result(conn)?;
-    let postponed: i64 = uploads::table
-        .filter(is_pending)
-        .filter(sql::<Timestamp>(next_try).gt(column_time(now)))
-        // Only the sweeper writes it, of what is past its deadline.
-        .filter(uploads::sweep_after.is_not_null())
-        .count()
-        .get_result(conn)?;
-    Ok(counted(due) + counted(postponed))
+    let among = |number: &str, condition: &str| {
+        sql::<BigInt>(&format!(
+            "(SELECT COUNT({number}) FROM (SELECT sweep_after FROM uploads WHERE (status = 'pending') IS TRUE AND {next_try} {condition}"
+        ))
+    };
+    let (now, until) = (column_time(window.now), column_time(window.postponed_until));
+    let end = format!(" ORDER BY {next_try} LIMIT {}) AS few)", most + 1);
+    let due = among("*", "<= ").bind::<Timestamp, _>(now).sql(&end);
+    // Only the sweeper writes `sweep_after`, of what is past its deadline.
+    let later = |number: &str| {
+        let after = among(number, "> ").bind::<Timestamp, _>(now);
+        let within = after.sql(&format!(" AND {next_try} <= "));
+        within.bind::<Timestamp, _>(until).sql(&end)
+    };
+    let (due, postponed, looked_at): (i64, i64, i64) =
+        diesel::select((due, later("sweep_after"), later("*"))).get_result(conn)?;
+    let found = AtLeast::of(due + postponed, most);
+    Ok(AtLeast {
+        more: found.more || looked_at > most,
+        ..found
+    })
 }

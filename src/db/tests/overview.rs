@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::support::{Rig, now};
-use crate::db::{Db, Outcomes, Overview, Window};
+use crate::db::{AtLeast, Db, Outcomes, Overview, Window};
 use crate::domain::ids::{EventId, UploadId};
 use crate::domain::upload::Status;
 
@@ -16,7 +16,9 @@ fn window(most_rows: i64) -> Window {
         now: now(),
         step_secs: 60,
         ages_secs: &[300, 900],
+        postponed_until: minutes(60),
         most_rows,
+        most_pending: 1_000,
     }
 }
 
@@ -65,6 +67,14 @@ fn count(rig: &Rig) {
     );
 }
 
+fn exactly(count: u64) -> AtLeast {
+    AtLeast { count, more: false }
+}
+
+fn more_than(count: u64) -> AtLeast {
+    AtLeast { count, more: true }
+}
+
 async fn seen(db: &Db, most_rows: i64) -> Overview {
     db.overview(window(most_rows)).await.unwrap()
 }
@@ -81,8 +91,9 @@ async fn what_is_pending_is_exact_however_much_of_the_window_is_looked_at() {
         let db = rig.open();
         for most_rows in [1, 1_000] {
             let pending = seen(&db, most_rows).await.pending;
-            assert_eq!(pending.ages, [3, 2, 5]);
-            assert_eq!((pending.bytes, pending.overdue), (1_000, 4));
+            assert_eq!(pending.ages, [3, 2, 5].map(exactly));
+            assert_eq!((pending.count, pending.bytes), (10, 1_000));
+            assert_eq!(pending.overdue, exactly(4));
             let oldest = pending.oldest_created_at.unwrap();
             assert_eq!(oldest.timestamp(), asked(6_000).timestamp());
         }
@@ -92,7 +103,22 @@ async fn what_is_pending_is_exact_however_much_of_the_window_is_looked_at() {
         rig.execute(&format!(
             "UPDATE uploads SET sweep_after = {again} WHERE status = 'pending' AND created_at < {late}"
         ));
-        assert_eq!(seen(&db, 1_000).await.pending.overdue, 4);
+        assert_eq!(seen(&db, 1_000).await.pending.overdue, exactly(4));
+        // And where there is more than may be counted, that is said.
+        for (most_pending, ages, overdue) in [
+            (8, [exactly(3), exactly(2), exactly(5)], exactly(4)),
+            (3, [exactly(3), exactly(2), more_than(3)], more_than(3)),
+            (2, [more_than(2), exactly(2), more_than(2)], more_than(2)),
+        ] {
+            let window = Window {
+                most_pending,
+                ..window(1_000)
+            };
+            let pending = db.overview(window).await.unwrap().pending;
+            assert_eq!((pending.count, pending.bytes), (10, 1_000));
+            assert_eq!(pending.ages, ages);
+            assert_eq!(pending.overdue, overdue);
+        }
     }
 }
 

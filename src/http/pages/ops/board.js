@@ -27,8 +27,8 @@ export function tiles(seen) {
   const queue = waiting === 0 ? "none waiting" : `${number(waiting)} waiting, the oldest ${backlog ? `for ${span(age(seen.at, backlog))}` : "just now"}`;
   byId("tiles").replaceChildren(
     tile("pending", "Pending", number(pending.count), `${bytes(pending.bytes)}, ${oldest}`),
-    tile("overdue", "Past their deadline", number(pending.overdue),
-      pending.overdue === 0 ? `nothing is overdue; ${sweeper}` : `${seen.sweeper_lag_secs > 0 ? `waiting ${span(seen.sweeper_lag_secs)} for the sweeper` : "tried in vain, and tried again later"}; ${sweeper}`,
+    tile("overdue", "Past their deadline", number(pending.overdue) + (pending.overdue_more ? "+" : ""),
+      pending.overdue_more ? `at least; ${sweeper}` : pending.overdue === 0 ? `nothing is overdue; ${sweeper}` : `${seen.sweeper_lag_secs > 0 ? `waiting ${span(seen.sweeper_lag_secs)} for the sweeper` : "tried in vain, and tried again later"}; ${sweeper}`,
       pending.overdue === 0 ? "calm" : seen.sweeper_lag_secs > 300 ? "bad" : "watch"),
     tile("confirmed", "Confirmed", percent(confirmed, created), `${number(confirmed)} of ${cut(seen) ? "the latest " : ""}${number(created)} asked for`),
     tile("expired", "Expired", percent(expired, created), `${number(expired)} never arrived; ${number(rejected)} rejected`,

@@ -46,6 +46,9 @@ const NONE = "no data";
 /** The latest overview. */
 let last = null;
 
+/** A number that was counted up to a limit. */
+const atLeast = ({ count, more }) => number(count) + (more ? "+" : "");
+
 /** All that a line has data of. */
 const sum = (line) => line.reduce((total, count) => total + (count ?? 0), 0);
 
@@ -133,6 +136,7 @@ function gap({ ctx, bbox, valToPos }) {
 function ages({ pending }) {
   const labels = pending.ages.map(({ up_to_secs: upTo }, index) => (upTo === null ? `over ${span(pending.ages[index - 1].up_to_secs)}` : `under ${span(upTo)}`));
   const counts = pending.ages.map((one) => one.count);
+  const said = (index) => atLeast(pending.ages[index]);
   const options = {
     series: [{}, { stroke: color("--link"), fill: `${color("--link")}66`, width: 1, paths: uPlot.paths.bars({ size: [0.66, 90] }), points: { show: false } }],
     scales: { x: { time: false, range: () => [-0.6, counts.length - 0.4] }, y: fromZero },
@@ -142,8 +146,9 @@ function ages({ pending }) {
     hooks: { draw: [figures] },
   };
   draw("ages", `${labels} ${color("--text")}`, options, [counts.map((_, index) => index), counts]);
-  byId("ages").setAttribute("aria-label", `Pending by age: ${labels.map((label, index) => `${label} ${number(counts[index])}`).join(", ")}.`);
-  table("ages", ["Age", "Uploads"], labels.map((label, index) => [label, number(counts[index])]));
+  byId("ages").setAttribute("aria-label", `Pending by age: ${labels.map((label, index) => `${label} ${said(index)}`).join(", ")}.`);
+  say("ages-gap", pending.ages.some((one) => one.more) ? `Of each age the first ${number(Math.max(...counts))} are counted: where it says "+" there are more.` : null);
+  table("ages", ["Age", "Uploads"], labels.map((label, index) => [label, said(index)]));
 }
 
 /** The count above each bar. */
@@ -154,7 +159,7 @@ function figures(plot) {
   ctx.font = `600 ${12 * devicePixelRatio}px system-ui, sans-serif`;
   ctx.textAlign = "center";
   plot.data[1].forEach((count, index) => {
-    if (count > 0) ctx.fillText(number(count), plot.valToPos(index, "x", true), plot.valToPos(count, "y", true) - 6 * devicePixelRatio);
+    if (count > 0) ctx.fillText(atLeast(last.pending.ages[index]), plot.valToPos(index, "x", true), plot.valToPos(count, "y", true) - 6 * devicePixelRatio);
   });
   ctx.restore();
 }
