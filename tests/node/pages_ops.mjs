@@ -77,6 +77,8 @@ async function gaps({ page }) {
   assert.match(await text(page, "#rejections-note"), /^Of uploads asked for since .+\. The reasons of the latest 5,000 of 7,000\.$/);
   assert.match(await text(page, "#ages-gap"), /^Of each age the first 500,000 are counted/);
   assert.match(await page.locator("#ages").getAttribute("aria-label"), /under 5 min 500,000\+, /);
+  // The axis has room for its longest number.
+  await until(async () => (await page.locator("#ages .u-over").evaluate((it) => it.offsetLeft)) >= 60);
   assert.match(await text(page, "#tile-overdue"), /500,000\+\s+at least; /);
   assert.match(await text(page, "#cohort"), /^Of the latest 50,000 that were asked for, since /);
   await page.locator("section", { has: page.locator("#series") }).locator("summary").click();

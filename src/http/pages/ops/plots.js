@@ -14,7 +14,9 @@ const font = "12px system-ui, sans-serif";
 
 /** Axis lines and words in the page's colours. */
 const axis = (more) => ({ stroke: color("--soft"), font, grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, ...more });
-const upwards = () => axis({ incrs: WHOLE, size: 46, values: (_, marks) => marks.map(number) });
+/** As wide as its longest number. */
+const room = (_, values) => Math.max(46, 14 + 8 * Math.max(...(values ?? [""]).map((text) => (text ?? "").length)));
+const upwards = () => axis({ incrs: WHOLE, size: room, values: (_, marks) => marks.map(number) });
 /** From nothing to a bit more than the most, so that an empty plot has a scale too. */
 const fromZero = { range: (_, __, most) => [0, Math.max(4, most * 1.1)] };
 
