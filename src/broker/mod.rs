@@ -46,7 +46,9 @@ pub use self::grants::MintGrant;
 pub use self::hint::HintOutcome;
 pub use self::idempotency::IdempotencyKey;
 pub use self::operate::ReplayWhat;
-pub use self::overview::{Age, BrokerNumbers, FieldFates, Overview, PendingNow, Series};
+pub use self::overview::{
+    Age, BrokerNumbers, FieldFates, Overview, PendingNow, Rejections, Series,
+};
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use self::removal::RemovalWalk;
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};

@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::{self, EndpointState, PendingCell};
-use crate::domain::event::EventType;
+use crate::db::{self, AtLeast, EndpointState};
 use crate::domain::field::FieldName;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::Status;
 use crate::telemetry::metrics::{SweepNumbers, Times};
 
+use super::sweep::LONGEST_PAUSE_SECS;
 use super::{Broker, BrokerError, now};
 
 /// Up to which ages pending uploads are counted together, in seconds.
 const AGES_SECS: [u64; 5] = [300, 900, 3_600, 21_600, 86_400];
+/// The most uploads, and the most events, of a window that are looked at: what one answer may cost.
+const MOST_ROWS: i64 = 50_000;
+/// How far pending uploads of about one age are counted, and those past their deadline: a million takes a tenth of a second or two.
+const MOST_PENDING: i64 = 500_000;
 /// About how many steps a series has.
 const STEPS: u64 = 60;
 
@@ -27,14 +31,16 @@ pub struct Overview {
     pub window_secs: u64,
     /// From when on uploads were looked at: later than the window's beginning where it holds too many of them.
     pub since: DateTime<Utc>,
+    /// From when on events were looked at, likewise.
+    pub events_since: DateTime<Utc>,
     /// What is pending now, asked for in the window or before.
     pub pending: PendingNow,
     /// What became of the uploads asked for in the window, by field.
     pub fields: Vec<FieldFates>,
     /// When what happened in the window.
     pub series: Series,
-    /// The members that rejected uploads contradicted, and how often.
-    pub rejections: Vec<(String, u64)>,
+    /// Why uploads asked for since `since` were rejected.
+    pub rejections: Rejections,
     /// What this broker did since its start.
     pub broker: BrokerNumbers,
     /// How long the longest overdue upload waits for the sweeper, in seconds.
@@ -51,7 +57,7 @@ pub struct PendingNow {
     /// Their declared sizes together, in bytes.
     pub bytes: u64,
     /// How many of them are past their deadline.
-    pub overdue: u64,
+    pub overdue: AtLeast,
     /// When the oldest was asked for.
     pub oldest_created_at: Option<DateTime<Utc>>,
     /// How many, by age.
@@ -64,9 +70,18 @@ pub struct Age {
     /// They are younger than this, in seconds, and not younger than the one before; `None` is without end.
     pub up_to_secs: Option<u64>,
     /// How many.
-    pub count: u64,
-    /// Their declared sizes together, in bytes.
-    pub bytes: u64,
+    pub count: AtLeast,
+}
+
+/// Why uploads were rejected.
+#[derive(Debug)]
+pub struct Rejections {
+    /// How many there are.
+    pub rejected: u64,
+    /// How many of them were looked at, the latest ones.
+    pub looked_at: u64,
+    /// The members that those contradicted, and how often, the most frequent first.
+    pub reasons: Vec<(String, u64)>,
 }
 
 /// What became of the uploads of a field.
@@ -90,7 +105,7 @@ pub struct FieldFates {
     pub pending: u64,
 }
 
-/// How often what happened, step by step.
+/// How often what happened, step by step; `None` where a step begins before what was looked at.
 #[derive(Debug)]
 pub struct Series {
     /// How long a step is, in seconds.
@@ -98,13 +113,13 @@ pub struct Series {
     /// When the first step begins.
     pub start: DateTime<Utc>,
     /// Uploads that were asked for.
-    pub created: Vec<u64>,
+    pub created: Vec<Option<u64>>,
     /// Uploads that were confirmed.
-    pub confirmed: Vec<u64>,
+    pub confirmed: Vec<Option<u64>>,
     /// Uploads that were rejected.
-    pub rejected: Vec<u64>,
+    pub rejected: Vec<Option<u64>>,
     /// Uploads that expired.
-    pub expired: Vec<u64>,
+    pub expired: Vec<Option<u64>>,
 }
 
 /// What this broker did since its start.
@@ -134,19 +149,37 @@ impl Broker {
         let window = db::Window {
             from: start,
             now: at,
-            digits: digits_for(step_secs),
+            step_secs,
+            ages_secs: &AGES_SECS,
+            // Another broker's clock may be ahead.
+            postponed_until: at + TimeDelta::seconds(2 * LONGEST_PAUSE_SECS),
+            most_rows: MOST_ROWS,
+            most_pending: MOST_PENDING,
         };
         let found = self.0.db.overview(window).await?;
         let waits = |since: DateTime<Utc>| (at - since).num_milliseconds() as f64 / 1000.0;
         let metrics = &self.0.metrics;
+        let fields = fates(found.cohort);
         Ok(Overview {
             at,
             window_secs,
             since: found.since,
-            pending: pending_now(&found.pending, at),
-            series: series(&found, start, at, step_secs),
-            fields: fates(found.cohort),
-            rejections: counted(found.rejections),
+            events_since: found.events_since,
+            pending: pending_now(found.pending),
+            series: Series {
+                step_secs,
+                start,
+                created: found.created,
+                confirmed: outcome(&found.happened, |it| it.confirmed),
+                rejected: outcome(&found.happened, |it| it.rejected),
+                expired: outcome(&found.happened, |it| it.expired),
+            },
+            rejections: Rejections {
+                rejected: fields.iter().map(|it| it.rejected).sum(),
+                looked_at: found.rejections.looked_at,
+                reasons: counted(found.rejections.pointers),
+            },
+            fields,
             broker: BrokerNumbers {
                 started_at: self.0.started_at,
                 confirm: metrics.confirm_times(),
@@ -176,42 +209,18 @@ fn start_of(at: DateTime<Utc>, window_secs: u64, step_secs: u64) -> DateTime<Utc
     DateTime::from_timestamp(start - start.rem_euclid(secs(step_secs)), 0).unwrap_or(at)
 }
 
-/// How much of an id tells its time well enough for steps of this length: 1 s, 33 s or 17 min.
-fn digits_for(step_secs: u64) -> usize {
-    match step_secs {
-        0..600 => 8,
-        600..10_000 => 7,
-        _ => 6,
+fn pending_now(found: db::PendingNow) -> PendingNow {
+    let ends = AGES_SECS.into_iter().map(Some).chain([None]);
+    let ages = ends.zip(found.ages);
+    PendingNow {
+        count: found.count,
+        bytes: found.bytes,
+        overdue: found.overdue,
+        oldest_created_at: found.oldest_created_at,
+        ages: ages
+            .map(|(up_to_secs, count)| Age { up_to_secs, count })
+            .collect(),
     }
-}
-
-fn pending_now(cells: &[PendingCell], at: DateTime<Utc>) -> PendingNow {
-    let mut ages: Vec<Age> = AGES_SECS
-        .iter()
-        .map(|&secs| Some(secs))
-        .chain([None])
-        .map(|up_to_secs| Age {
-            up_to_secs,
-            count: 0,
-            bytes: 0,
-        })
-        .collect();
-    let mut pending = PendingNow::default();
-    for cell in cells {
-        pending.count += cell.count;
-        pending.bytes += cell.bytes;
-        pending.overdue += cell.overdue;
-        pending.oldest_created_at = pending
-            .oldest_created_at
-            .map_or(Some(cell.at), |oldest| Some(oldest.min(cell.at)));
-        let age_secs = u64::try_from((at - cell.at).num_seconds()).unwrap_or_default();
-        let fits = |age: &&mut Age| age.up_to_secs.is_none_or(|most| age_secs < most);
-        if let Some(age) = ages.iter_mut().find(fits) {
-            age.count += cell.count;
-            age.bytes += cell.bytes;
-        }
-    }
-    PendingNow { ages, ..pending }
 }
 
 fn fates(cohort: Vec<db::Fate>) -> Vec<FieldFates> {
@@ -220,52 +229,23 @@ fn fates(cohort: Vec<db::Fate>) -> Vec<FieldFates> {
         let field = fields.entry(fate.field.clone()).or_default();
         field.field = fate.field.to_string();
         field.created += fate.count;
-        field.confirmed += fate.confirmed;
         field.attached += fate.attached;
         match fate.status {
             Status::Rejected => field.rejected += fate.count,
             Status::Expired => field.expired += fate.count,
             Status::Canceled => field.canceled += fate.count,
             Status::Pending => field.pending += fate.count,
-            Status::Confirmed | Status::Attached | Status::Detached | Status::Deleted => {}
+            // Only what was confirmed comes as far.
+            Status::Confirmed | Status::Attached | Status::Detached | Status::Deleted => {
+                field.confirmed += fate.count;
+            }
         }
     }
     fields.into_values().collect()
 }
 
-fn series(found: &db::Overview, start: DateTime<Utc>, at: DateTime<Utc>, step_secs: u64) -> Series {
-    let step = TimeDelta::seconds(i64::try_from(step_secs).unwrap_or(i64::MAX));
-    let place = |time: DateTime<Utc>| {
-        usize::try_from((time - start).num_seconds() / step.num_seconds()).unwrap_or_default()
-    };
-    let steps = place(at) + 1;
-    let mut series = Series {
-        step_secs,
-        start,
-        created: vec![0; steps],
-        confirmed: vec![0; steps],
-        rejected: vec![0; steps],
-        expired: vec![0; steps],
-    };
-    // A cell begins before the window when the window begins within it, and another broker's clock may be ahead.
-    let add = |line: &mut Vec<u64>, time: DateTime<Utc>, count: u64| {
-        line[place(time.max(start)).min(steps - 1)] += count;
-    };
-    for &(time, count) in &found.created {
-        add(&mut series.created, time, count);
-    }
-    for &(kind, time, count) in &found.events {
-        match kind {
-            EventType::Confirmed => add(&mut series.confirmed, time, count),
-            EventType::Rejected => add(&mut series.rejected, time, count),
-            EventType::Expired => add(&mut series.expired, time, count),
-            EventType::Canceled
-            | EventType::Attached
-            | EventType::Detached
-            | EventType::Deleted => {}
-        }
-    }
-    series
+fn outcome(steps: &[Option<db::Outcomes>], of: impl Fn(&db::Outcomes) -> u64) -> Vec<Option<u64>> {
+    steps.iter().map(|step| step.as_ref().map(&of)).collect()
 }
 
 /// How often each is there, the most frequent first. Pointers lose their slash, as in the metrics.

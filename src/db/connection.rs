@@ -190,12 +190,35 @@ pub(super) fn transaction<T>(
             Err(error) => Err(Undone::CommitUnanswered(error)),
         },
         Err(failure) => {
-            // Without its connection the transaction rolls back by itself; `is_alive` says next that this one is to go.
-            if AnyConnection::rollback_transaction(conn).is_err() {
-                AnyConnection::transaction_manager_status_mut(conn).set_in_error();
-            }
+            roll_back(conn);
             Err(Undone::RolledBack(failure))
         }
+    }
+}
+
+/// Runs reads that all see the database at one moment, so that their numbers agree.
+pub(super) fn snapshot<T>(
+    conn: &mut AnyConnection,
+    reads: impl FnOnce(&mut AnyConnection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    match conn {
+        AnyConnection::Sqlite(conn) => {
+            AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN")?;
+        }
+        AnyConnection::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(
+            conn,
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        )?,
+    }
+    let read = reads(conn);
+    roll_back(conn);
+    read
+}
+
+/// Without its connection a transaction rolls back by itself; `is_alive` says next that this one is to go.
+fn roll_back(conn: &mut AnyConnection) {
+    if AnyConnection::rollback_transaction(conn).is_err() {
+        AnyConnection::transaction_manager_status_mut(conn).set_in_error();
     }
 }
 

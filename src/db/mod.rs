@@ -72,7 +72,7 @@ pub use leases::{Lease, Leased};
 pub use list::Filter;
 pub use log::{LogEntry, Note, NoteKind};
 pub use outbox::Subscription;
-pub use overview::{Fate, Overview, PendingCell, Window};
+pub use overview::{AtLeast, Fate, Outcomes, Overview, PendingNow, Rejections, Window};
 pub use recorded::KeyOwner;
 pub use recount::Recounted;
 pub use replay::{DeliveryState, Replay};

@@ -81,14 +81,10 @@ impl Db {
 
 /// What there is, and since when the oldest of it has been pending.
 pub(super) fn totals(conn: &mut AnyConnection) -> Result<Totals, Failure> {
-    let rows: Vec<(String, String, i64, i64)> = totals_query!().load(conn)?;
-    let mut totals = Totals::default();
-    for row in rows {
-        // Less than nothing only beside a broker that counts nothing, until the next recount.
-        if row.2 > 0 {
-            totals.groups.push(total_of(row)?);
-        }
-    }
+    let mut totals = Totals {
+        groups: groups(conn)?,
+        ..Totals::default()
+    };
     let pending = totals
         .groups
         .iter()
@@ -96,6 +92,14 @@ pub(super) fn totals(conn: &mut AnyConnection) -> Result<Totals, Failure> {
     let fields: BTreeSet<&str> = pending.map(|it| it.field.as_str()).collect();
     totals.oldest_pending = oldest_of(conn, &fields)?;
     Ok(totals)
+}
+
+/// What there is, as the counters say.
+pub(super) fn groups(conn: &mut AnyConnection) -> Result<Vec<Total>, Failure> {
+    let rows: Vec<(String, String, i64, i64)> = totals_query!().load(conn)?;
+    // Less than nothing only beside a broker that counts nothing, until the next recount.
+    let rows = rows.into_iter().filter(|row| row.2 > 0);
+    Ok(rows.map(total_of).collect::<Result<_, _>>()?)
 }
 
 /// When the oldest pending upload of each field was asked for. Of a field that has none among the oldest of all it is the time of

@@ -157,13 +157,13 @@ pub fn stats() -> Value {
 pub fn overview() -> Value {
     let line = |number: u64| [0, number, 2 * number];
     json!({
-        "at": "2026-04-03T21:00:00.000Z", "window_secs": 86400, "since": "2026-04-02T21:00:00.000Z",
+        "at": "2026-04-03T21:00:00.000Z", "window_secs": 86400, "since": "2026-04-02T21:00:00.000Z", "events_since": "2026-04-02T21:00:00.000Z",
         "pending": {
-            "count": 3, "bytes": 550326, "overdue": 1, "oldest_created_at": "2026-04-03T20:15:00.000Z",
+            "count": 3, "bytes": 550326, "overdue": 1, "overdue_more": false, "oldest_created_at": "2026-04-03T20:15:00.000Z",
             "ages": [
-                {"up_to_secs": 300, "count": 2, "bytes": 366884}, {"up_to_secs": 900, "count": 0, "bytes": 0},
-                {"up_to_secs": 3600, "count": 1, "bytes": 183442}, {"up_to_secs": 21600, "count": 0, "bytes": 0},
-                {"up_to_secs": 86400, "count": 0, "bytes": 0}, {"up_to_secs": null, "count": 0, "bytes": 0},
+                {"up_to_secs": 300, "count": 2, "more": false}, {"up_to_secs": 900, "count": 0, "more": false},
+                {"up_to_secs": 3600, "count": 1, "more": false}, {"up_to_secs": 21600, "count": 0, "more": false},
+                {"up_to_secs": 86400, "count": 0, "more": false}, {"up_to_secs": null, "count": 0, "more": false},
             ],
         },
         "fields": [{
@@ -174,7 +174,7 @@ pub fn overview() -> Value {
             "step_secs": 1440, "start": "2026-04-02T21:00:00.000Z", "created": line(40), "confirmed": line(37),
             "rejected": line(1), "expired": line(1),
         },
-        "rejections": [{"reason": "size", "count": 2}],
+        "rejections": {"rejected": 2, "looked_at": 2, "reasons": [{"reason": "size", "count": 2}]},
         "broker": {
             "started_at": "2026-04-01T08:00:00.000Z",
             "confirm": {"count": 112, "p50_secs": 0.021, "p99_secs": 0.094},

@@ -1,10 +1,13 @@
 //! What operators get: the system over a window.
 
+mod machinery;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::broker::{Age, BrokerNumbers, EndpointState, FieldFates, Overview, Series};
+use crate::broker::{Age, FieldFates, Overview, Rejections, Series};
 
+use self::machinery::{BrokerView, EndpointView, SweeperView};
 use super::views::time;
 
 /// The system over a window.
@@ -19,14 +22,17 @@ pub struct OverviewView {
     /// From when on uploads were looked at: later than the window's beginning where more than 50,000 were asked for in it.
     #[schema(format = DateTime)]
     since: String,
-    /// What is pending now, asked for in the window or before; of more than 50,000 the oldest.
+    /// From when on what happened was looked at: later than the window's beginning where there is more of it than 50,000 events.
+    #[schema(format = DateTime)]
+    events_since: String,
+    /// What is pending now, asked for in the window or before.
     pending: PendingView,
-    /// What became of the uploads that were asked for since then, by field.
+    /// What became of the uploads that were asked for since `since`, by field.
     fields: Vec<FieldView>,
     /// When what happened.
     series: SeriesView,
-    /// The members that rejected uploads of the window contradicted, the most frequent first; of the latest 1,000.
-    rejections: Vec<ReasonView>,
+    /// Why uploads that were asked for since `since` were rejected.
+    rejections: RejectionsView,
     /// What this broker did since its start. Other brokers beside it have numbers of their own.
     broker: BrokerView,
     /// How long the longest overdue upload waits for a sweeper, in seconds; 0 if none is overdue.
@@ -47,6 +53,8 @@ pub struct PendingView {
     bytes: u64,
     /// How many of them are past their deadline.
     overdue: u64,
+    /// Whether even more are: they are counted among the 500,000 that are due next, and up to as many.
+    overdue_more: bool,
     /// When the oldest was asked for.
     #[schema(format = DateTime)]
     oldest_created_at: Option<String>,
@@ -60,10 +68,20 @@ pub struct PendingView {
 pub struct AgeView {
     /// They are younger than this, in seconds, and no younger than the group before; null is without end.
     up_to_secs: Option<u64>,
-    /// How many.
+    /// How many, counted up to 500,000.
     count: u64,
-    /// Their declared sizes together, in bytes.
-    bytes: u64,
+    /// Whether there are even more.
+    more: bool,
+}
+
+impl AgeView {
+    fn of(age: &Age) -> AgeView {
+        AgeView {
+            up_to_secs: age.up_to_secs,
+            count: age.count.count,
+            more: age.count.more,
+        }
+    }
 }
 
 /// What became of the uploads of a field.
@@ -88,7 +106,8 @@ pub struct FieldView {
     pending: u64,
 }
 
-/// How often what happened, step by step: each list has one number a step.
+/// How often what happened, step by step: each list has one number a step, and null where a step begins before `since`
+/// (`created`) or `events_since` (the others).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Series)]
 pub struct SeriesView {
@@ -98,13 +117,25 @@ pub struct SeriesView {
     #[schema(format = DateTime)]
     start: String,
     /// Uploads that were asked for.
-    created: Vec<u64>,
+    created: Vec<Option<u64>>,
     /// Uploads that were confirmed.
-    confirmed: Vec<u64>,
+    confirmed: Vec<Option<u64>>,
     /// Uploads that were rejected.
-    rejected: Vec<u64>,
+    rejected: Vec<Option<u64>>,
     /// Uploads that expired.
-    expired: Vec<u64>,
+    expired: Vec<Option<u64>>,
+}
+
+/// Why uploads were rejected.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rejections)]
+pub struct RejectionsView {
+    /// How many there are.
+    rejected: u64,
+    /// How many of them were looked at: the latest 5,000 at most.
+    looked_at: u64,
+    /// The members that those contradicted, the most frequent first. One upload may contradict several.
+    reasons: Vec<ReasonView>,
 }
 
 /// How often something was the reason of a rejection.
@@ -117,139 +148,47 @@ pub struct ReasonView {
     count: u64,
 }
 
-/// What this broker did since its start.
-#[derive(Serialize, ToSchema)]
-#[schema(as = BrokerNumbers)]
-pub struct BrokerView {
-    /// When it started.
-    #[schema(format = DateTime)]
-    started_at: String,
-    /// How long its confirms took.
-    confirm: TimesView,
-    /// Its calls to the bucket.
-    store: Vec<CallsView>,
-}
-
-/// How long something took.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Times)]
-pub struct TimesView {
-    /// How often it was done.
-    count: u64,
-    /// The median, in seconds; null before the first.
-    p50_secs: Option<f64>,
-    /// The 99th percentile, in seconds; null before the first.
-    p99_secs: Option<f64>,
-}
-
-/// Calls to the bucket.
-#[derive(Serialize, ToSchema)]
-#[schema(as = StoreCalls)]
-pub struct CallsView {
-    /// The operation of S3, `copy-object` and the like.
-    operation: String,
-    /// `ok`, an error code of S3, `timeout` or `dispatch`.
-    code: String,
-    /// How many.
-    count: u64,
-}
-
-/// What this broker's sweeper did with one kind of work.
-#[derive(Serialize, ToSchema)]
-#[schema(as = SweeperNumbers)]
-pub struct SweeperView {
-    /// The kind.
-    kind: String,
-    /// When its last batch ended, well or not.
-    #[schema(format = DateTime)]
-    last_ended_at: Option<String>,
-    /// How many things it settled or removed.
-    done: u64,
-    /// How often it failed.
-    failed: u64,
-}
-
-/// Where a webhook endpoint stands.
-#[derive(Serialize, ToSchema)]
-#[schema(as = WebhookEndpoint)]
-pub struct EndpointView {
-    /// Its name.
-    endpoint: String,
-    /// Deliveries that are pending.
-    pending: u64,
-    /// Deliveries that were given up; a replay makes them again.
-    dead: u64,
-    /// When the earliest event happened whose delivery is pending.
-    #[schema(format = DateTime)]
-    oldest_pending_at: Option<String>,
-    /// Whether it answered 410 and is not called any more.
-    disabled: bool,
-}
-
 impl OverviewView {
     /// An overview as the broker made it.
     pub fn of(overview: Overview) -> OverviewView {
-        let BrokerNumbers {
-            started_at,
-            confirm,
-            store,
-            sweeps,
-        } = overview.broker;
+        let broker = overview.broker;
         let pending = overview.pending;
         OverviewView {
             at: time(overview.at),
             window_secs: overview.window_secs,
             since: time(overview.since),
+            events_since: time(overview.events_since),
             pending: PendingView {
                 count: pending.count,
                 bytes: pending.bytes,
-                overdue: pending.overdue,
+                overdue: pending.overdue.count,
+                overdue_more: pending.overdue.more,
                 oldest_created_at: pending.oldest_created_at.map(time),
-                ages: pending.ages.iter().map(age).collect(),
+                ages: pending.ages.iter().map(AgeView::of).collect(),
             },
             fields: overview.fields.into_iter().map(field).collect(),
             series: series(overview.series),
-            rejections: overview
-                .rejections
-                .into_iter()
-                .map(|(reason, count)| ReasonView { reason, count })
-                .collect(),
-            broker: BrokerView {
-                started_at: time(started_at),
-                confirm: TimesView {
-                    count: confirm.count,
-                    p50_secs: confirm.p50_secs,
-                    p99_secs: confirm.p99_secs,
-                },
-                store: store
-                    .into_iter()
-                    .map(|(operation, code, count)| CallsView {
-                        operation,
-                        code,
-                        count,
-                    })
-                    .collect(),
-            },
+            rejections: rejections(overview.rejections),
+            sweeper: broker.sweeps.iter().map(SweeperView::of).collect(),
+            broker: BrokerView::of(broker),
             sweeper_lag_secs: overview.sweeper_lag_secs,
-            sweeper: sweeps
+            webhooks: overview
+                .webhooks
                 .into_iter()
-                .map(|it| SweeperView {
-                    kind: it.kind,
-                    last_ended_at: it.last_ended_at.map(time),
-                    done: it.done,
-                    failed: it.failed,
-                })
+                .map(EndpointView::of)
                 .collect(),
-            webhooks: overview.webhooks.into_iter().map(endpoint).collect(),
         }
     }
 }
 
-fn age(age: &Age) -> AgeView {
-    AgeView {
-        up_to_secs: age.up_to_secs,
-        count: age.count,
-        bytes: age.bytes,
+fn rejections(rejections: Rejections) -> RejectionsView {
+    let reasons = rejections.reasons.into_iter();
+    RejectionsView {
+        rejected: rejections.rejected,
+        looked_at: rejections.looked_at,
+        reasons: reasons
+            .map(|(reason, count)| ReasonView { reason, count })
+            .collect(),
     }
 }
 
@@ -274,15 +213,5 @@ fn series(series: Series) -> SeriesView {
         confirmed: series.confirmed,
         rejected: series.rejected,
         expired: series.expired,
-    }
-}
-
-fn endpoint(state: EndpointState) -> EndpointView {
-    EndpointView {
-        endpoint: state.endpoint,
-        pending: state.pending,
-        dead: state.dead,
-        oldest_pending_at: state.oldest_pending_at.map(time),
-        disabled: state.disabled,
     }
 }

@@ -37,7 +37,8 @@ async function door(view) {
 async function numbers({ page }) {
   assert.equal(await text(page, "#tile-pending .value"), String(told.pending));
   assert.equal(await text(page, "#tile-confirmed .note"), `1 of ${told.pending + 2} asked for`);
-  assert.match(await text(page, "#tile-webhooks .note"), /^given up; 0 waiting$/);
+  assert.match(await text(page, "#tile-webhooks"), /^Webhooks given up\s+2\s+none waiting$/);
+  assert.match(await text(page, "#tile-overdue .note"), /^nothing is overdue; (swept \d+ m?s ago|this broker has not swept yet)$/);
   assert.match(await page.locator("#ages").getAttribute("aria-label"), new RegExp(`under 5 min ${told.pending}`));
   assert.match(await page.locator("#series").getAttribute("aria-label"), new RegExp(`Asked for ${told.pending + 2}, Confirmed 1, Rejected 1, Expired 0`));
   for (const id of ["ages", "series"]) assert.ok(await painted(page, `#${id} canvas`), id);
@@ -51,6 +52,51 @@ const painted = (page, selector) => page.locator(selector).evaluate((canvas) => 
   const pixels = new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer);
   return new Set(pixels).size > 4;
 });
+
+/** What the answer doesn't know is said in words, and no number stands for it. */
+async function gaps({ page }) {
+  assert.equal(await page.locator("#series-gap").isVisible(), false);
+  assert.equal(await page.locator("#rejections-note").isVisible(), false);
+  await page.route("**/v1/ops/overview*", async (route) => {
+    const response = await route.fetch();
+    const seen = await response.json();
+    const half = Math.floor(seen.series.created.length / 2);
+    seen.series.created.fill(null, 0, half);
+    for (const name of ["confirmed", "rejected", "expired"]) seen.series[name].fill(null, 0, half + 5);
+    seen.since = new Date(Date.parse(seen.series.start) + (half * seen.series.step_secs - 1) * 1000).toISOString();
+    Object.assign(seen.pending.ages[0], { count: 500_000, more: true });
+    Object.assign(seen.pending, { overdue: 500_000, overdue_more: true });
+    seen.rejections = { rejected: 7_000, looked_at: 5_000, reasons: [{ reason: "size", count: 5_000 }] };
+    await route.fulfill({ response, json: seen });
+  });
+  await page.locator("#window").selectOption("7d");
+  await page.locator("#series-gap:not([hidden])").waitFor();
+  const said = await text(page, "#series-gap");
+  assert.match(said, /^No data on uploads before .+: only the latest 50,000 are looked at\. No data on outcomes before .+\.$/);
+  assert.ok((await page.locator("#series").getAttribute("aria-label")).endsWith(said));
+  assert.match(await text(page, "#rejections-note"), /^Of uploads asked for since .+\. The reasons of the latest 5,000 of 7,000\.$/);
+  assert.match(await text(page, "#ages-gap"), /^Of each age the first 500,000 are counted/);
+  assert.match(await page.locator("#ages").getAttribute("aria-label"), /under 5 min 500,000\+, /);
+  // The axis has room for its longest number.
+  await until(async () => (await page.locator("#ages .u-over").evaluate((it) => it.offsetLeft)) >= 60);
+  assert.match(await text(page, "#tile-overdue"), /500,000\+\s+at least; /);
+  assert.match(await text(page, "#cohort"), /^Of the latest 50,000 that were asked for, since /);
+  await page.locator("section", { has: page.locator("#series") }).locator("summary").click();
+  const cells = await page.locator("#series-table tbody tr").first().locator("td").allInnerTexts();
+  assert.deepEqual(cells.slice(1), ["no data", "no data", "no data", "no data"]);
+  await picture({ page }, "ops-gaps");
+  await page.unroute("**/v1/ops/overview*");
+  await page.locator("#window").selectOption("24h");
+  await page.locator("#series-gap").waitFor({ state: "hidden" });
+  assert.equal(await page.locator("#ages-gap").isVisible(), false);
+}
+
+/** Every table says what it is of, and every column what is in it. */
+async function named({ page }) {
+  const tables = await page.locator("#board table:not(.u-legend)").evaluateAll((all) => all.map((it) => [it.caption?.textContent ?? "", ...[...it.tHead.rows[0].cells].map((cell) => (cell.scope === "col" ? cell.textContent : ""))]));
+  assert.ok(tables.length >= 7, `${tables.length} tables`);
+  assert.deepEqual(tables.filter((words) => words.some((word) => word === "")), []);
+}
 
 const files = (page) => page.locator("#uploads button").allInnerTexts();
 
@@ -99,6 +145,13 @@ async function actions({ page }) {
   await status(page, "pending");
   assert.deepEqual(await kinds(page), ["created", "presigned"]);
   assert.match(await text(page, "#facts"), new RegExp(`user:${NASTY}`));
+  assert.match(await text(page, "#facts"), /Asked for\s+.+ \(\d+ m?s ago\)\s+Deadline\s+.+ \(in \d+ (h|min)\)/);
+  assert.match(await text(page, "#timeline li:first-child time"), / · \d+ m?s ago$/);
+  // Whatever is behind the panel is out of the keyboard's reach.
+  for (let press = 0; press < 8; press += 1) {
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement === document.body || document.activeElement.closest("dialog")?.id === "sheet"), true);
+  }
   await act(page, "Re-check", "#ask-no");
   await status(page, "pending");
   await page.locator("#actions").getByRole("button", { name: "Re-check" }).click();
@@ -139,6 +192,30 @@ async function board({ page }) {
   await until(async () => (await text(page, "#done")).startsWith("Swept."));
 }
 
+/** What is overdue and what went wrong is in the table and in the panel, in words. */
+async function troubles(view) {
+  const { page } = view;
+  const changed = (upload) => ({ ...upload, last_problem: "the bucket does not answer", expires_at: "2026-01-01T00:00:00.000Z" });
+  await page.route("**/v1/uploads?*", async (route) => {
+    const response = await route.fetch();
+    const found = await response.json();
+    await route.fulfill({ response, json: { ...found, data: found.data.map(changed) } });
+  });
+  await page.route(`**/v1/uploads/${told.waiting}`, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: changed(await response.json()) });
+  });
+  await page.locator("[name=field]").fill("");
+  await page.locator("[name=status]").selectOption("pending");
+  const row = page.locator("#uploads tr", { has: page.locator(`[data-id=${told.waiting}]`) });
+  await until(async () => (await row.count()) === 1 && /overdue[\s\S]*the bucket does not answer$/.test(await row.innerText()));
+  await openSheet(page, told.waiting);
+  await until(async () => /Last problem\s+the bucket does not answer[\s\S]*Deadline\s+.+ ago\)/.test(await text(page, "#facts")));
+  await page.keyboard.press("Escape");
+  await page.unroute("**/v1/uploads?*");
+  await page.unroute(`**/v1/uploads/${told.waiting}`);
+}
+
 /** Answers that fail: what is shown stays and is called old; a token that ends leads back to the door. */
 async function failures(view) {
   const { page, complaints } = view;
@@ -147,6 +224,10 @@ async function failures(view) {
   await page.locator("#stale:not([hidden])").waitFor();
   assert.match(await text(page, "#stale"), /^Not up to date: .* the database doesn't answer$/);
   assert.equal(await page.locator("#tiles").isVisible(), true);
+  // It is an alert: words that changed every second would be read aloud every second.
+  const alert = await text(page, "#stale");
+  await page.waitForTimeout(1_500);
+  assert.equal(await text(page, "#stale"), alert);
   await page.unroute("**/v1/ops/overview*");
   await page.locator("#window").selectOption("6h");
   await page.locator("#stale").waitFor({ state: "hidden" });
@@ -196,9 +277,12 @@ await play(async (browser) => {
   const view = await open(browser, "ops");
   await door(view);
   await numbers(view);
+  await gaps(view);
+  await named(view);
   await table(view);
   calm(view, { refusals: 1 });
   await actions(view);
+  await troubles(view);
   await board(view);
   calm(view);
   await fits(view);

@@ -170,7 +170,9 @@ async fn an_overview_counts_what_is_pending_and_what_became_of_the_rest() {
         };
         let sums = ["created", "confirmed", "rejected", "expired"].map(sum);
         assert_eq!(sums, [5, 1, 1, 0], "{window}");
-        assert_eq!(seen["rejections"], json!([{"reason": "size", "count": 1}]));
+        let size = json!([{"reason": "size", "count": 1}]);
+        let rejections = json!({"rejected": 1, "looked_at": 1, "reasons": size});
+        assert_eq!(seen["rejections"], rejections);
         assert_eq!(seen["broker"]["confirm"]["count"], 2);
         let calls = seen["broker"]["store"].as_array().expect("calls");
         let copies = calls

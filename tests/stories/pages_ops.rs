@@ -26,9 +26,10 @@ async fn named(user: &Api, filename: &str) -> Answer {
 async fn seeded(world: &World, broker: &Broker, receiver: &Receiver) -> Value {
     let user = broker.user_named(NASTY);
     let other = broker.user();
+    let mut waiting = String::new();
     for _ in 0..WAITING {
         let asked = other.create("ProductImage.image", BYTES, "image/jpeg");
-        asked.await.expect(201);
+        waiting = asked.await.expect(201).id().to_owned();
     }
     in_status(world, &broker.user(), Status::Rejected).await;
     let staged = named(&user, "staged.jpg").await;
@@ -48,6 +49,7 @@ async fn seeded(world: &World, broker: &Broker, receiver: &Receiver) -> Value {
         "url": broker.url, "origins": [broker.url], "pending": WAITING + 2,
         "ops": sign_backend(&backend_token("ops")), "user": sign_user(&user_token("1")),
         "staged": staged.id(), "absent": absent.id(), "nasty": nasty.id(),
+        "waiting": waiting,
     })
 }
 

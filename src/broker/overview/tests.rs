@@ -1,4 +1,4 @@
-//! Ages and steps: what falls where.
+//! Ages, steps and fates: what falls where.
 
 use super::*;
 
@@ -7,35 +7,44 @@ fn at(secs: i64) -> DateTime<Utc> {
 }
 
 #[test]
-fn ages_are_counted_in_the_first_group_that_they_fit_in() {
-    let cell = |age: i64, count| PendingCell {
-        at: at(1_000_000 - age),
-        count,
-        bytes: 10 * count,
-        overdue: 0,
-    };
-    let cells = [cell(0, 1), cell(299, 2), cell(300, 4), cell(200_000, 8)];
-    let pending = pending_now(&cells, at(1_000_000));
-    let counts: Vec<u64> = pending.ages.iter().map(|age| age.count).collect();
-    assert_eq!(counts, [3, 4, 0, 0, 0, 8]);
-    assert_eq!((pending.count, pending.bytes), (15, 150));
-    assert_eq!(pending.oldest_created_at, Some(at(800_000)));
+fn a_window_begins_on_a_whole_step() {
+    let start = start_of(at(1_000_030), 3_600, 60);
+    assert_eq!(start, at(1_000_030 - 3_600 - 10));
+    assert_eq!(start.timestamp() % 60, 0);
 }
 
 #[test]
-fn a_window_begins_on_a_whole_step_and_every_event_falls_into_one() {
-    let (now, step) = (at(1_000_030), 60);
-    let start = start_of(now, 3_600, step);
-    assert_eq!(start.timestamp() % 60, 0);
-    let found = db::Overview {
-        created: vec![(start - TimeDelta::seconds(1), 1), (now, 2)],
-        events: vec![(EventType::Expired, now + TimeDelta::seconds(100), 3)],
-        ..db::Overview::default()
+fn every_age_has_its_count_and_the_last_one_no_end() {
+    let count = |count| AtLeast { count, more: false };
+    let pending = pending_now(db::PendingNow {
+        ages: [3, 4, 0, 0, 0, 8].map(count).to_vec(),
+        ..db::PendingNow::default()
+    });
+    let ages = pending.ages.iter();
+    let ages: Vec<(Option<u64>, u64)> = ages.map(|it| (it.up_to_secs, it.count.count)).collect();
+    assert_eq!((ages[0], ages[5]), ((Some(300), 3), (None, 8)));
+    assert_eq!(ages.len(), 6);
+}
+
+#[test]
+fn whatever_came_as_far_as_a_record_was_confirmed_before() {
+    let fate = |status, count, attached| db::Fate {
+        field: FieldName::parse("Product.image").expect("a field"),
+        status,
+        count,
+        attached,
     };
-    let series = series(&found, start, now, step);
-    assert_eq!(series.created.first(), Some(&1));
-    assert_eq!(series.created.last(), Some(&2));
-    assert_eq!(series.expired.last(), Some(&3));
-    assert_eq!(series.created.len(), 61);
-    assert_eq!(series.confirmed.iter().sum::<u64>(), 0);
+    let fates = fates(vec![
+        fate(Status::Pending, 1, 0),
+        fate(Status::Rejected, 2, 0),
+        fate(Status::Confirmed, 4, 0),
+        fate(Status::Attached, 8, 8),
+        fate(Status::Detached, 16, 16),
+        fate(Status::Deleted, 32, 20),
+    ]);
+    let [one] = &fates[..] else {
+        panic!("{fates:?}")
+    };
+    assert_eq!((one.created, one.confirmed, one.attached), (63, 60, 44));
+    assert_eq!((one.pending, one.rejected, one.expired), (1, 2, 0));
 }

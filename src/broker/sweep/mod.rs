@@ -18,6 +18,7 @@ use crate::db::Turn;
 
 use super::{Broker, BrokerError, now};
 
+pub(super) use pending::LONGEST_PAUSE_SECS;
 pub use report::{Counts, SweepReport};
 pub use walk::SweepWalk;
 

@@ -10,7 +10,7 @@ use crate::domain::upload::{ConfirmedBy, Difference, Status};
 use super::{SweepReport, SweepWalk};
 
 /// The longest pause between two tries, in seconds.
-const LONGEST_PAUSE_SECS: i64 = 3_600;
+pub(in crate::broker) const LONGEST_PAUSE_SECS: i64 = 3_600;
 /// The most characters of a problem's text.
 const MAX_PROBLEM_CHARS: usize = 200;
 

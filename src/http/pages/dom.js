@@ -15,6 +15,12 @@ export function el(name, attributes = {}, ...children) {
 /** The element with this id. */
 export const byId = (id) => document.getElementById(id);
 
+/** Puts words into the element with this id, and hides it where there are none. What is there already is not said again. */
+export function say(id, text) {
+  if (byId(id).textContent !== (text ?? "")) byId(id).textContent = text ?? "";
+  byId(id).hidden = !text;
+}
+
 /** What a button does, one time at a time: it is off until its work is done. */
 export function onClick(button, work) {
   button.addEventListener("click", async () => {

@@ -31,7 +31,11 @@ const TABLES: [(&str, &str, &[&str]); 4] = [
         &["Operation", "Code", "Count"],
     ),
     ("sweeper", "Sweeper", &["Work", "Done", "Failed", "Last"]),
-    ("webhooks", "Webhooks", &["Endpoint", "Pending", "Dead", ""]),
+    (
+        "webhooks",
+        "Webhooks",
+        &["Endpoint", "Waiting", "Dead", "Action"],
+    ),
 ];
 
 /// The page.
@@ -111,6 +115,7 @@ fn plot(id: &str, title: &str) -> Markup {
     html! {
         section.card {
             h2 { (title) }
+            p.note id={ (id) "-gap" } hidden {}
             div.plot id=(id) role="img" aria-label=(title) {}
             details { summary { "As a table" } div.scroll id={ (id) "-table" } {} }
         }
@@ -121,11 +126,11 @@ fn counts(id: &str, title: &str, headings: &[&str]) -> Markup {
     html! {
         section.card {
             h2 { (title) }
+            p.note id={ (id) "-note" } hidden {}
             div.scroll {
                 table {
-                    thead { tr { @for heading in headings {
-                        @if heading.is_empty() { td {} } @else { th scope="col" { (heading) } }
-                    } } }
+                    caption.unseen { (title) }
+                    thead { tr { @for heading in headings { th scope="col" { (heading) } } } }
                     tbody id=(id) {}
                 }
             }
@@ -156,6 +161,7 @@ fn uploads() -> Markup {
             p.failure id="list-failure" role="alert" hidden {}
             div.scroll {
                 table.uploads {
+                    caption.unseen { "Uploads" }
                     thead { tr {
                         @for heading in ["File", "Status", "Age", "Field", "Owner", "Size", "Last problem"] { th scope="col" { (heading) } }
                     } }

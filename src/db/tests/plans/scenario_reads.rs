@@ -98,7 +98,11 @@ pub async fn lists(db: &Db) {
     let window = Window {
         from: later(-60),
         now: now(),
-        digits: 8,
+        step_secs: 60,
+        ages_secs: &[300, 3_600],
+        postponed_until: later(60),
+        most_rows: 100,
+        most_pending: 100,
     };
     db.overview(window).await.unwrap();
 }

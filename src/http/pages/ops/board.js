@@ -1,6 +1,6 @@
 // The overview as tiles, a funnel and tables.
 
-import { byId, bytes, el, number, span } from "../docs/dom.js";
+import { byId, bytes, el, number, say, span } from "../docs/dom.js";
 
 /** How old something is at the overview's own time, in seconds: the reader's clock may be wrong. */
 export const age = (now, then) => Math.max(0, (Date.parse(now) - Date.parse(then)) / 1000);
@@ -21,19 +21,23 @@ export function tiles(seen) {
   const [dead, waiting] = [sum(webhooks, "dead"), sum(webhooks, "pending")];
   const off = webhooks.filter((one) => one.disabled).map((one) => one.endpoint);
   const oldest = pending.oldest_created_at ? `oldest ${span(age(seen.at, pending.oldest_created_at))}` : "nothing is waiting";
+  const swept = seen.sweeper.map((one) => one.last_ended_at).filter(Boolean).sort().at(-1);
+  const sweeper = swept ? `swept ${span(age(seen.at, swept))} ago` : "this broker has not swept yet";
+  const backlog = webhooks.map((one) => one.oldest_pending_at).filter(Boolean).sort()[0];
+  const queue = waiting === 0 ? "none waiting" : `${number(waiting)} waiting, the oldest ${backlog ? `for ${span(age(seen.at, backlog))}` : "just now"}`;
   byId("tiles").replaceChildren(
     tile("pending", "Pending", number(pending.count), `${bytes(pending.bytes)}, ${oldest}`),
-    tile("overdue", "Past their deadline", number(pending.overdue),
-      pending.overdue === 0 ? "nothing is overdue" : `waiting ${span(seen.sweeper_lag_secs)} for the sweeper`,
+    tile("overdue", "Past their deadline", number(pending.overdue) + (pending.overdue_more ? "+" : ""),
+      pending.overdue_more ? `at least; ${sweeper}` : pending.overdue === 0 ? `nothing is overdue; ${sweeper}` : `${seen.sweeper_lag_secs > 0 ? `waiting ${span(seen.sweeper_lag_secs)} for the sweeper` : "tried in vain, and tried again later"}; ${sweeper}`,
       pending.overdue === 0 ? "calm" : seen.sweeper_lag_secs > 300 ? "bad" : "watch"),
-    tile("confirmed", "Confirmed", percent(confirmed, created), `${number(confirmed)} of ${number(created)} asked for`),
+    tile("confirmed", "Confirmed", percent(confirmed, created), `${number(confirmed)} of ${cut(seen) ? "the latest " : ""}${number(created)} asked for`),
     tile("expired", "Expired", percent(expired, created), `${number(expired)} never arrived; ${number(rejected)} rejected`,
       created >= 20 && expired / created > 0.2 ? "watch" : "calm"),
     tile("confirm", "Confirm, p99", seconds(broker.confirm.p99_secs),
       broker.confirm.count === 0 ? "none by this broker yet" : `median ${seconds(broker.confirm.p50_secs)}, ${number(broker.confirm.count)} by this broker`,
       broker.confirm.p99_secs > 5 ? "watch" : "calm"),
-    tile("webhooks", "Webhooks", webhooks.length === 0 ? "–" : number(dead > 0 ? dead : waiting),
-      webhooks.length === 0 ? "no endpoint is configured" : off.length > 0 ? `${off.join(", ")} answered 410 and is off` : dead > 0 ? `given up; ${number(waiting)} waiting` : "waiting, none given up",
+    tile("webhooks", dead > 0 ? "Webhooks given up" : "Webhooks waiting", webhooks.length === 0 ? "–" : number(dead > 0 ? dead : waiting),
+      webhooks.length === 0 ? "no endpoint is configured" : `${off.length > 0 ? `${off.join(", ")} answered 410 and is off; ` : dead > 0 ? "" : "none given up; "}${queue}`,
       dead > 0 || off.length > 0 ? "bad" : "calm"),
   );
 }
@@ -41,11 +45,13 @@ export function tiles(seen) {
 const STAGES = [["created", "Asked for"], ["confirmed", "Confirmed"], ["attached", "Attached"]];
 const LEFT = ["pending", "rejected", "expired", "canceled"];
 
+/** Where the window holds more uploads than are looked at: since when; else `null`. */
+const cut = (seen) => (seen.series.created[0] === null ? new Date(seen.since).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }) : null);
+
 export function funnel(seen) {
-  const since = Date.parse(seen.since) > Date.parse(seen.at) - seen.window_secs * 1000 + 1000
-    ? `Of the latest 50,000 that were asked for, since ${new Date(seen.since).toLocaleString("en-GB")}.`
+  byId("cohort").textContent = cut(seen)
+    ? `Of the latest 50,000 that were asked for, since ${cut(seen)}: how far they have come by now.`
     : "Of those that were asked for in this time: how far they have come by now.";
-  byId("cohort").textContent = since;
   const rows = seen.fields.map((one) => el("div", { class: "fates" },
     el("h3", {}, one.field),
     ...STAGES.map(([name, title]) => {
@@ -73,7 +79,10 @@ const EXPECTED = ["ok", "NoSuchKey"];
 
 /** The tables of counts; `replay` is what the button of an endpoint with dead deliveries does. */
 export function tables(seen, replay) {
-  rows("rejections", seen.rejections, (one) => [text(one.reason), count(one.count)], "Nothing was rejected.");
+  const { rejected, looked_at: looked, reasons } = seen.rejections;
+  const partial = [cut(seen) && `Of uploads asked for since ${cut(seen)}.`, looked < rejected && `The reasons of the latest ${number(looked)} of ${number(rejected)}.`];
+  say("rejections-note", partial.filter(Boolean).join(" "));
+  rows("rejections", reasons, (one) => [text(one.reason), count(one.count)], "Nothing was rejected.");
   const calls = [...seen.broker.store].sort((a, b) => EXPECTED.includes(a.code) - EXPECTED.includes(b.code) || b.count - a.count);
   rows("store", calls, (one) => [text(one.operation), el("td", { "data-bad": EXPECTED.includes(one.code) ? null : "true" }, one.code), count(one.count)], "No call by this broker yet.");
   rows("sweeper", seen.sweeper, (one) => [
@@ -85,6 +94,8 @@ export function tables(seen, replay) {
   rows("webhooks", seen.webhooks, (one) => {
     const again = one.dead > 0 || one.disabled;
     const button = el("button", { type: "button", class: "small", onclick: () => replay(one), "aria-label": `Replay what ${one.endpoint} did not take` }, "Replay");
-    return [text(one.endpoint), count(one.pending), count(one.dead, true), el("td", {}, again ? button : null)];
+    const waits = one.oldest_pending_at ? el("span", { class: "note" }, `oldest ${span(age(seen.at, one.oldest_pending_at))}`) : null;
+    const name = el("td", {}, one.endpoint, one.disabled ? el("span", { class: "late", "data-bad": "true" }, "off: it answered 410") : null);
+    return [name, el("td", { class: "count" }, number(one.pending), " ", waits), count(one.dead, true), el("td", {}, again ? button : null)];
   }, "No endpoint is configured.");
 }

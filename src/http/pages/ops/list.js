@@ -19,12 +19,19 @@ function query(cursor) {
   return new URLSearchParams([...given, ["limit", PAGE], ...(cursor ? [["cursor", cursor]] : [])]);
 }
 
+/** How old an upload is, and whether it should have ended by now. */
+function ageOf(upload, now) {
+  const overdue = upload.status === "pending" && Date.parse(upload.expires_at) < now;
+  return el("td", { class: "count", title: upload.created_at }, span(Math.max(0, (now - Date.parse(upload.created_at)) / 1000)),
+    overdue ? el("span", { class: "late", "data-bad": "true" }, "overdue") : null);
+}
+
 function row(upload, now) {
   const button = el("button", { type: "button", class: "link", "data-id": upload.id, onclick: () => open(upload.id) }, upload.filename);
   return el("tr", {},
     el("th", { scope: "row" }, button, el("code", { class: "id" }, upload.id)),
     el("td", {}, el("span", { class: "pill", "data-status": upload.status }, upload.status)),
-    el("td", { class: "count", title: upload.created_at }, span(Math.max(0, (now - Date.parse(upload.created_at)) / 1000))),
+    ageOf(upload, now),
     el("td", {}, upload.field), el("td", {}, upload.owner), el("td", { class: "count" }, bytes(upload.size)),
     el("td", { class: "why" }, upload.last_problem ?? ""));
 }
@@ -52,7 +59,9 @@ async function show(wanted) {
     failure.hidden = false;
   }
   const from = (cursors.length - 1) * PAGE;
-  byId("place").textContent = shown === 0 ? "" : `${from + 1} to ${from + shown}`;
+  const place = shown === 0 ? "" : `${from + 1} to ${from + shown}`;
+  // It is read aloud when it changes, and only then.
+  if (byId("place").textContent !== place) byId("place").textContent = place;
   byId("newer").disabled = cursors.length === 1;
   byId("older").disabled = next === null;
 }

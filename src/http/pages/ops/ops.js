@@ -1,6 +1,6 @@
 // The dashboard: asks for a token, then for the overview every few seconds while somebody looks, and says when what is shown is old.
 
-import { byId, onClick, span } from "../docs/dom.js";
+import { byId, onClick, say } from "../docs/dom.js";
 import { api, setToken } from "./api.js";
 import { funnel, tables, tiles } from "./board.js";
 import * as list from "./list.js";
@@ -25,9 +25,8 @@ function asOf() {
   byId("board").dataset.stale = stale;
   const at = seen ? new Date(seen.at).toLocaleTimeString("en-GB") : "…";
   byId("asof").textContent = paused ? `as of ${at}, paused` : `as of ${at}, every ${EVERY_MS / 1000} s`;
-  byId("stale").hidden = !stale;
-  const text = `Not up to date: this is as of ${span(old / 1000)} ago.${failed ? ` ${failed}` : ""}`;
-  if (stale && byId("stale").textContent !== text) byId("stale").textContent = text;
+  // No seconds that tick: it is an alert, and would be read aloud each time that it changes.
+  say("stale", stale ? `Not up to date: this is as of ${at}.${failed ? ` ${failed}` : ""}` : null);
 }
 
 function paint(overview) {
@@ -98,9 +97,9 @@ async function sweep() {
 /** Does it, says what came of it, and looks again. */
 async function told(work) {
   try {
-    sheet.say("done", await work());
+    say("done", await work());
   } catch (error) {
-    sheet.say("done", `Not done: ${error.message}`);
+    say("done", `Not done: ${error.message}`);
   }
   await now();
 }
@@ -109,7 +108,7 @@ async function enter(token) {
   visit += 1;
   const mine = visit;
   setToken(token);
-  sheet.say("refused");
+  say("refused");
   try {
     const overview = await api("GET", `v1/ops/overview?window=${byId("window").value}`);
     if (mine !== visit) return;
@@ -132,11 +131,11 @@ function leave(why) {
   clearTimeout(timer);
   sheet.close();
   list.clear();
-  sheet.say("done");
+  say("done");
   [seen, last, failed] = [null, null, null];
   byId("board").hidden = true;
   byId("door").hidden = false;
-  sheet.say("refused", why);
+  say("refused", why);
   byId("token").focus();
 }
 

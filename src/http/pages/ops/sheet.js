@@ -1,6 +1,6 @@
 // One upload: its facts, its timeline, and what an operator can do about it, each asked about first.
 
-import { byId, bytes, el, onClick } from "../docs/dom.js";
+import { byId, bytes, el, onClick, say, span } from "../docs/dom.js";
 import { api } from "./api.js";
 
 const sheet = byId("sheet");
@@ -23,25 +23,25 @@ export function ask(title, text, yes) {
 byId("ask-yes").addEventListener("click", () => byId("ask").close("yes"));
 byId("ask-no").addEventListener("click", () => byId("ask").close(""));
 
-/** Says what came of something, or hides it. */
-export function say(id, text) {
-  byId(id).textContent = text ?? "";
-  byId(id).hidden = !text;
-}
-
 const when = (time) => new Date(time).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+/** How long ago something was, or how long it takes until then. */
+function ago(time) {
+  const seconds = (Date.now() - Date.parse(time)) / 1000;
+  return seconds < 0 ? `in ${span(-seconds)}` : `${span(seconds)} ago`;
+}
+const told = (time) => `${when(time)} (${ago(time)})`;
 
 function facts(upload) {
   const known = [
     ["Status", el("span", { class: "pill", "data-status": upload.status }, upload.status)],
-    ["Last problem", upload.last_problem],
+    ["Last problem", upload.last_problem ? el("span", { class: "problem-now" }, upload.last_problem) : null],
     ["Id", el("code", {}, upload.id)], ["Field", upload.field], ["Owner", upload.owner], ["Record", upload.object_id],
     ["Size and type", `${bytes(upload.size)}, ${upload.content_type}`],
-    ["Asked for", when(upload.created_at)],
-    ["Deadline", upload.status === "pending" ? when(upload.expires_at) : null],
-    ["Confirmed", upload.confirmed_at ? `${when(upload.confirmed_at)}, by ${upload.confirmed_by}` : null],
-    ["Attached", upload.attached_at ? when(upload.attached_at) : null],
-    ["Detached", upload.detached_at ? when(upload.detached_at) : null],
+    ["Asked for", told(upload.created_at)],
+    ["Deadline", upload.status === "pending" ? told(upload.expires_at) : null],
+    ["Confirmed", upload.confirmed_at ? `${told(upload.confirmed_at)}, by ${upload.confirmed_by}` : null],
+    ["Attached", upload.attached_at ? told(upload.attached_at) : null],
+    ["Detached", upload.detached_at ? told(upload.detached_at) : null],
     ["Key", upload.key ? el("code", {}, upload.key) : null],
   ];
   byId("facts").replaceChildren(...known.filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
@@ -49,8 +49,8 @@ function facts(upload) {
 
 function timeline(entries) {
   byId("timeline").replaceChildren(...entries.map(({ at, last_at: lastAt, kind, detail, times }) => el("li", { "data-kind": kind },
-    el("span", { class: "kind" }, kind), el("time", { datetime: at }, when(at)), el("span", { class: "detail" }, detail),
-    times > 1 ? el("span", { class: "note" }, `${times} times, last ${when(lastAt)}`) : null)));
+    el("span", { class: "kind" }, kind), el("time", { datetime: at }, `${when(at)} · ${ago(at)}`), el("span", { class: "detail" }, detail),
+    times > 1 ? el("span", { class: "note" }, `${times} times, last ${told(lastAt)}`) : null)));
 }
 
 /** What can be done: its title, the question, the word for yes, the request, and what to say of its answer. */
