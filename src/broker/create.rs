@@ -1,10 +1,11 @@
 //! Ask for a presigned PUT, and ask again.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::{Creation, NewUpload, NoteKind};
+use crate::db::{Creation, DbTrouble, NewUpload, NoteKind};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
+use crate::domain::grant::Grant;
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::{Status, Upload};
@@ -13,7 +14,7 @@ use crate::policy::evidence::{Declared, Issued};
 use crate::store::PresignedRequest;
 
 use super::access::{self, Act};
-use super::idempotency::IdempotencyKey;
+use super::idempotency::{IdempotencyKey, Repeatable};
 use super::{Broker, BrokerError, now};
 
 /// The most bytes of an owner.
@@ -46,6 +47,14 @@ pub struct Presented {
     pub presigned: Option<PresignedRequest>,
 }
 
+/// An upload on its way into the database.
+struct Begun<F> {
+    creation: F,
+    at: DateTime<Utc>,
+    /// Its request is under way until this is dropped.
+    _repeatable: Option<Repeatable>,
+}
+
 impl Broker {
     /// Admits a declaration, commits its row, and only then signs a request for it. The same request again, by its
     /// idempotency key, is the same upload as it is by then.
@@ -59,44 +68,64 @@ impl Broker {
         if !caller.reaches(&ask.field) {
             return Err(BrokerError::FieldNotAllowed(ask.field));
         }
-        let grant = self.grant_for(caller, &ask).await?;
+        let grant = match caller.grant {
+            // Rare, so its future is no part of every other request's.
+            Some(id) => Some(Box::pin(self.grant_for(id, &ask)).await?),
+            None => None,
+        };
+        let begun = self.begin(caller, owner, ask, grant, key)?;
+        self.present_created(begun.creation.await?, begun.at)
+    }
+
+    /// All that comes before the wait for the commit, apart from the async function, whose future would hold what is made here.
+    fn begin(
+        &self,
+        caller: &Principal,
+        owner: String,
+        ask: CreateUpload,
+        grant: Option<Grant>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Begun<impl Future<Output = Result<Creation, DbTrouble>>>, BrokerError> {
         let record = ask.object_id.clone();
         let admitted = admit(declared(ask), &self.0.options.fields, self.0.options.proof)
             .map_err(BrokerError::Refused)?;
 
-        let now = now();
+        let at = now();
         let lifetime_secs = i64::from(admitted.policy().upload_lifetime_secs);
         // A client's word is a hint; a backend's, in a request or in a grant, is an instruction.
         let instructed = record.is_some() && caller.has(Scope::AttachmentsWrite);
-        let granted = grant.as_ref().and_then(|grant| grant.object_id.clone());
+        let granted = grant.and_then(|grant| grant.object_id);
         let new = NewUpload {
-            id: UploadId::new(now, &rand::random()),
+            id: UploadId::new(at, &rand::random()),
             owner,
             attach_at_confirm: instructed || granted.is_some(),
             object_id: granted.or(record),
             grant: caller.grant,
             bucket: self.0.options.bucket.clone(),
-            created_at: now,
-            expires_at: now + TimeDelta::seconds(lifetime_secs),
+            created_at: at,
+            expires_at: at + TimeDelta::seconds(lifetime_secs),
             admitted,
         };
-        self.commit(caller, new, key).await
+        let repeatable = self.repeatable(caller, "POST /v1/uploads", key)?;
+        let claim = repeatable
+            .as_ref()
+            .map(|request| request.claim(new.id.to_string(), at));
+        Ok(Begun {
+            creation: self.0.db.create(new, claim),
+            at,
+            _repeatable: repeatable,
+        })
     }
 
-    /// Commits a new upload, then signs for it.
-    async fn commit(
+    /// Signs for what was committed, or says why nothing was.
+    fn present_created(
         &self,
-        caller: &Principal,
-        new: NewUpload,
-        key: Option<IdempotencyKey>,
+        creation: Creation,
+        at: DateTime<Utc>,
     ) -> Result<Presented, BrokerError> {
-        let counted = |upload: &Upload| self.0.metrics.upload_created(upload.field.as_str());
-        let repeatable = self.repeatable(caller, "POST /v1/uploads", key)?;
-        let (id, at) = (new.id.to_string(), new.created_at);
-        let claim = repeatable.as_ref().map(|request| request.claim(id, at));
-        match self.0.db.create(new, claim).await? {
+        match creation {
             Creation::Created(upload) => {
-                counted(&upload);
+                self.0.metrics.upload_created(upload.field.as_str());
                 self.present_as_it_is(upload)
             }
             Creation::Repeated(upload) => self.present_as_it_is(upload),

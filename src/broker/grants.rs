@@ -101,15 +101,12 @@ impl Broker {
         }
     }
 
-    /// The caller's grant, where it has one in place of a token: what it says of the upload that the caller asks for.
+    /// The grant that a caller has in place of a token: what it says of the upload that the caller asks for.
     pub(super) async fn grant_for(
         &self,
-        caller: &Principal,
+        id: GrantId,
         ask: &CreateUpload,
-    ) -> Result<Option<Grant>, BrokerError> {
-        let Some(id) = caller.grant else {
-            return Ok(None);
-        };
+    ) -> Result<Grant, BrokerError> {
         // Without its row it was withdrawn, whatever its token says.
         let grant = self.0.db.find_grant(id).await?;
         let grant = grant.ok_or(BrokerError::GrantOver)?;
@@ -133,7 +130,7 @@ impl Broker {
                 detail,
             ));
         }
-        Ok(Some(grant))
+        Ok(grant)
     }
 
     /// Forgets idempotency keys and grants whose time has passed, at most `limit` of each; says how many there were.

@@ -39,23 +39,28 @@ impl Db {
     /// Commits a pending upload if its owner has room for it, if its grant, where it has one, has a use left, and if no request
     /// with the same key has succeeded before. All of it, or nothing, in one transaction. The same upload again is the same
     /// upload; an id that another request has taken is [`DbTrouble::Internal`].
-    pub async fn create(
+    pub fn create(
         &self,
         new: NewUpload,
         claim: Option<IdempotencyClaim>,
-    ) -> Result<Creation, DbTrouble> {
-        let upload = new.into_upload();
-        let create = CreateOnce {
-            id: upload.id,
-            row: UploadRow::of_pending(&upload)?,
-            grant: upload.grant,
-            at: upload.created_at,
-            claim,
-        };
-        Ok(match self.queue.submit(create).await? {
-            Made::AsAsked => Creation::Created(upload),
-            Made::Otherwise(creation) => *creation,
-        })
+    ) -> impl Future<Output = Result<Creation, DbTrouble>> {
+        // Not an async function, and in a box: what its future held would be a part of every request under way.
+        let upload = Box::new(new.into_upload());
+        let made = UploadRow::of_pending(&upload).map(|row| {
+            self.queue.submit(CreateOnce {
+                id: upload.id,
+                row,
+                grant: upload.grant,
+                at: upload.created_at,
+                claim,
+            })
+        });
+        async move {
+            Ok(match made?.await? {
+                Made::AsAsked => Creation::Created(*upload),
+                Made::Otherwise(creation) => *creation,
+            })
+        }
     }
 }
 

@@ -255,8 +255,24 @@ impl Queue {
             && u128::from(self.state.busy_ms()) <= self.wait.as_millis()
     }
 
-    /// Hands a change to the writer and waits for its commit.
-    pub(super) async fn submit<C: Write>(&self, change: C) -> Result<C::Answer, DbTrouble> {
+    /// Hands a change to the writer at once; what comes back waits for its commit. Not an async function, whose future would hold it.
+    pub(super) fn submit<C: Write>(&self, change: C) -> impl Future<Output = Answer<C>> {
+        let queued = self.enqueue(change);
+        async move {
+            let (answer, withdraw) = queued?;
+            let answer = answer.instrument(traces::database("write"));
+            match tokio::time::timeout(self.wait, answer).await {
+                Ok(Ok(answer)) => answer,
+                // The writer panicked with the item in its hands.
+                Ok(Err(_)) => Err(DbTrouble::Unknown),
+                Err(_) if !withdraw.0.change(WITHDRAWN) => Err(DbTrouble::Unknown),
+                Err(_) if self.is_served() => Err(DbTrouble::Busy),
+                Err(_) => Err(DbTrouble::Unavailable),
+            }
+        }
+    }
+
+    fn enqueue<C: Write>(&self, change: C) -> Result<Enqueued<C>, DbTrouble> {
         if !self.is_served() {
             return Err(DbTrouble::Unavailable);
         }
@@ -274,15 +290,10 @@ impl Queue {
                 mpsc::error::TrySendError::Full(_) => DbTrouble::Busy,
                 mpsc::error::TrySendError::Closed(_) => DbTrouble::Unavailable,
             })?;
-        let _withdraw = Withdraw(ticket.clone());
-        let answer = answer.instrument(traces::database("write"));
-        match tokio::time::timeout(self.wait, answer).await {
-            Ok(Ok(answer)) => answer,
-            // The writer panicked with the item in its hands.
-            Ok(Err(_)) => Err(DbTrouble::Unknown),
-            Err(_) if !ticket.change(WITHDRAWN) => Err(DbTrouble::Unknown),
-            Err(_) if self.is_served() => Err(DbTrouble::Busy),
-            Err(_) => Err(DbTrouble::Unavailable),
-        }
+        Ok((answer, Withdraw(ticket)))
     }
 }
+
+type Answer<C> = Result<<C as Write>::Answer, DbTrouble>;
+/// Where the answer comes from, and what withdraws the change if nobody waits for it.
+type Enqueued<C> = (oneshot::Receiver<Answer<C>>, Withdraw);

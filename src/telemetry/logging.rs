@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, FilterFn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, FilterFn, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
@@ -113,13 +113,26 @@ where
     let clamp = FilterFn::new(may_be_logged).with_max_level_hint(LevelFilter::TRACE);
     let Some(traces) = traces else {
         // One filter for all there is, which costs less than one a layer.
-        let registry = tracing_subscriber::registry().with(wanted).with(clamp);
-        return Ok(Box::new(registry.with(lines(format, writer))));
+        let registry = tracing_subscriber::registry().with(cheapest(filter, wanted));
+        return Ok(Box::new(registry.with(clamp).with(lines(format, writer))));
     };
     // A filter for each, because traces want spans that no line shows.
     let lines = lines(format, writer).with_filter(wanted.and(clamp));
     let registry = tracing_subscriber::registry().with(lines);
     Ok(Box::new(registry.with(traces.layer())))
+}
+
+/// The same filter, where it can be had for less: levels by target are decided once for each place that speaks, while the whole
+/// language of `RUST_LOG` is asked with every span that is entered.
+fn cheapest<S: Subscriber>(filter: &str, wanted: EnvFilter) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: for<'lookup> LookupSpan<'lookup>,
+{
+    match filter.parse::<Targets>() {
+        // Nothing at all stands for errors there, and for silence here.
+        Ok(levels) if !filter.trim().is_empty() => Box::new(levels),
+        _ => Box::new(wanted),
+    }
 }
 
 /// How lines are written.
