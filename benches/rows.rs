@@ -113,6 +113,14 @@ async fn asked_of(
             "/v1/uploads?status=pending&older_than=15m".to_owned(),
         ),
         (
+            "older than a month",
+            "/v1/uploads?older_than=30d".to_owned(),
+        ),
+        (
+            "an owner's, by all",
+            "/v1/uploads?owner=user:7&field=Product.image&status=confirmed".to_owned(),
+        ),
+        (
             "a page far behind",
             format!("/v1/uploads?cursor={}", seeded.cursor),
         ),

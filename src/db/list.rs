@@ -1,7 +1,11 @@
 //! Lists of uploads, newest first.
 
-use chrono::{DateTime, Utc};
+use std::borrow::Cow;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 
 use super::Db;
 use super::connection::{AnyConnection, MultiBackend};
@@ -44,7 +48,8 @@ impl Db {
             return Ok(Vec::new());
         }
         let query = move |conn: &mut AnyConnection| {
-            let rows: Vec<UploadRow> = list_query(&filter).load(conn)?;
+            let guided = matches!(conn, AnyConnection::Sqlite(_));
+            let rows: Vec<UploadRow> = list_query(&filter, guided).load(conn)?;
             let uploads: Result<Vec<Upload>, DbTrouble> =
                 rows.into_iter().map(UploadRow::into_upload).collect();
             Ok(uploads?)
@@ -63,45 +68,88 @@ pub(super) type ListQuery<'a> = diesel::helper_types::IntoBoxed<
     MultiBackend,
 >;
 
-/// The statement of a list.
-pub(super) fn list_query(filter: &Filter) -> ListQuery<'_> {
+/// The statement of a list. `guided` is for SQLite: it has no statistics, and of two columns with an index each it may choose the one
+/// that most rows have in common, so that a user's own uploads of a field are looked for among everybody's. A plus before a
+/// column keeps its index out.
+pub(super) fn list_query(filter: &Filter, guided: bool) -> ListQuery<'_> {
+    let narrow = filter.owner.is_some() || filter.object_id.is_some();
+    let by_status = filter.status.is_some();
+    let status = Column::new("status", guided && narrow);
+    // The index of the statuses holds the field as well.
+    let field = Column::new(
+        "field",
+        guided && (filter.owner.is_some() || by_status) && filter.object_id.is_none(),
+    );
+    let owner = Column::new("owner", guided && filter.object_id.is_some());
+
     let mut query = uploads::table.select(UploadRow::as_select()).into_boxed();
     // First, because `or_filter` joins everything that is there already.
     for pattern in filter.reach.iter().flatten() {
         query = match pattern {
-            FieldPattern::Exact(field) => query.or_filter(uploads::field.eq(field.as_str())),
+            FieldPattern::Exact(name) => query.or_filter(field.is("=", name.as_str())),
             FieldPattern::Model(model) => {
                 let (from, to) = range_of(model);
-                query.or_filter(uploads::field.ge(from).and(uploads::field.lt(to)))
+                query.or_filter(field.is(">=", from).and(field.is("<", to)))
             }
         };
     }
-    if let Some(status) = filter.status {
-        query = query.filter(uploads::status.eq(status.as_str()));
+    if let Some(wanted) = filter.status {
+        query = query.filter(status.is("=", wanted.as_str()));
     }
-    if let Some(field) = &filter.field {
-        query = query.filter(uploads::field.eq(field.as_str()));
+    if let Some(name) = &filter.field {
+        query = query.filter(field.is("=", name.as_str()));
     }
     if let Some(model) = &filter.model {
         let (from, to) = range_of(model);
-        query = query.filter(uploads::field.ge(from).and(uploads::field.lt(to)));
+        query = query.filter(field.is(">=", from).and(field.is("<", to)));
     }
     if let Some(object_id) = &filter.object_id {
         query = query.filter(uploads::object_id.eq(object_id.as_str()));
     }
-    if let Some(owner) = &filter.owner {
-        query = query.filter(uploads::owner.eq(owner));
+    if let Some(name) = &filter.owner {
+        query = query.filter(owner.is("=", name.as_str()));
     }
     if let Some(time) = filter.created_before {
         query = query.filter(uploads::created_at.lt(column_time(time)));
     }
-    if let Some(before) = filter.before {
-        query = query.filter(uploads::id.lt(before.to_string()));
+    if let Some(before) = first_left_out(filter) {
+        query = query.filter(uploads::id.lt(before));
     }
     query
         .order(uploads::id.desc())
         .limit(i64::from(filter.limit))
 }
+
+/// The id that all of the list lie before. Ids begin with their time, so what is too young is not even looked at.
+fn first_left_out(filter: &Filter) -> Option<String> {
+    let too_young = filter.created_before.map(|time| {
+        // An id tells whole milliseconds.
+        let next = time + TimeDelta::milliseconds(1);
+        UploadId::new(next, &[0; 10]).to_string()
+    });
+    let page = filter.before.map(|id| id.to_string());
+    too_young.into_iter().chain(page).min()
+}
+
+/// A column of text in a list's conditions.
+struct Column(String);
+
+impl Column {
+    fn new(name: &str, without_index: bool) -> Column {
+        let plus = if without_index { "+" } else { "" };
+        Column(format!("{plus}uploads.{name}"))
+    }
+
+    fn is<'a>(&self, comparison: &str, value: impl Into<Cow<'a, str>>) -> Condition<'a> {
+        let value: Cow<'a, str> = value.into();
+        sql::<Bool>(&format!("{} {comparison} ", self.0)).bind::<Text, _>(value)
+    }
+}
+
+type Condition<'a> = diesel::expression::UncheckedBind<
+    diesel::expression::SqlLiteral<Bool>,
+    diesel::dsl::AsExprOf<Cow<'a, str>, Text>,
+>;
 
 /// The names of a model's fields lie from the first to before the second. A range and not LIKE: '_' is a wildcard there, and
 /// '/' is the character after '.'.

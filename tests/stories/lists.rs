@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use bytepass::domain::ids::UploadId;
 use bytepass::domain::upload::Status;
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
 use crate::support::statuses::{self, BYTES};
+use crate::support::sweeping::moment;
 use crate::support::world::{Broker, World};
 
 /// Ids of a page, in its order.
@@ -159,17 +162,14 @@ async fn filters_keep_what_they_name_and_stay_on_the_next_page() {
     assert_eq!(count(&user, "owner=user:2").await, 0);
     assert_eq!(count(&ops, "older_than=1h").await, 0);
     assert_eq!(count(&ops, "older_than=0s").await, 9);
-    let old = match world.database {
-        crate::support::database::AnyDatabase::Sqlite(_) => {
-            "strftime('%Y-%m-%d %H:%M:%f', 'now', '-2 hours') || '000'"
-        }
-        crate::support::database::AnyDatabase::Postgres(_) => {
-            "(now() AT TIME ZONE 'UTC') - interval '2 hours'"
-        }
-    };
-    let aged = &uploads[1].1;
+    // Ids begin with their time, so an old one can't be made of a new one.
+    let at = Utc::now() - TimeDelta::hours(2);
+    let (id, created_at) = (UploadId::new(at, &[7; 10]), moment(&world, 2 * 3_600));
+    let same = "version, bucket, filename, content_type, size, expires_at, url_lifetime_secs";
     world.database.execute(&format!(
-        "UPDATE uploads SET created_at = {old} WHERE id = '{aged}'"
+        "INSERT INTO uploads (id, status, field, owner, created_at, {same}) \
+         SELECT '{id}', 'pending', field, 'user:9', '{created_at}', {same} FROM uploads WHERE id = '{}'",
+        other.id()
     ));
     for (age, expected) in [("1h", 1), ("119m", 1), ("7000s", 1), ("3h", 0), ("1d", 0)] {
         assert_eq!(

@@ -100,49 +100,7 @@ fn planner(rig: &Rig) -> AnyConnection {
     conn
 }
 
-#[test]
-fn every_list_walks_an_index_in_its_order() {
-    for rig in Rig::each() {
-        let conn = &mut planner(&rig);
-        let all = Filter {
-            limit: 50,
-            before: Some(UploadId::new(now(), &[0; 10])),
-            ..Filter::default()
-        };
-        let pkey = if rig.is_postgres() {
-            "uploads_pkey"
-        } else {
-            "sqlite_autoindex_uploads_1"
-        };
-        let cases = [
-            (all.clone(), pkey),
-            (
-                Filter {
-                    owner: Some("user:1".into()),
-                    ..all.clone()
-                },
-                "uploads_owner",
-            ),
-            (
-                Filter {
-                    status: Some(Status::Pending),
-                    ..all.clone()
-                },
-                "uploads_status",
-            ),
-            (
-                Filter {
-                    field: Some(field("Product.image")),
-                    ..all
-                },
-                "uploads_field",
-            ),
-        ];
-        for (filter, index) in cases {
-            assert_by_index(&plan!(rig, conn, list_query(&filter)), index);
-        }
-    }
-}
+mod lists;
 
 #[test]
 fn what_a_confirm_looks_for_is_found_by_an_index() {
@@ -255,7 +213,7 @@ fn what_a_record_has_and_what_is_due_are_found_by_their_indexes() {
             limit: 1_000,
             ..Filter::default()
         };
-        let plan = plan!(rig, conn, list_query(&of_record));
+        let plan = plan!(rig, conn, list_query(&of_record, !rig.is_postgres()));
         assert!(plan.contains("uploads_record"), "{plan}");
         let plan = plan!(rig, conn, attached_query("x", "Product.image", "42"));
         assert!(plan.contains("uploads_record"), "{plan}");
