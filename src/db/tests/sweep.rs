@@ -32,6 +32,19 @@ async fn r5_a_lease_is_one_brokers_until_its_end_or_its_release() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r10_a_lease_of_a_broker_whose_clock_was_a_day_ahead_keeps_nobody_from_the_work() {
+    const DAY_SECS: i64 = 86_400;
+    for rig in Rig::each() {
+        let (ahead, other) = (rig.open(), rig.open());
+        let turn = lease("ahead", DAY_SECS, DAY_SECS + 60);
+        assert_eq!(ahead.take_turn(turn).await, Ok(true));
+        assert_eq!(other.take_turn(lease("other", 0, 60)).await, Ok(true));
+        // A little ahead is believed.
+        assert_eq!(ahead.take_turn(lease("ahead", 30, 90)).await, Ok(false));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r5_of_many_brokers_that_ask_at_once_one_gets_the_lease() {
     for rig in Rig::each() {
         let brokers: Vec<_> = (0..6).map(|_| rig.open()).collect();
