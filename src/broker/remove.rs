@@ -2,7 +2,7 @@
 
 use crate::db::{StatusStep, Transition};
 use crate::domain::ids::UploadId;
-use crate::domain::principal::Principal;
+use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::{Status, Upload};
 
 use super::access::{self, Act};
@@ -17,15 +17,17 @@ impl Broker {
         access::check_scopes(caller, Act::Remove)?;
         let upload = self.find(id).await?;
         access::check_upload(caller, &upload, Act::Remove)?;
-        let may_move = matches!(
-            upload.status,
-            Status::Pending | Status::Confirmed | Status::Detached
-        );
-        // What an owner does with its own is told by the status.
-        if may_move && caller.owner != upload.owner {
-            self.note_operator(caller, id, "delete").await;
-        }
         let (broker, may_delete) = (self.clone(), access::check_delete(caller));
+        // What owners and backends do is told by the status.
+        if caller.has(Scope::Ops) {
+            match upload.status {
+                Status::Pending => self.note_operator(caller, id, "cancel").await,
+                Status::Confirmed | Status::Detached if may_delete.is_ok() => {
+                    self.note_operator(caller, id, "delete").await;
+                }
+                _ => {}
+            }
+        }
         // Spawned, so that a caller that hangs up doesn't leave the row moved and the object in place.
         let work = self
             .0

@@ -22,6 +22,8 @@ pub use self::reading::LogEntry;
 
 /// From so many entries on, notes are counted and no longer kept. Status changes always are: the machine bounds them.
 const MOST_NOTES: i64 = 64;
+/// So many more for what operators did, which no client can fill up.
+const OPERATORS_NOTES: i64 = 16;
 /// The most characters of an entry's text.
 const MAX_DETAIL_CHARS: usize = 300;
 /// How often an entry looks for a free number, when another broker writes to the same log at this moment.
@@ -183,7 +185,11 @@ fn append(
             .first(conn)
             .optional()?;
         let entry = last.as_ref().map_or(1, |last| last.0 + 1);
-        let (kind, detail) = match is_note && entry > MOST_NOTES {
+        let most = match kind == NoteKind::Operator.as_str() {
+            true => MOST_NOTES + OPERATORS_NOTES,
+            false => MOST_NOTES,
+        };
+        let (kind, detail) = match is_note && entry > most {
             true => (MORE, ""),
             false => (kind, detail),
         };

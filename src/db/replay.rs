@@ -64,21 +64,40 @@ impl Db {
         by: &str,
         now: DateTime<Utc>,
     ) -> Result<usize, DbTrouble> {
-        let (endpoint, by) = (endpoint.to_owned(), by.to_owned());
-        self.queue
-            .submit(Again {
-                endpoint,
-                replay,
-                by,
-                now,
-            })
-            .await
+        let upload = match &replay {
+            Replay::Dead(..) => None,
+            Replay::Upload(upload) => Some(*upload),
+            Replay::Event(event) => self.upload_of(*event).await?,
+        };
+        let again = Again {
+            endpoint: endpoint.to_owned(),
+            replay,
+            upload,
+            by: by.to_owned(),
+            now,
+        };
+        self.queue.submit(again).await
+    }
+
+    /// The upload that an event is about.
+    async fn upload_of(&self, event: EventId) -> Result<Option<UploadId>, DbTrouble> {
+        let query = move |conn: &mut AnyConnection| {
+            let id: Option<String> = events::table
+                .filter(events::id.eq(event.to_string()))
+                .select(events::upload_id)
+                .first(conn)
+                .optional()?;
+            Ok(id.and_then(|id| UploadId::parse(&id).ok()))
+        };
+        self.readers.read(query).await
     }
 }
 
 struct Again {
     endpoint: String,
     replay: Replay,
+    /// The one upload that it is about, whose log it writes to.
+    upload: Option<UploadId>,
     by: String,
     now: DateTime<Utc>,
 }
@@ -87,7 +106,7 @@ impl Write for Again {
     type Answer = usize;
 
     fn upload(&self) -> UploadId {
-        UploadId::NONE
+        self.upload.unwrap_or(UploadId::NONE)
     }
 
     fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<usize, Failure> {
@@ -123,7 +142,7 @@ impl Write for Again {
             _ => again,
         };
         if again > 0
-            && let Some(upload) = self.upload_of(conn)?
+            && let Some(upload) = self.upload
         {
             let detail = format!("deliver to {} again, by {}", self.endpoint, self.by);
             log::note(conn, upload, NoteKind::Operator, &detail, self.now)?;
@@ -133,22 +152,6 @@ impl Write for Again {
 }
 
 impl Again {
-    /// The one upload that it is about.
-    fn upload_of(&self, conn: &mut AnyConnection) -> Result<Option<UploadId>, Failure> {
-        match self.replay {
-            Replay::Dead(..) => Ok(None),
-            Replay::Upload(upload) => Ok(Some(upload)),
-            Replay::Event(event) => {
-                let id: Option<String> = events::table
-                    .filter(events::id.eq(event.to_string()))
-                    .select(events::upload_id)
-                    .first(conn)
-                    .optional()?;
-                Ok(id.and_then(|id| UploadId::parse(&id).ok()))
-            }
-        }
-    }
-
     /// The endpoint was not configured when the event happened, or did not want it.
     fn first_time(&self, conn: &mut AnyConnection, event: EventId) -> Result<usize, Failure> {
         let event_id = event.to_string();

@@ -46,7 +46,7 @@ impl FileName {
 
 /// Control characters (C0, C1, DEL), line separators, bidirectional controls and zero-width characters. The joiners
 /// U+200C and U+200D stay: Persian words and emoji are written with them.
-fn is_hidden(c: char) -> bool {
+pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -1,6 +1,7 @@
 //! Who is calling, and what they may do: the outcome of authentication, in the trade's words.
 
 use super::field::FieldName;
+use super::file_name::is_hidden;
 use super::ids::GrantId;
 
 /// A right that a token grants. `API.md` says who holds which.
@@ -93,9 +94,11 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// Who this is, for the log and for timelines: `ops:alice`, and the issuer alone where there is no subject.
+    /// Who this is, for the log and for timelines: `ops:alice`, and the issuer alone where there is no subject. Without characters
+    /// that could hide how it reads.
     pub fn name(&self) -> String {
-        match self.subject.as_str() {
+        let subject: String = self.subject.chars().filter(|&c| !is_hidden(c)).collect();
+        match subject.as_str() {
             "" => self.issuer.clone(),
             subject => format!("{}:{subject}", self.issuer),
         }

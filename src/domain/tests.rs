@@ -7,6 +7,7 @@ use super::file_name::FileName;
 use super::ids::UploadId;
 use super::media_type::MediaType;
 use super::object_key::{Layout, MAX_KEY_BYTES, MAX_NAME_BYTES, check_prefix};
+use super::principal::Principal;
 use super::upload::{Status, Step};
 
 fn layout() -> Layout {
@@ -125,4 +126,22 @@ fn a_prefix_that_could_leave_its_place_is_refused() {
     ] {
         assert!(check_prefix(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_callers_name_reads_as_it_is() {
+    let named = |subject: &str| {
+        let caller = Principal {
+            issuer: "ops".to_owned(),
+            subject: subject.to_owned(),
+            owner: String::new(),
+            scopes: Vec::new(),
+            fields: None,
+            grant: None,
+        };
+        caller.name()
+    };
+    assert_eq!(named("alice"), "ops:alice");
+    assert_eq!(named("\u{202e}ecila\u{200b}\n"), "ops:ecila");
+    assert_eq!(named(""), "ops");
 }

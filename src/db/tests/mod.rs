@@ -11,6 +11,7 @@ mod grants;
 mod idempotency;
 mod limits;
 mod lists;
+mod log;
 mod overview;
 mod plans;
 mod proxy;

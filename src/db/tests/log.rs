@@ -1,0 +1,37 @@
+//! The log of an upload: bounded, and with room for what people did.
+
+use super::support::{Rig, create, now};
+use crate::db::{Db, Note, NoteKind};
+use crate::domain::ids::UploadId;
+
+async fn note(db: &Db, upload: UploadId, kind: NoteKind, detail: &str) {
+    let note = Note {
+        upload,
+        kind,
+        detail: detail.to_owned(),
+        at: now(),
+    };
+    db.note(note).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_fills_an_uploads_log_pushes_no_operators_name_out_of_it() {
+    for rig in Rig::each() {
+        let db = rig.open();
+        let upload = create(&db).await.upload().id;
+        for _ in 0..50 {
+            note(&db, upload, NoteKind::Represigned, "again").await;
+            note(&db, upload, NoteKind::Seal, "nothing was there").await;
+        }
+        for n in 0..30 {
+            note(&db, upload, NoteKind::Operator, &format!("expire, by {n}")).await;
+            note(&db, upload, NoteKind::Represigned, "again").await;
+        }
+        let log = db.log_of(upload).await.unwrap();
+        assert!(log.len() <= 100, "{}", log.len());
+        let operators = log.iter().filter(|entry| entry.kind == "operator");
+        let told: Vec<&str> = operators.map(|entry| entry.detail.as_str()).collect();
+        assert_eq!(told[0], "expire, by 0");
+        assert!(told.len() >= 7, "{told:?}");
+    }
+}
