@@ -16,6 +16,7 @@ use crate::telemetry::metrics::Metrics;
 use super::address::Proxies;
 use super::demo::{self, DemoOptions};
 use super::extract::body::{BodyBytes, BodyLimits};
+use super::extract::event::Unproven;
 use super::extract::query::PageLimits;
 use super::middleware::limits::{RequestLimits, limit_addresses};
 use super::middleware::{answer, cors::cors};
@@ -98,6 +99,7 @@ pub(super) struct Parts {
     authenticator: web::Data<Authenticator>,
     signer: web::Data<Signer>,
     requests: web::Data<RequestLimits>,
+    unproven: web::Data<Unproven>,
     allowed_origins: Vec<String>,
     demo: Option<DemoOptions>,
     /// One for all workers.
@@ -133,6 +135,7 @@ impl Parts {
                 options.owner_rate,
                 options.proxies.clone(),
             )),
+            unproven: web::Data::default(),
             allowed_origins: options.allowed_origins.clone(),
             demo: options.demo.clone(),
             seen: BodyBytes::default(),
@@ -160,6 +163,7 @@ pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
         .app_data(parts.authenticator.clone())
         .app_data(parts.signer.clone())
         .app_data(parts.requests.clone())
+        .app_data(parts.unproven.clone())
         .configure(more)
         .configure(|config| {
             if let Some(demo) = &parts.demo {

@@ -53,6 +53,7 @@ mod problems;
 mod races;
 mod receipts;
 mod s3_events;
+mod s3_events_flood;
 mod s3_events_forged;
 mod s3_events_order;
 mod s3_events_sns;
