@@ -13,6 +13,7 @@ use crate::domain::field::Visibility;
 use crate::domain::principal::Scope;
 use crate::http::DemoOptions;
 
+use super::descriptors;
 use super::dev_data::{self, DevSecrets};
 use super::dev_words::{self, Ready};
 use super::outcome::{self, Failure};
@@ -61,7 +62,8 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
     let process = serve::Process::start(&draft)?;
     let bucket = DevBucket::start(bucket_options(&args, &secrets, &draft))
         .map_err(|error| Failure::Runtime(error.to_string()))?;
-    let config = load(&args, &secrets, bucket.addr())?;
+    let mut config = load(&args, &secrets, bucket.addr())?;
+    descriptors::make_room(&mut config);
     let served = process.run(async {
         let mut signals = serve::Signals::listen()?;
         let declared = dev_words::sample_of(config.fields());
