@@ -8,33 +8,52 @@ const OWN: u64 = 128;
 /// Files of one connection to the database: SQLite has three.
 const OF_THE_DATABASE: u64 = 4;
 
+/// What is to be said of the limit once the broker has started; one that does not start says why, and nothing else.
+pub(super) struct Room(Option<Short>);
+
+/// A limit that is too low.
+struct Short {
+    allowed: u64,
+    wanted: u64,
+    configured: usize,
+    each: usize,
+}
+
 /// Raises the limit as far as it goes, and takes as many connections as it then allows: beyond it, the bucket and the database
 /// could not be reached either.
-pub(super) fn make_room(config: &mut Config) {
+pub(super) fn make_room(config: &mut Config) -> Room {
     let server = &mut config.server;
     let workers = worker_threads(server.workers);
     let own = OWN + OF_THE_DATABASE * u64::from(config.database.pool_size);
     let wanted = server.max_connections as u64 * workers as u64 + own;
-    let allowed = match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(allowed) => allowed,
-        Err(error) => {
-            tracing::warn!(%error, "how many files this process may open can't be found out");
-            return;
-        }
-    };
+    // Where it can't be found out, there is none to keep to.
+    let allowed = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX);
     if wanted <= allowed {
-        return;
+        return Room(None);
     }
-    let most = most_each(allowed, own, workers);
-    tracing::warn!(
+    let (configured, each) = (server.max_connections, most_each(allowed, own, workers));
+    server.max_connections = each;
+    Room(Some(Short {
         allowed,
         wanted,
-        configured = server.max_connections,
-        workers,
-        "this process may not open as many files as server.max_connections needs: each worker takes {most} connections; \
-         raise the hard limit (ulimit -Hn, LimitNOFILE) or lower the setting"
-    );
-    server.max_connections = most;
+        configured,
+        each,
+    }))
+}
+
+impl Room {
+    /// Says it, in one line.
+    pub(super) fn tell(&self) {
+        let Some(short) = &self.0 else { return };
+        tracing::warn!(
+            allowed = short.allowed,
+            wanted = short.wanted,
+            configured = short.configured,
+            "this process may not open as many files as server.max_connections needs: each worker takes {} connections; \
+             raise the hard limit (ulimit -Hn, LimitNOFILE) or lower the setting",
+            short.each
+        );
+    }
 }
 
 /// How many connections each worker can have; one at least.

@@ -63,7 +63,7 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
     let bucket = DevBucket::start(bucket_options(&args, &secrets, &draft))
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     let mut config = load(&args, &secrets, bucket.addr())?;
-    descriptors::make_room(&mut config);
+    let room = descriptors::make_room(&mut config);
     let served = process.run(async {
         let mut signals = serve::Signals::listen()?;
         let declared = dev_words::sample_of(config.fields());
@@ -72,6 +72,7 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
         let Some(app) = serve::build(config, demo, &mut signals).await? else {
             return Ok(());
         };
+        room.tell();
         let ready = Ready {
             declared,
             data_dir: args.data_dir.clone(),

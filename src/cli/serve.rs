@@ -18,12 +18,13 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let mut config = load(&args)?;
     require(&config, args.config.as_deref())?;
     let process = Process::start(&config)?;
-    descriptors::make_room(&mut config);
+    let room = descriptors::make_room(&mut config);
     process.run(async {
         let mut signals = Signals::listen()?;
         let Some(app) = build(config, None, &mut signals).await? else {
             return Ok(());
         };
+        room.tell();
         tracing::info!(url = app.url(), port = app.port(), "listening");
         serve(app, signals).await
     })
