@@ -26,6 +26,7 @@ mod crashes;
 mod credentials_end;
 mod database_faults;
 mod database_locked;
+mod database_tls;
 mod deploy;
 mod dev_bucket;
 mod django;
