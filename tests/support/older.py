@@ -1,6 +1,7 @@
 """The binary of an older version, which the stories of `versions::older` run beside the one under test. Standard library only."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,19 @@ COMMIT = "53584487d60774a34d5c70c29f27f6af875b86b5"
 # It holds a draft of this one, under the same name, and no statement that needs it.
 DRAFTS = ["2026-03-01-000000_operations"]
 BUILD_LIMIT_SECS = 900
+
+
+def name_it_apart(source):
+    """Gives the package a version of its own: cargo would otherwise take what it has built of one checkout for the other's."""
+    for name in ["Cargo.toml", "Cargo.lock"]:
+        path = os.path.join(source, name)
+        with open(path) as file:
+            text = file.read()
+        text, found = re.subn(r'(?m)^(name = "bytepass"\nversion = "[^"+]+)"', rf'\1+older.{COMMIT[:9]}"', text)
+        if found != 1:
+            raise servers.Unable(f"{name} of the older version doesn't begin with its name and version")
+        with open(path, "w") as file:
+            file.write(text)
 
 
 def binary(root, env):
@@ -31,10 +45,11 @@ def binary(root, env):
         servers.run(["git", "-C", root, "archive", "-o", archive, COMMIT], "git archive")
         source = os.path.join(folder, "source")
         os.mkdir(source)
-        servers.run(["tar", "-xf", archive, "-C", source], "tar")
+        servers.run(["tar", "-xmf", archive, "-C", source], "tar")
         for dialect in ["sqlite", "postgres"]:
             for draft in DRAFTS:
                 shutil.rmtree(os.path.join(source, "migrations", dialect, draft))
+        name_it_apart(source)
         # With the target folder of the suite, for its dependencies; before anything else is built, because it leaves its binary there.
         try:
             servers.run(["cargo", "build", "--locked", "--bin", "bytepass"], "building the older version", cwd=source, env=env,
