@@ -21,7 +21,7 @@ def main(parent):
     # Postgres runs as another user where this one is root.
     os.chmod(folder, 0o711)
     try:
-        print(servers.start_postgres(folder, started), flush=True)
+        print(servers.start_postgres(folder, started)["BYTEPASS_TEST_DATABASE"], flush=True)
         sys.stdin.read()
     except KeyboardInterrupt:
         pass

@@ -201,6 +201,7 @@ pub(super) fn http(config: &Config, url: &str, demo: Option<DemoOptions>) -> Htt
         header_timeout_ms: server.header_timeout_ms,
         body_timeout_ms: server.body_timeout_ms,
         max_connections: server.max_connections,
+        connections_per_address: limits.connections_per_address,
         workers: server.workers,
         shutdown_timeout_secs: server.shutdown_timeout_secs,
         page_default: limits.page_default,

@@ -1,15 +1,17 @@
 //! The certificates that SNS signs its messages with: fetched from the pinned host, kept for a while.
 //!
 //! What vouches for a certificate is that it came from SNS's own host over a TLS connection that `outbound` checked: the file
-//! holds the leaf alone, so there is no chain to follow. Guarantees: one fetch at a time and [`BETWEEN_FETCHES`] from one
-//! to the next, whatever messages claim; a certificate counts within its validity only, and is asked for anew every
-//! [`KEPT`].
+//! holds the leaf alone, so there is no chain to follow. Guarantees: a certificate counts within its validity only, and is asked
+//! for anew every [`KEPT`]; one that has verified a message is not pushed out by others; and whatever strangers claim, few
+//! fetches are made (`fetches` says which).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use ring::signature::{
     RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
 };
@@ -20,11 +22,10 @@ use x509_cert::Certificate as X509;
 use x509_cert::der::Decode as _;
 
 use super::authenticator::AuthError;
+use super::fetches::{Fetches, Sender};
 use super::sns::Digest;
 use crate::outbound::{AddressRule, Limits, Outbound};
 
-/// The least time from one fetch to the next.
-const BETWEEN_FETCHES: Duration = Duration::from_secs(1);
 /// How long a certificate is used before it is asked for again.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How many certificates are kept; SNS has about one for each region.
@@ -80,57 +81,90 @@ impl Certificate {
 struct Kept {
     certificate: Arc<Certificate>,
     fetched_at: Instant,
+    /// Whether it has verified a message, which no stranger can bring about.
+    proven: bool,
+}
+
+type Fetched = Result<Arc<Certificate>, AuthError>;
+
+#[derive(Default)]
+struct State {
+    kept: HashMap<String, Kept>,
+    /// Whoever asks for one of these shares its outcome.
+    under_way: HashMap<String, Shared<BoxFuture<'static, Fetched>>>,
+    fetches: Fetches,
 }
 
 /// The certificates seen so far.
 pub(super) struct Certificates {
     outbound: Outbound,
-    kept: Mutex<HashMap<String, Kept>>,
-    last_fetch: tokio::sync::Mutex<Option<Instant>>,
+    state: Mutex<State>,
 }
 
 impl Certificates {
     pub(super) fn new(outbound: Outbound) -> Certificates {
         Certificates {
             outbound,
-            kept: Mutex::default(),
-            last_fetch: tokio::sync::Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
-    /// The certificate at this URL, which the caller has held against the pinned host.
-    pub(super) async fn at(self: &Arc<Self>, url: &Url) -> Result<Arc<Certificate>, AuthError> {
-        if let Some(found) = self.known(url) {
-            return Ok(found);
-        }
-        let (this, url) = (Arc::clone(self), url.clone());
-        // On its own, so that a sender who hangs up can't spend the fetch without giving the others its result.
-        let fetch = tokio::spawn(async move { this.fetch(&url).await });
-        fetch.await.unwrap_or(Err(AuthError::KeysUnavailable))
+    /// The certificate at this URL, which the caller has held against the pinned host, for a message of this sender.
+    pub(super) async fn at(self: &Arc<Self>, url: &Url, sender: Sender) -> Fetched {
+        let under_way = {
+            let mut state = self.state();
+            if let Some(found) = state.known(url) {
+                return Ok(found);
+            }
+            match state.under_way.get(url.as_str()) {
+                Some(fetch) => fetch.clone(),
+                None => self.start(&mut state, url, sender)?,
+            }
+        };
+        under_way.await
     }
 
-    fn known(&self, url: &Url) -> Option<Arc<Certificate>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.get(url.as_str())?;
-        (found.fetched_at.elapsed() < KEPT).then(|| found.certificate.clone())
+    /// Notes that the certificate at this URL has verified a message.
+    pub(super) fn has_verified(&self, url: &Url) {
+        if let Some(kept) = self.state().kept.get_mut(url.as_str()) {
+            kept.proven = true;
+        }
     }
 
-    async fn fetch(&self, url: &Url) -> Result<Arc<Certificate>, AuthError> {
-        let mut last_fetch = self.last_fetch.lock().await;
-        // Whoever waited for the lock mostly finds what the one before has fetched.
-        if let Some(found) = self.known(url) {
-            return Ok(found);
-        }
-        if last_fetch.is_some_and(|at| at.elapsed() < BETWEEN_FETCHES) {
+    fn start(
+        self: &Arc<Self>,
+        state: &mut State,
+        url: &Url,
+        sender: Sender,
+    ) -> Result<Shared<BoxFuture<'static, Fetched>>, AuthError> {
+        let now = Instant::now();
+        if !state
+            .fetches
+            .may(url.as_str(), sender, state.under_way.len(), now)
+        {
             return Err(AuthError::KeysUnavailable);
         }
+        let (this, name, at) = (Arc::clone(self), url.to_string(), url.clone());
+        // On its own, so that a sender who hangs up can't spend the fetch without giving the others its result.
+        let fetch = tokio::spawn(async move { this.fetch(&at, sender).await });
+        let fetch = fetch.map(|done| done.unwrap_or(Err(AuthError::KeysUnavailable)));
+        let shared = fetch.boxed().shared();
+        state.under_way.insert(name, shared.clone());
+        Ok(shared)
+    }
+
+    async fn fetch(&self, url: &Url, sender: Sender) -> Fetched {
         let fetched = self.get(url).await;
-        // From its end, so that those who queued behind a slow one are told at once and don't wait in a row.
-        *last_fetch = Some(Instant::now());
+        let mut state = self.state();
+        state.under_way.remove(url.as_str());
+        let good = fetched.is_ok();
+        state
+            .fetches
+            .ended(url.as_str(), sender, good, Instant::now());
         match fetched {
             Ok(certificate) => {
                 let certificate = Arc::new(certificate);
-                self.keep(url, certificate.clone());
+                state.keep(url, certificate.clone());
                 Ok(certificate)
             }
             Err(reason) => {
@@ -151,19 +185,33 @@ impl Certificates {
         }
     }
 
-    fn keep(&self, url: &Url, certificate: Arc<Certificate>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MAX_KEPT {
-            let oldest = kept.iter().min_by_key(|(_, entry)| entry.fetched_at);
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn known(&self, url: &Url) -> Option<Arc<Certificate>> {
+        let found = self.kept.get(url.as_str())?;
+        (found.fetched_at.elapsed() < KEPT).then(|| found.certificate.clone())
+    }
+
+    fn keep(&mut self, url: &Url, certificate: Arc<Certificate>) {
+        let proven = self.kept.remove(url.as_str()).is_some_and(|it| it.proven);
+        if self.kept.len() >= MAX_KEPT {
+            let oldest = self
+                .kept
+                .iter()
+                .min_by_key(|(_, it)| (it.proven, it.fetched_at));
             if let Some(url) = oldest.map(|(url, _)| url.clone()) {
-                kept.remove(&url);
+                self.kept.remove(&url);
             }
         }
-        let fetched_at = Instant::now();
-        let entry = Kept {
+        let kept = Kept {
             certificate,
-            fetched_at,
+            fetched_at: Instant::now(),
+            proven,
         };
-        kept.insert(url.to_string(), entry);
+        self.kept.insert(url.to_string(), kept);
     }
 }

@@ -13,12 +13,13 @@
 //! In reading order: `options` (what is configured), `authenticator` (the whole path), `compact` and `json` (reading a
 //! token), `claims` and `grants` (judging it), `keys`, `jwk` and `remote` (the keys), `remembered` (tokens seen before),
 //! `signer` and `signing_key` (what the broker signs), `mint` (development tokens); and for the bucket's events, which are no
-//! callers: `senders`, `sns`, `certificates`.
+//! callers: `senders`, `sns`, `certificates`, `fetches`.
 
 mod authenticator;
 mod certificates;
 mod claims;
 mod compact;
+mod fetches;
 mod grants;
 mod json;
 mod jwk;

@@ -9,6 +9,7 @@ use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::authenticator::AuthError;
+use super::fetches::Sender;
 use super::sns::{Sns, SnsMessage, SnsOptions};
 use crate::outbound::Outbound;
 
@@ -63,9 +64,14 @@ impl EventSenders {
         }
     }
 
-    /// Whether SNS itself signed the message, for a configured topic.
-    pub async fn verify(&self, message: &SnsMessage, now: DateTime<Utc>) -> Result<(), AuthError> {
-        self.sns.verify(message, now).await
+    /// Whether SNS itself signed the message, for a configured topic. What is asked of SNS for it is counted for this sender.
+    pub async fn verify(
+        &self,
+        message: &SnsMessage,
+        sender: Sender,
+        now: DateTime<Utc>,
+    ) -> Result<(), AuthError> {
+        self.sns.verify(message, sender, now).await
     }
 
     /// Confirms the subscription that a verified message asks about.

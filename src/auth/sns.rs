@@ -16,6 +16,7 @@ use url::Url;
 
 use super::authenticator::AuthError;
 use super::certificates::Certificates;
+use super::fetches::Sender;
 use crate::outbound::{AddressRule, Limits, Outbound};
 
 /// The path of each certificate of SNS: nothing else on its host is one.
@@ -168,6 +169,7 @@ impl Sns {
     pub(super) async fn verify(
         &self,
         message: &SnsMessage,
+        sender: Sender,
         now: DateTime<Utc>,
     ) -> Result<(), AuthError> {
         let topic = self.topic_of(message)?;
@@ -185,14 +187,15 @@ impl Sns {
         let signature = STANDARD
             .decode(&message.signature)
             .map_err(|_| invalid("the message's signature is not base64"))?;
-        let certificate = self.certificates.at(&url).await?;
+        let certificate = self.certificates.at(&url, sender).await?;
         if !certificate.is_valid(now) {
             return Err(invalid("the certificate of the message is not valid now"));
         }
-        match certificate.verifies(digest, message.signed_text().as_bytes(), &signature) {
-            true => Ok(()),
-            false => Err(invalid("the message's signature is wrong")),
+        if !certificate.verifies(digest, message.signed_text().as_bytes(), &signature) {
+            return Err(invalid("the message's signature is wrong"));
         }
+        self.certificates.has_verified(&url);
+        Ok(())
     }
 
     /// Confirms the subscription that a verified message asks about. Again is harmless: SNS answers the same.

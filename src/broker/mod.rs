@@ -25,7 +25,7 @@ mod sweep;
 mod timeline;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use tokio::runtime::Handle;
@@ -97,6 +97,8 @@ struct Inner {
     flights: Flights<Result<Upload, BrokerError>>,
     hints: Hints,
     probe: Probe,
+    /// The token of this broker's last recount.
+    recounting: Mutex<Option<String>>,
     repeatables: Repeatables,
 }
 
@@ -122,6 +124,7 @@ impl Broker {
             flights,
             hints,
             probe: Probe::default(),
+            recounting: Mutex::default(),
             repeatables: Repeatables::default(),
         }))
     }

@@ -1,7 +1,7 @@
 //! Looking without changing: one upload, a list, a download, statistics, readiness.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
@@ -89,11 +89,21 @@ pub enum Readiness {
     Stopping,
 }
 
-/// The last answer of the database and the bucket, and when it came.
+/// How old an answer of the database and the bucket may be: so often at most anybody can make us ask them.
+const REMEMBERED: Duration = Duration::from_secs(1);
+
+/// The last answer of the database and the bucket.
 #[derive(Default)]
 pub(super) struct Probe {
-    last: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
+    last: tokio::sync::Mutex<Option<Probed>>,
     stopping: AtomicBool,
+}
+
+#[derive(Clone, Copy)]
+struct Probed {
+    asked: Instant,
+    ended: Instant,
+    readiness: Readiness,
 }
 
 impl Broker {
@@ -212,25 +222,31 @@ impl Broker {
         })
     }
 
-    /// Whether the database and the bucket are there. Anyone may ask, as often as they like: one probe runs at a time, and who
-    /// comes while it runs shares its answer.
+    /// Whether the database and the bucket are there, or were a second ago. Anyone may ask, as often as they like: one probe runs at a
+    /// time, and who comes while it runs shares its answer.
     pub async fn readiness(&self) -> Readiness {
         if self.0.probe.stopping.load(Ordering::Relaxed) {
             return Readiness::Stopping;
         }
         let arrived = Instant::now();
         let mut last = self.0.probe.last.lock().await;
-        if let Some((ended, readiness)) = *last
-            && ended >= arrived
+        // Its age counts from when they were asked: an answer that took long is no news.
+        if let Some(probed) = *last
+            && (probed.ended >= arrived || probed.asked.elapsed() < REMEMBERED)
         {
-            return readiness;
+            return probed.readiness;
         }
+        let asked = Instant::now();
         let (database, bucket) = tokio::join!(self.0.db.ping(), self.0.store.ping());
         let readiness = Readiness::Parts {
             database: database.is_ok(),
             bucket: bucket.is_ok(),
         };
-        *last = Some((Instant::now(), readiness));
+        *last = Some(Probed {
+            asked,
+            ended: Instant::now(),
+            readiness,
+        });
         readiness
     }
 

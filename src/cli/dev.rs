@@ -12,6 +12,7 @@ use crate::domain::field::Visibility;
 use crate::domain::principal::Scope;
 use crate::http::DemoOptions;
 
+use super::descriptors;
 use super::dev_config::{self, bucket_url};
 use super::dev_data::{self, DevSecrets};
 use super::dev_words::{self, Ready};
@@ -59,7 +60,8 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
     let bucket = DevBucket::start(bucket_options(&args, &secrets, &draft))
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     dev_data::remember_bucket(&args.data_dir, bucket.addr())?;
-    let config = load(&args, &secrets, bucket.addr())?;
+    let mut config = load(&args, &secrets, bucket.addr())?;
+    let room = descriptors::make_room(&mut config);
     let served = process.run(async {
         let mut signals = serve::Signals::listen()?;
         let declared = dev_words::sample_of(config.fields());
@@ -68,6 +70,7 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
         let Some(app) = serve::build(config, demo, &mut signals).await? else {
             return Ok(());
         };
+        room.tell();
         let ready = Ready {
             declared,
             data_dir: args.data_dir.clone(),

@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod check_config;
+mod descriptors;
 mod dev;
 mod dev_config;
 mod dev_data;

@@ -12,16 +12,19 @@ use crate::http::DemoOptions;
 use crate::telemetry::logging::{self, LogFormat};
 use crate::telemetry::traces::Traces;
 
-use super::{ConfigArgs, Failure};
+use super::{ConfigArgs, Failure, descriptors};
 
 pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
-    let config = load(&args)?;
+    let mut config = load(&args)?;
     require(config.require_for_serve(), args.config.as_deref())?;
-    Process::start(&config)?.run(async {
+    let process = Process::start(&config)?;
+    let room = descriptors::make_room(&mut config);
+    process.run(async {
         let mut signals = Signals::listen()?;
         let Some(app) = build(config, None, &mut signals).await? else {
             return Ok(());
         };
+        room.tell();
         tracing::info!(url = app.url(), port = app.port(), "listening");
         serve(app, signals).await
     })

@@ -30,6 +30,8 @@ pub struct Limits {
     pub requests_per_address_per_sec: u32,
     /// How many it may send at once.
     pub requests_per_address_burst: u32,
+    /// How many connections an address may have open; 0: any number.
+    pub connections_per_address: u32,
 }
 
 impl Limits {
@@ -45,6 +47,7 @@ impl Limits {
         let requests_per_owner_burst = rate("requests_per_owner_burst");
         let requests_per_address_per_sec = rate("requests_per_address_per_sec");
         let requests_per_address_burst = rate("requests_per_address_burst");
+        let connections_per_address = section.integer("connections_per_address", 0..=100_000);
         if page_default > page_max && page_max.is_some() {
             section.refuse("page_default", "must not be greater than limits.page_max");
         }
@@ -59,6 +62,7 @@ impl Limits {
             requests_per_owner_burst: requests_per_owner_burst?,
             requests_per_address_per_sec: requests_per_address_per_sec?,
             requests_per_address_burst: requests_per_address_burst?,
+            connections_per_address: connections_per_address?,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Migrations, one folder a dialect with the same names, embedded in the binary.
 
+use std::time::{Duration, Instant};
+
 use diesel::backend::Backend;
 use diesel::connection::SimpleConnection as _;
 use diesel::dsl::sql;
@@ -19,6 +21,13 @@ const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 /// The advisory lock of a migration: "bytepass" in ASCII.
 const LOCK: i64 = 0x6279_7465_7061_7373;
 
+/// How long a migration waits for a table, in milliseconds: far less than anybody waits for the database.
+const TRY_MS: u32 = 300;
+/// What brokers have between two tries.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+/// For how long it is tried.
+const TRIES: Duration = Duration::from_secs(120);
+
 /// Applies what is pending, and says how many they were. Two brokers that start at once do it one after the other.
 pub(super) fn run(connector: &Connector) -> Result<usize, DbSetupError> {
     let done = match connector.connect()? {
@@ -30,10 +39,30 @@ pub(super) fn run(connector: &Connector) -> Result<usize, DbSetupError> {
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
+/// In short tries, because brokers of the version before are at work: whatever waits for a table keeps those out who come after it,
+/// and a transaction of theirs that has one of the tables may want the other one.
 fn run_on_postgres(conn: &mut PgConnection) -> Result<usize, Failed> {
     // Held by the session: it ends with the connection, whatever happens.
     conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
-    Ok(conn.run_pending_migrations(POSTGRES)?.len())
+    let pending = conn.pending_migrations(POSTGRES)?.len();
+    conn.batch_execute(&format!("SET lock_timeout = {TRY_MS}"))?;
+    let end = Instant::now() + TRIES;
+    loop {
+        match conn.run_pending_migrations(POSTGRES) {
+            Ok(_) => return Ok(pending),
+            Err(error) if is_in_the_way(&error.to_string()) && Instant::now() < end => {
+                tracing::info!("somebody has a table that a migration needs; it is tried again");
+                std::thread::sleep(BETWEEN_TRIES);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_in_the_way(error: &str) -> bool {
+    ["lock timeout", "deadlock detected"]
+        .iter()
+        .any(|part| error.contains(part))
 }
 
 /// All of them under one write lock: the harness's own transactions begin too late to keep a second broker out.
@@ -82,6 +111,16 @@ fn lacking<B: Backend>(embedded: &EmbeddedMigrations, applied: &[String]) -> Res
     let all: Vec<Box<dyn Migration<B>>> = embedded.migrations()?;
     let versions = all.iter().map(|it| it.name().version().to_string());
     Ok(versions.filter(|it| !applied.contains(it)).count())
+}
+
+/// Undoes the newest migration.
+#[cfg(test)]
+pub(super) fn revert_newest(conn: &mut AnyConnection) {
+    let undone = match conn {
+        AnyConnection::Sqlite(conn) => conn.revert_last_migration(SQLITE).map(|_| ()),
+        AnyConnection::Postgres(conn) => conn.revert_last_migration(POSTGRES).map(|_| ()),
+    };
+    undone.expect("its down.sql works");
 }
 
 /// Undoes every migration, and says how many they were.

@@ -74,7 +74,7 @@ pub use log::{LogEntry, Note, NoteKind};
 pub use outbox::Subscription;
 pub use overview::{AtLeast, Fate, Outcomes, Overview, PendingNow, Rejections, Window};
 pub use recorded::KeyOwner;
-pub use recount::Recounted;
+pub use recount::{RECOUNT, Recounted};
 pub use replay::{DeliveryState, Replay};
 pub use stats::{Total, Totals};
 pub use transition::{Change, StatusStep, Transition};

@@ -21,7 +21,7 @@ use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
 
 /// The turn's name.
-const RECOUNT: &str = "recount";
+pub const RECOUNT: &str = "recount";
 /// How long the comparison may take, in seconds: it reads every upload once, and holds up nobody.
 const COMPARING_LIMIT_SECS: u64 = 600;
 /// How many counters one correction changes at most.

@@ -113,7 +113,7 @@ pub async fn livez() -> HttpResponse {
 
 /// Can it serve?
 ///
-/// Asks the database and the bucket. The 503 says in its members `database` and `bucket` which of them doesn't answer. A broker
+/// Asks the database and the bucket, once a second at most. The 503 says in its members `database` and `bucket` which of them doesn't answer. A broker
 /// that was told to stop says `stopping`, and still serves whoever comes for `server.shutdown_delay_secs`.
 #[utoipa::path(
     get, path = "/readyz", tag = "Operations", operation_id = "readyz", security(()),

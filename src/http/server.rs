@@ -14,8 +14,10 @@ use crate::broker::Broker;
 use crate::telemetry::metrics::Metrics;
 
 use super::address::Proxies;
+use super::connections::Connections;
 use super::demo::{self, DemoOptions};
 use super::extract::body::{BodyBytes, BodyLimits};
+use super::extract::event::Unproven;
 use super::extract::query::PageLimits;
 use super::middleware::limits::{RequestLimits, limit_addresses};
 use super::middleware::{answer, cors::cors};
@@ -43,6 +45,8 @@ pub struct HttpOptions {
     pub body_timeout_ms: u64,
     /// Open connections for each worker; further ones wait in the socket's backlog.
     pub max_connections: usize,
+    /// Open connections of one address, but never more than half of what all workers have; 0: any number.
+    pub connections_per_address: u32,
     /// Worker threads; 0 means one for each processor.
     pub workers: usize,
     /// How long requests may go on after a stop was asked for, in seconds.
@@ -70,6 +74,7 @@ impl Default for HttpOptions {
             header_timeout_ms: 5_000,
             body_timeout_ms: 10_000,
             max_connections: 10_000,
+            connections_per_address: 0,
             workers: 0,
             shutdown_timeout_secs: 30,
             page_default: 50,
@@ -98,6 +103,7 @@ pub(super) struct Parts {
     authenticator: web::Data<Authenticator>,
     signer: web::Data<Signer>,
     requests: web::Data<RequestLimits>,
+    unproven: web::Data<Unproven>,
     allowed_origins: Vec<String>,
     demo: Option<DemoOptions>,
     /// One for all workers.
@@ -133,6 +139,7 @@ impl Parts {
                 options.owner_rate,
                 options.proxies.clone(),
             )),
+            unproven: web::Data::default(),
             allowed_origins: options.allowed_origins.clone(),
             demo: options.demo.clone(),
             seen: BodyBytes::default(),
@@ -160,6 +167,7 @@ pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
         .app_data(parts.authenticator.clone())
         .app_data(parts.signer.clone())
         .app_data(parts.requests.clone())
+        .app_data(parts.unproven.clone())
         .configure(more)
         .configure(|config| {
             if let Some(demo) = &parts.demo {
@@ -171,6 +179,14 @@ pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
         .wrap(cors(&parts.allowed_origins))
         // Outermost, because it is registered last.
         .wrap(from_fn(answer))
+}
+
+/// How many threads serve requests where so many are configured.
+pub fn worker_threads(configured: usize) -> usize {
+    match configured {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    }
 }
 
 /// Serves on a socket that is already bound, until the returned server is stopped; the caller handles signals.
@@ -187,15 +203,21 @@ pub fn serve(
 ) -> std::io::Result<Server> {
     let parts = Parts::new(authenticator, signer, metrics, options);
     let (broker, senders) = (web::Data::new(broker), web::Data::new(senders));
-    let workers = match options.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers,
-    };
+    let workers = worker_threads(options.workers);
+    // More would leave others without any, whatever is configured for each.
+    let half = u32::try_from(options.max_connections * workers / 2).unwrap_or(u32::MAX);
+    let most = options.connections_per_address.min(half.max(1));
+    let connections = Connections::new(most, options.proxies.clone());
     let server = HttpServer::new(move || {
         let (broker, senders) = (broker.clone(), senders.clone());
         app(&parts, move |config| {
             config.app_data(broker).app_data(senders);
         })
+    })
+    .on_connect(move |connection, data| {
+        if let Some(connections) = &connections {
+            connections.on_connect(connection, data);
+        }
     })
     .workers(workers)
     .max_connections(options.max_connections)

@@ -124,9 +124,9 @@ where
 
 /// The same filter, where it can be had for less: levels by target are decided once for each place that speaks, while the whole
 /// language of `RUST_LOG` is asked with every span that is entered.
-fn cheapest<S: Subscriber>(filter: &str, wanted: EnvFilter) -> Box<dyn Layer<S> + Send + Sync>
+fn cheapest<S>(filter: &str, wanted: EnvFilter) -> Box<dyn Layer<S> + Send + Sync>
 where
-    S: for<'lookup> LookupSpan<'lookup>,
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
     match filter.parse::<Targets>() {
         // Nothing at all stands for errors there, and for silence here.

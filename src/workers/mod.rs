@@ -56,8 +56,8 @@ pub struct SweeperOptions {
 pub struct Workers {
     stop: watch::Sender<bool>,
     loops: JoinSet<()>,
-    /// Whose turns to sweep are given back at the end.
-    sweeping: Option<Broker>,
+    /// Whose turns are given back at the end.
+    broker: Option<Broker>,
 }
 
 /// What a round of a loop says about the next one.
@@ -76,7 +76,7 @@ impl Workers {
         let mut workers = Workers {
             stop,
             loops: JoinSet::new(),
-            sweeping: options.sweeper.map(|_| broker.clone()),
+            broker: Some(broker.clone()),
         };
         let interval = Duration::from_secs(u64::from(options.removal_interval_secs));
         let removing = broker.clone();
@@ -110,9 +110,11 @@ impl Workers {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.loops.join_next().await.is_some() {}
-        if let Some(broker) = self.sweeping {
+        if let Some(broker) = self.broker {
+            let released =
+                async { tokio::join!(broker.release_sweeps(), broker.release_recount()) };
             // If it fails, the others wait for the leases' end.
-            let _ = tokio::time::timeout(RELEASE_LIMIT, broker.release_sweeps()).await;
+            let _ = tokio::time::timeout(RELEASE_LIMIT, released).await;
         }
     }
 
@@ -172,7 +174,7 @@ mod tests {
         Workers {
             stop,
             loops: JoinSet::new(),
-            sweeping: None,
+            broker: None,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::support::rows::Rows;
 use crate::support::tamper::{eventually, plant};
 use crate::support::world::{Broker, World};
 
+mod connections;
 mod requests;
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 some bytes that are limited";

@@ -25,7 +25,7 @@ fn senders(sns: &Sns, allow_sha1: bool) -> EventSenders {
 async fn judge(senders: &EventSenders, message: &Value) -> Result<(), AuthError> {
     let text = message.to_string();
     let message = SnsMessage::parse(text.as_bytes()).unwrap_or_else(|| panic!("unread: {text}"));
-    senders.verify(&message, Utc::now()).await
+    senders.verify(&message, 1, Utc::now()).await
 }
 
 fn changed(message: &Value, name: &str, value: &str) -> Value {
@@ -220,8 +220,8 @@ async fn a_certificate_counts_within_its_time_and_strangers_can_not_make_us_fetc
     let message = ended.notification("hello").to_string();
     let message = SnsMessage::parse(message.as_bytes()).expect("a message");
     let then: DateTime<Utc> = "2020-06-01T00:00:00Z".parse().expect("a time");
-    assert_eq!(senders_then.verify(&message, then).await, Ok(()));
-    let now = senders_then.verify(&message, Utc::now()).await;
+    assert_eq!(senders_then.verify(&message, 1, then).await, Ok(()));
+    let now = senders_then.verify(&message, 1, Utc::now()).await;
     assert!(matches!(now, Err(AuthError::Invalid { .. })), "{now:?}");
 
     let broken = Sns::start("no certificate").await;

@@ -212,3 +212,47 @@ async fn r11_a_stop_does_not_wait_for_a_query_whose_caller_has_gone() {
     assert_eq!(status.code(), Some(0));
     hold.release();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_number_of_probes_asks_the_bucket_once_a_second_and_an_outage_is_told_within_one() {
+    let world = World::new().await;
+    let proxy = S3Proxy::before(&world.bucket);
+    let storage = json!({"endpoint": proxy.endpoint(), "attempt_timeout_ms": 300, "operation_timeout_ms": 700});
+    let broker = world.broker_with(json!({ "storage": storage })).await;
+    let nobody = broker.anonymous();
+    let (began, before) = (Instant::now(), proxy.seen().len());
+    let mut probes = 0;
+    while began.elapsed() < Duration::from_millis(2_500) {
+        let answers = futures::future::join_all((0..20).map(|_| nobody.get("/readyz"))).await;
+        for answer in answers {
+            answer.expect(200);
+            probes += 1;
+        }
+    }
+    let (asked, most) = (
+        proxy.seen().len() - before,
+        began.elapsed().as_secs() as usize + 1,
+    );
+    assert!(
+        probes > 100 && asked <= most,
+        "{probes} probes asked {asked} times"
+    );
+    // A second, the time that the bucket may take to answer, and what a busy machine adds.
+    let soon = Duration::from_millis(1_000 + 700 + 1_500);
+    for (status, code) in [(503, "store-unavailable"), (200, "")] {
+        proxy.clear();
+        if status == 503 {
+            proxy.rule(Which::any(), Act::Answer(403, "AccessDenied"));
+        }
+        let changed = Instant::now();
+        loop {
+            let answer = nobody.get("/readyz").await;
+            if answer.status == status {
+                assert_eq!(answer.code(), code);
+                break;
+            }
+            assert!(changed.elapsed() < soon, "still {}", answer.text);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

@@ -167,6 +167,38 @@ async fn r11_turns_are_given_back_when_a_stop_begins_and_a_second_broker_sweeps_
     assert!(!holders().iter().any(|holder| theirs.contains(holder)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn r11_a_recount_that_was_not_finished_is_given_back_too_and_another_broker_makes_it() {
+    let world = World::new().await;
+    let rows = Rows::of(&world);
+    let recount = || rows.lines("SELECT holder AS line FROM leases WHERE name = 'recount'");
+    let until = async |what: &str, is_so: &dyn Fn(&[String]) -> bool| {
+        let begun = Instant::now();
+        while !is_so(&recount()) {
+            assert!(begun.elapsed() < LIMIT, "{what}: {:?}", recount());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    drop(world.broker().await);
+    // What it compares with is away, so that the first broker takes the turn and can't finish.
+    world
+        .database
+        .execute("DELETE FROM leases; ALTER TABLE owner_usage RENAME TO away");
+    let first = world.process(json!({}), &[]);
+    until("the first has the turn", &|it| {
+        it.len() == 1 && it[0] != "done"
+    })
+    .await;
+    first.signal("TERM");
+    ended(first).await;
+    assert_eq!(recount(), [] as [&str; 0], "for an hour nobody would");
+    world
+        .database
+        .execute("ALTER TABLE away RENAME TO owner_usage");
+    let _second = world.broker().await;
+    until("the second recounts", &|it| it == ["done"]).await;
+}
+
 /// A `serve` whose database takes connections and never says a word.
 fn serve_on_a_silent_database(world: &World, database: SocketAddr) -> (Child, tempfile::TempDir) {
     let url = format!("postgres://somebody@{database}/nothing");

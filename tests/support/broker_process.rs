@@ -1,8 +1,8 @@
 //! The real binary as a child process: started, frozen, killed and started again as an operator, or fate, would.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -11,17 +11,24 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::api::Api;
+use super::livez::{answers, last_request};
 
-/// How long a broker may take until it is ready, or until it is gone, seconds.
-const LIMIT_SECS: u64 = 30;
+/// The binary under test.
+const BINARY: &str = env!("CARGO_BIN_EXE_bytepass");
+/// How long a broker may take until it is ready, or until it is gone.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// How a process is to be started; kept to start it again.
 #[derive(Clone)]
 enum Start {
     /// `bytepass dev` on free ports.
     Dev { data_dir: PathBuf },
-    /// `bytepass serve` with this file, which says to listen here.
-    Serve { file: PathBuf, listen: SocketAddr },
+    /// `serve` of this binary with this file, which says to listen here.
+    Serve {
+        binary: PathBuf,
+        file: PathBuf,
+        listen: SocketAddr,
+    },
 }
 
 /// A broker of its own process. Dropping it kills the process and removes its folder.
@@ -53,11 +60,26 @@ impl BrokerProcess {
 
     /// `bytepass serve` with the configuration that `toml` writes for the address it shall listen on.
     pub fn serve(toml: impl FnOnce(SocketAddr) -> String, env: &[(&str, &str)]) -> BrokerProcess {
+        BrokerProcess::serve_by(Path::new(BINARY), toml, env)
+    }
+
+    /// The same by another binary than the one under test.
+    pub fn serve_by(
+        binary: &Path,
+        toml: impl FnOnce(SocketAddr) -> String,
+        env: &[(&str, &str)],
+    ) -> BrokerProcess {
         let folder = tempfile::tempdir().expect("a folder");
         let listen = free_address();
         let file = folder.path().join("bytepass.toml");
         std::fs::write(&file, toml(listen)).expect("a file");
-        BrokerProcess::spawn(Start::Serve { file, listen }, folder, owned(env))
+        let binary = binary.to_owned();
+        let start = Start::Serve {
+            binary,
+            file,
+            listen,
+        };
+        BrokerProcess::spawn(start, folder, owned(env))
     }
 
     fn spawn(start: Start, folder: TempDir, env: Vec<(String, String)>) -> BrokerProcess {
@@ -66,7 +88,9 @@ impl BrokerProcess {
             .expect("the binary starts");
         let ready = match &start {
             Start::Dev { .. } => first_line(&mut child, folder.path()),
-            Start::Serve { listen, .. } => answers(&mut child, *listen).then_some(Value::Null),
+            Start::Serve { listen, .. } => {
+                answers(&mut child, *listen, LIMIT).then_some(Value::Null)
+            }
         };
         let Some(ready) = ready else {
             let _ = child.kill();
@@ -128,7 +152,7 @@ impl BrokerProcess {
 
     /// Waits until it has stopped.
     pub fn wait(&mut self) -> ExitStatus {
-        let end = Instant::now() + Duration::from_secs(LIMIT_SECS);
+        let end = Instant::now() + LIMIT;
         loop {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
                 self.alive = false;
@@ -154,7 +178,7 @@ impl BrokerProcess {
     pub fn log(&self) -> String {
         let address = self.url.strip_prefix("http://").filter(|_| self.alive);
         let last = address.and_then(last_request);
-        let end = Instant::now() + Duration::from_secs(LIMIT_SECS);
+        let end = Instant::now() + LIMIT;
         loop {
             let log = log_of(self.folder.path());
             if last.as_ref().is_none_or(|id| log.contains(id)) {
@@ -192,7 +216,10 @@ impl Drop for BrokerProcess {
 }
 
 fn command(start: &Start, folder: &Path, env: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bytepass"));
+    let mut command = match start {
+        Start::Dev { .. } => Command::new(BINARY),
+        Start::Serve { binary, .. } => Command::new(binary),
+    };
     match start {
         Start::Dev { data_dir } => {
             command
@@ -229,20 +256,8 @@ fn first_line(child: &mut Child, folder: &Path) -> Option<Value> {
             let _ = writeln!(rest, "{line}");
         }
     });
-    let line = receive.recv_timeout(Duration::from_secs(LIMIT_SECS)).ok()?;
+    let line = receive.recv_timeout(LIMIT).ok()?;
     serde_json::from_str(&line?.ok()?).ok()
-}
-
-/// Whether the process answers a request in time: it listens long before, while it opens its database.
-fn answers(child: &mut Child, address: SocketAddr) -> bool {
-    let end = Instant::now() + Duration::from_secs(LIMIT_SECS);
-    while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
-        if is_alive(address).unwrap_or(false) {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    false
 }
 
 fn appending(path: &Path) -> File {
@@ -254,27 +269,6 @@ fn owned(env: &[(&str, &str)]) -> Vec<(String, String)> {
     env.iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
-}
-
-fn is_alive(address: SocketAddr) -> std::io::Result<bool> {
-    Ok(livez(address)?.starts_with("HTTP/1.1 200"))
-}
-
-/// The id of one more request; `None` if nobody answers.
-fn last_request(address: &str) -> Option<String> {
-    let answer = livez(address.parse().ok()?).ok()?;
-    let mut lines = answer.lines();
-    let id = lines.find_map(|line| line.strip_prefix("x-request-id: "))?;
-    Some(id.to_owned())
-}
-
-fn livez(address: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: broker\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }
 
 fn log_of(folder: &Path) -> String {

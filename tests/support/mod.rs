@@ -17,6 +17,7 @@ pub mod fault_proxy;
 pub mod forgeries;
 pub mod hold;
 pub mod key_server;
+pub mod livez;
 pub mod outage;
 pub mod outage_figures;
 pub mod outage_load;

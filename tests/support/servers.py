@@ -188,15 +188,18 @@ def accepts(port):
 
 
 def start_postgres(folder, started):
-    """A fresh cluster with TLS, an own superuser and durable commits; gives the admin URL."""
+    """A fresh cluster with TLS, an own superuser and durable commits; gives the environment that tells tests of it."""
     binaries, data, port = postgres_bin(), os.path.join(folder, "postgres"), free_port()
     password = secrets.token_hex(16)
     os.mkdir(data, 0o700)
     with open(os.path.join(folder, "password"), "w") as file:
         file.write(password)
+    # An authority of our own, and a certificate for the one name: that of the address is wrong.
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    run([*new, "-subj", "/CN=authority of the tests", "-keyout", folder + "/authority.key", "-out", folder + "/authority.crt"], "openssl")
     run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        [*new, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE",
+         "-CA", folder + "/authority.crt", "-CAkey", folder + "/authority.key",
          "-keyout", folder + "/server.key", "-out", folder + "/server.crt"],
         "openssl",
     )
@@ -223,7 +226,10 @@ def start_postgres(folder, started):
     server = Server("PostgreSQL", [binaries + "/postgres", "-D", data, *options], folder + "/postgres.log", signal.SIGINT, **as_user)
     started.append(server)
     server.wait_until(lambda: "ready to accept connections" in server.tail(1000) and accepts(port), "the server")
-    return f"postgres://bytepass:{password}@127.0.0.1:{port}/postgres?sslmode=require"
+    return {
+        "BYTEPASS_TEST_DATABASE": f"postgres://bytepass:{password}@127.0.0.1:{port}/postgres?sslmode=require",
+        "BYTEPASS_TEST_DATABASE_AUTHORITY": folder + "/authority.crt",
+    }
 
 
 def start_seaweedfs(folder, started):

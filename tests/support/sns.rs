@@ -17,6 +17,7 @@ pub const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:uploads";
 pub const CERTIFICATE: &str = include_str!("../fixtures/sns-certificate.pem");
 /// One that counted until 2021.
 pub const ENDED: &str = include_str!("../fixtures/sns-certificate-ended.pem");
+const CERTIFICATE_PATH: &str = "/SimpleNotificationService-0a1b2c3d4e5f.pem";
 const PRIVATE_KEY: &str = include_str!("../fixtures/rsa-2048-private.pem");
 
 /// A running stand-in.
@@ -29,6 +30,15 @@ pub struct Sns {
 impl Sns {
     /// Starts one that answers every GET with this text.
     pub async fn start(text: &'static str) -> Sns {
+        Sns::answering(move |_| Some(text)).await
+    }
+
+    /// Starts one that has this certificate at its path, and nothing elsewhere.
+    pub async fn with_one_certificate(text: &'static str) -> Sns {
+        Sns::answering(move |path| (path == CERTIFICATE_PATH).then_some(text)).await
+    }
+
+    async fn answering(decide: impl Fn(&str) -> Option<&'static str> + Send + 'static) -> Sns {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let origin = format!("http://{}", listener.local_addr().expect("an address"));
         let asked = Arc::<Mutex<Vec<String>>>::default();
@@ -39,9 +49,13 @@ impl Sns {
                 let length = socket.read(&mut head).await.unwrap_or(0);
                 let head = String::from_utf8_lossy(&head[..length]).into_owned();
                 let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                let (status, text) = match decide(&path) {
+                    Some(text) => ("200 OK", text),
+                    None => ("404 Not Found", ""),
+                };
                 seen.lock().expect("no panic while held").push(path);
                 let length = text.len();
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n");
                 let _ = socket.write_all((head + text).as_bytes()).await;
             }
         });
@@ -60,7 +74,7 @@ impl Sns {
 
     /// Where its certificate lies.
     pub fn certificate_url(&self) -> String {
-        format!("{}/SimpleNotificationService-0a1b2c3d4e5f.pem", self.origin)
+        format!("{}{CERTIFICATE_PATH}", self.origin)
     }
 
     /// A notification with this message, signed.

@@ -224,3 +224,29 @@ async fn r15_a_panic_in_the_writer_leaves_nobody_hanging_and_it_goes_on() {
         db.ping().await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r15_a_thousand_panics_in_queries_leave_a_pool_that_answers() {
+    for rig in Rig::each() {
+        let db = rig.open();
+        create(&db).await;
+        for _ in 0..50 {
+            let reads = (0..20).map(|_| {
+                db.readers
+                    .read(|_| -> Result<(), Failure> { panic!("on purpose, in a test") })
+            });
+            for answer in join_all(reads).await {
+                // Or there was no connection in time, because those of panics are made anew.
+                let told = matches!(answer, Err(DbTrouble::Internal(_) | DbTrouble::Busy));
+                assert!(told, "{answer:?}");
+            }
+        }
+        let again = Instant::now();
+        while db.ping().await.is_err() {
+            assert!(again.elapsed() < Duration::from_secs(2), "no connection");
+        }
+        // More at once than it has connections: none is lost for good.
+        let lists = (0..40).map(|_| db.stats());
+        assert!(join_all(lists).await.iter().all(Result::is_ok));
+    }
+}

@@ -1,6 +1,7 @@
 //! Opening, migrating, and the one line that says what is wrong.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -8,7 +9,7 @@ use secrecy::SecretString;
 
 use super::support::{Rig, create};
 use crate::db::location::Location;
-use crate::db::migrate::revert_all;
+use crate::db::migrate::{revert_all, revert_newest};
 use crate::db::{Db, DbOptions, DbSetupError};
 use crate::telemetry::metrics::Metrics;
 
@@ -123,6 +124,38 @@ async fn brokers_that_start_at_once_migrate_once() {
         assert_eq!(brokers[3].pending_migrations(), Ok(0));
         create(&brokers[2]).await;
     }
+}
+
+#[test]
+fn r9_a_migration_gives_way_to_a_transaction_that_has_a_table_and_wants_the_other() {
+    use diesel::connection::SimpleConnection as _;
+    // SQLite has one lock for all tables.
+    let Some(rig) = Rig::postgres() else {
+        return;
+    };
+    revert_newest(&mut rig.connect());
+    // Neither of them may be saved by Postgres, which ends one of two that wait for each other.
+    let patience = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = 20000', current_database()); END $$";
+    rig.execute(patience);
+    let mut at_work = rig.connect();
+    let takes = |table: &str| format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE");
+    at_work
+        .batch_execute(&format!("BEGIN; {}", takes("seal_attempts")))
+        .unwrap();
+    let db = rig.open();
+    let migrating = std::thread::spawn(move || db.migrate());
+    let waiting =
+        "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'seal_attempts'::regclass";
+    while rig.count(waiting) == 0 {
+        assert!(!migrating.is_finished(), "it needs the table");
+    }
+    let begun = Instant::now();
+    at_work
+        .batch_execute(&format!("{}; COMMIT", takes("uploads")))
+        .unwrap();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(migrating.join().unwrap(), Ok(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

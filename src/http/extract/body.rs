@@ -94,15 +94,17 @@ pub fn read(
     }
 }
 
-/// The whole body, of at most `max_bytes`, whatever its type: SNS calls its JSON `text/plain`. Not a compressed one.
+/// The whole body, of at most `max_bytes` and within `time` if that is less than usual, whatever its type: SNS calls its JSON
+/// `text/plain`. Not a compressed one.
 pub fn read_any_type(
     req: &HttpRequest,
     payload: Payload,
     max_bytes: usize,
+    time: Duration,
 ) -> impl Future<Output = Result<Bytes, Problem>> + 'static {
     let limits = BodyLimits {
         max_bytes,
-        ..limits_of(req)
+        timeout: limits_of(req).timeout.min(time),
     };
     let (declared, unreadable) = (declared_length(req), encoded(req));
     let counter = counter_of(req);

@@ -47,6 +47,12 @@ impl RequestLimits {
         Some((standing, refusal))
     }
 
+    /// A number that the client's address, or with IPv6 its network, has for itself.
+    pub fn sender(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> u64 {
+        let client = peer.map(|peer| self.proxies.client(peer.ip(), headers));
+        client.map_or(0, network_of)
+    }
+
     /// Counts a request for its address; what to tell where it was one too many.
     fn of_address(
         &self,
@@ -62,7 +68,7 @@ impl RequestLimits {
 }
 
 /// Whom an address belongs to, in general: with IPv6 everybody has at least 2^64 of them.
-fn network_of(address: IpAddr) -> u64 {
+pub fn network_of(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(address) => u64::from(address.to_bits()),
         IpAddr::V6(address) => (address.to_bits() >> 64) as u64,

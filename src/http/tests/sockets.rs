@@ -1,5 +1,6 @@
 //! What only a real socket shows: connections that survive, bodies that are too slow or too long, heads that are no HTTP.
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -85,6 +86,57 @@ async fn r15_a_panic_is_a_500_and_the_next_request_of_the_connection_works() {
                 "{answer}"
             );
             assert!(!answer.contains("canary"), "{answer}");
+            line.say(LIVEZ);
+            assert!(line.hear().starts_with("HTTP/1.1 200"));
+        }
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn r15_a_thousand_panics_on_many_connections_are_a_thousand_problems_and_the_server_goes_on()
+{
+    const CLIENTS: usize = 20;
+    with_server(|address| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                std::thread::spawn(move || {
+                    let mut line = Line::to(address);
+                    let answers = (0..50).map(|_| {
+                        line.say("GET /panics HTTP/1.1\r\nhost: b\r\n\r\n");
+                        line.hear()
+                    });
+                    (answers.collect::<Vec<String>>(), line)
+                })
+            })
+            .collect();
+        // Beside them somebody whose handler doesn't panic.
+        let mut other = Line::to(address);
+        while !clients.iter().all(|it| it.is_finished()) {
+            other.say(LIVEZ);
+            assert!(other.hear().starts_with("HTTP/1.1 200"));
+        }
+        let mut instances = HashSet::new();
+        for client in clients {
+            let (answers, mut line) = client.join().unwrap();
+            for answer in answers {
+                let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+                assert!(head.starts_with("HTTP/1.1 500"), "{answer}");
+                assert!(head.contains("application/problem+json"), "{answer}");
+                assert!(!answer.contains("canary"), "{answer}");
+                let problem: Value = serde_json::from_str(body).unwrap();
+                assert_eq!(
+                    (&problem["code"], &problem["status"]),
+                    (&"internal".into(), &500.into())
+                );
+                instances.insert(problem["instance"].to_string());
+            }
+            line.say(LIVEZ);
+            assert!(line.hear().starts_with("HTTP/1.1 200"), "it is still good");
+        }
+        assert_eq!(instances.len(), CLIENTS * 50);
+        for _ in 0..CLIENTS {
+            let mut line = Line::to(address);
             line.say(LIVEZ);
             assert!(line.hear().starts_with("HTTP/1.1 200"));
         }

@@ -1,0 +1,289 @@
+//! An older version, built from its commit, beside this one: over one database that this one migrates under it, and one bucket.
+//!
+//! `tests/run` builds the older binary where the history has it, and says so where it doesn't.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::join_all;
+use rand::Rng as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{SeedableRng as _, random};
+use serde_json::{Value, json};
+use tokio::task::{JoinHandle, block_in_place};
+
+use crate::support::api::{Answer, Api};
+use crate::support::broker_process::BrokerProcess;
+use crate::support::rows::Rows;
+use crate::support::setting;
+use crate::support::statuses::{BYTES, path};
+use crate::support::sweeping::overdue;
+use crate::support::tamper::eventually;
+use crate::support::world::{World, backend_token, sign_backend, sign_user, user_token};
+
+/// How many callers there are, and how many uploads each of them makes in a part of the story.
+const CALLERS: usize = 8;
+const UPLOADS: usize = 6;
+/// Records that all of them attach to.
+const RECORDS: usize = 4;
+/// Which status follows which.
+const STEPS: [(&str, &str); 8] = [
+    ("pending", "confirmed"),
+    ("pending", "rejected"),
+    ("pending", "expired"),
+    ("pending", "canceled"),
+    ("confirmed", "attached"),
+    ("attached", "detached"),
+    ("confirmed", "deleted"),
+    ("detached", "deleted"),
+];
+
+/// The older binary with what it knows of the settings.
+fn older(world: &World, binary: &Path) -> BrokerProcess {
+    let mut settings = world.settings(json!({}));
+    let all = settings.as_object_mut().expect("tables");
+    for unknown in ["sweeper", "limits"] {
+        all.remove(unknown);
+    }
+    BrokerProcess::serve_by(
+        binary,
+        |listen| {
+            settings["server"] = json!({"listen": listen.to_string(), "workers": 2});
+            toml::to_string(&settings).expect("TOML")
+        },
+        &[],
+    )
+}
+
+/// This version, which sweeps and recounts all the time.
+fn current(world: &World) -> BrokerProcess {
+    let change = json!({
+        "sweeper": {"enabled": true, "interval_secs": 1},
+        "workers": {"recount_interval_secs": 1},
+    });
+    world.process(change, &[])
+}
+
+/// What each caller does: every step of an upload's life at one version or the other, as it comes.
+struct Caller<'a> {
+    users: &'a [Api],
+    backends: &'a [Api],
+    random: StdRng,
+    confirmed: &'a AtomicUsize,
+}
+
+impl Caller<'_> {
+    fn user(&mut self) -> &Api {
+        self.users.choose(&mut self.random).expect("a version")
+    }
+
+    fn backend(&mut self) -> &Api {
+        self.backends.choose(&mut self.random).expect("a version")
+    }
+
+    async fn work(mut self) {
+        for _ in 0..UPLOADS {
+            let created = self
+                .user()
+                .stage("Product.image", BYTES, "image/jpeg")
+                .await;
+            let id = created.id().to_owned();
+            match self.random.random_range(0..10) {
+                // Left for the sweeper.
+                0 => continue,
+                1 => {
+                    self.user().delete(&path(&id)).await.expect(204);
+                    continue;
+                }
+                _ => self.confirm(&id).await,
+            }
+            self.attach(&id).await;
+            let read = self.user().read(&id).await.expect(200);
+            assert_ne!(read.json["status"], "pending");
+            let list = self.user().get("/v1/uploads?limit=50").await.expect(200);
+            assert!(
+                list.json["data"]
+                    .as_array()
+                    .is_some_and(|it| !it.is_empty())
+            );
+        }
+    }
+
+    /// By every version at once, the way a client's retry meets another broker than its first try.
+    async fn confirm(&mut self, id: &str) {
+        let answers = join_all(self.users.iter().map(|user| user.confirm(id))).await;
+        let keys = answers
+            .into_iter()
+            .map(|answer| answer.expect(200).json["key"].clone());
+        let keys: Vec<Value> = keys.collect();
+        assert!(keys.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?}");
+        self.confirmed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn attach(&mut self, id: &str) {
+        let record = self.random.random_range(0..RECORDS).to_string();
+        match self.random.random_range(0..4) {
+            0 => {}
+            // Others replace it whenever they like.
+            1 => drop(self.backend().attach(id, &record).await.expect(200)),
+            2 => {
+                self.backend().attach(id, &record).await.expect(200);
+                is_done_or_too_late(&self.backend().detach(id).await, 200);
+                is_done_or_too_late(&self.user().delete(&path(id)).await, 204);
+            }
+            _ => drop(self.user().delete(&path(id)).await.expect(204)),
+        }
+    }
+}
+
+#[track_caller]
+fn is_done_or_too_late(answer: &Answer, done: u16) {
+    let late = answer.status == 409 && answer.code() == "wrong-status";
+    assert!(answer.status == done || late, "{answer:?}");
+}
+
+/// Lets all callers work at these brokers, beside whatever the story does meanwhile; gives how many uploads were confirmed.
+fn load(brokers: &[&BrokerProcess]) -> JoinHandle<usize> {
+    let token = sign_user(&user_token("1"));
+    let users: Vec<Api> = brokers.iter().map(|it| it.as_caller(&token)).collect();
+    let backend = sign_backend(&backend_token("attachments:write"));
+    let backends: Vec<Api> = users.iter().map(|it| it.with_token(&backend)).collect();
+    tokio::spawn(async move {
+        let confirmed = AtomicUsize::new(0);
+        let callers = (0..CALLERS).map(|_| Caller {
+            users: &users,
+            backends: &backends,
+            random: StdRng::seed_from_u64(random()),
+            confirmed: &confirmed,
+        });
+        join_all(callers.map(Caller::work)).await;
+        confirmed.into_inner()
+    })
+}
+
+/// The status that the upload's events lead to, if each follows the one before, without a gap.
+fn end_of(events: &[String]) -> Option<String> {
+    let mut status = "pending".to_owned();
+    for (n, event) in events.iter().enumerate() {
+        let next = event.strip_prefix(&format!("{} upload.", n + 1))?;
+        STEPS.contains(&(status.as_str(), next)).then_some(())?;
+        status = next.to_owned();
+    }
+    Some(status)
+}
+
+/// Rows, events, attempts and objects tell one story; gives how many uploads ended in each status.
+async fn assert_one_story(world: &World) -> BTreeMap<String, usize> {
+    let (rows, mut statuses) = (Rows::of(world), BTreeMap::new());
+    let mut kept: Vec<String> = Vec::new();
+    let all = "SELECT id || ' ' || status || ' ' || CAST(version AS text) || ' ' || COALESCE(object_key, '') AS line FROM uploads";
+    for line in rows.lines(all) {
+        let [id, status, version, key] = line.splitn(4, ' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        let events = rows.events(id);
+        assert_eq!(
+            end_of(&events).as_deref(),
+            Some(status),
+            "{line}: {events:?}"
+        );
+        assert_eq!(version, events.len().to_string(), "{line}");
+        let attempts = rows.attempts(id).into_iter();
+        let recorded: Vec<String> = attempts
+            .filter(|it| it.1 == "recorded")
+            .map(|it| it.0)
+            .collect();
+        assert_eq!(recorded.join(" "), key, "{line}");
+        if ["confirmed", "attached", "detached"].contains(&status) {
+            assert_eq!(
+                world.bucket.get(key).await.as_deref(),
+                Some(BYTES),
+                "{line}"
+            );
+            kept.push(key.to_owned());
+        }
+        *statuses.entry(status.to_owned()).or_default() += 1;
+    }
+    kept.sort_unstable();
+    let there: Vec<String> = world.bucket.list("media/").await.into_keys().collect();
+    assert_eq!(there, kept, "each object is recorded");
+    let twice = "SELECT object_id AS line FROM uploads WHERE status = 'attached' GROUP BY object_id HAVING COUNT(*) > 1";
+    assert_eq!(rows.lines(twice), [] as [&str; 0], "a record has one image");
+    statuses
+}
+
+/// What this version counts is what the rows say once it has compared them: the older one counts nothing.
+async fn counts_are_right(ops: &Api, statuses: &BTreeMap<String, usize>) {
+    let counted = async || {
+        let stats = ops.get("/v1/stats").await.expect(200);
+        let groups = stats.json["data"].as_array().cloned().unwrap_or_default();
+        let counted = groups.iter().filter(|it| it["count"] != 0).map(|it| {
+            let status = it["status"].as_str().expect("a status").to_owned();
+            (status, it["count"].as_u64().expect("a count") as usize)
+        });
+        counted.collect::<BTreeMap<_, _>>() == *statuses
+    };
+    eventually("the counters are those of the rows", counted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r9_r18_an_older_version_and_this_one_share_a_database_and_a_bucket_under_load() {
+    let Some(binary) = setting("BYTEPASS_TEST_OLDER") else {
+        println!("left out: BYTEPASS_TEST_OLDER names no binary of an older version");
+        return;
+    };
+    let world = World::new().await;
+    let mut old = block_in_place(|| older(&world, Path::new(&binary)));
+    let schema =
+        || Rows::of(&world).lines("SELECT version AS line FROM __diesel_schema_migrations");
+    let before = schema().len();
+
+    // The schema grows under the older one, which is at work meanwhile.
+    let alone = load(&[&old]);
+    let mut new = block_in_place(|| current(&world));
+    assert!(!alone.is_finished(), "it was at work all the time");
+    assert!(schema().len() > before, "{:?}", schema());
+    let mut confirmed = alone.await.expect("no caller fails");
+    confirmed += load(&[&old, &new]).await.expect("no caller fails");
+    // It starts on the newer schema too: after a crash in the middle of a rollout, or to take one back.
+    assert!(
+        block_in_place(|| old.terminate()).success(),
+        "{}",
+        old.log()
+    );
+    let beside = load(&[&new]);
+    old = block_in_place(|| old.restart());
+    confirmed += beside.await.expect("no caller fails");
+    confirmed += load(&[&new, &old]).await.expect("no caller fails");
+
+    overdue(&world, 600);
+    let rows = Rows::of(&world);
+    let settled = async || {
+        rows.lines("SELECT id AS line FROM uploads WHERE status = 'pending'")
+            .is_empty()
+    };
+    eventually("the sweeper has settled what was left", settled).await;
+    assert!(
+        block_in_place(|| old.terminate()).success(),
+        "{}",
+        old.log()
+    );
+    let statuses = assert_one_story(&world).await;
+    assert_eq!(statuses.values().sum::<usize>(), 4 * CALLERS * UPLOADS);
+    assert!(
+        statuses.len() >= 5 && confirmed > 50,
+        "too dull: {statuses:?}"
+    );
+    let ops = new.as_caller(&sign_backend(&backend_token("ops")));
+    counts_are_right(&ops, &statuses).await;
+    assert!(block_in_place(|| new.terminate()).success());
+    for log in [old.log(), new.log()] {
+        let errors: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains("\"ERROR\"") || line.contains(" ERROR "))
+            .collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+}
