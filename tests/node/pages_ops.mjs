@@ -213,9 +213,12 @@ async function lost(view) {
   await page.route(`**/v1/uploads/${told.waiting}/recheck`, (route) => route.abort());
   await page.locator("#sweep").click();
   assert.match(await text(page, "#ask-text"), /^Up to ten batches /);
+  await picture(view, "ops-sweep-ask", {});
   await page.locator("#ask-yes").click();
   await until(async () => (await text(page, "#done")) === "Not known whether it was done: the broker can't be reached");
   await until(() => page.evaluate(() => window.patience.includes(15_000)));
+  assert.equal(await page.locator("#done").getAttribute("data-tone"), "bad");
+  await picture(view, "ops-sweep-lost", {});
   // A sweep begins its last batch after 20 s.
   assert.ok((await page.evaluate(() => Math.max(...window.patience))) >= 40_000);
   await openSheet(page, told.waiting);

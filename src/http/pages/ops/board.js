@@ -96,7 +96,7 @@ export function tables(seen, replay) {
   rows("store", calls, (one) => [text(one.operation), el("td", { "data-bad": EXPECTED.includes(one.code) ? null : "true" }, one.code), count(one.count)], "No call by this broker yet.");
   rows("sweeper", seen.sweeper, (one) => [
     text(one.kind), count(one.done), count(one.postponed, true), count(one.failed, true),
-    el("td", { title: one.last_ended_at }, one.last_ended_at ? `${span(age(seen.at, one.last_ended_at))} ago` : "never"),
+    el("td", { class: "count", title: one.last_ended_at }, one.last_ended_at ? `${span(age(seen.at, one.last_ended_at))} ago` : "never"),
   ], "It has not run in this broker.");
   // A button that has the focus must not be replaced under the reader's hands.
   if (byId("webhooks").contains(document.activeElement)) return;

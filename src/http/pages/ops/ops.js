@@ -83,7 +83,7 @@ async function replay({ endpoint, dead, disabled }) {
 }
 
 async function sweep() {
-  const text = "Up to ten batches of a hundred of each kind of the sweeper's work, and none that would begin after 20 s: uploads past their deadline are settled, and what is old enough is removed from the bucket.";
+  const text = "Up to ten batches of a hundred of each kind of the sweeper's work, and none that would begin after 20 seconds: uploads past their deadline are settled, and what is old enough is removed from the bucket.";
   if (!(await sheet.ask("Sweep now", text, "Sweep"))) return;
   await told(async () => {
     const { data } = await api("POST", "v1/ops/sweep");
@@ -97,10 +97,15 @@ async function sweep() {
 
 /** Does it, says what came of it, and looks again. */
 async function told(work) {
+  const tell = (words, tone) => {
+    byId("done").dataset.tone = tone;
+    say("done", words);
+  };
+  tell("Under way …", "calm");
   try {
-    say("done", await work());
+    tell(await work(), "good");
   } catch (error) {
-    say("done", notDone(error));
+    tell(notDone(error), "bad");
   }
   await now();
 }
