@@ -142,9 +142,14 @@ impl Broker {
             .then(|| self.0.store.public_url(&confirmation.key))
     }
 
+    /// Whether an upload lies in the bucket that is configured; of any other, nobody here can say or do anything.
+    pub fn is_here(&self, upload: &Upload) -> bool {
+        upload.bucket == self.0.options.bucket
+    }
+
     /// Refuses to act on an upload of another bucket: what this one says of its key would mean nothing.
     fn check_bucket(&self, upload: &Upload) -> Result<(), BrokerError> {
-        if upload.bucket == self.0.options.bucket {
+        if self.is_here(upload) {
             return Ok(());
         }
         let bucket = &upload.bucket;

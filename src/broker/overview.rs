@@ -58,6 +58,8 @@ pub struct PendingNow {
     pub bytes: u64,
     /// How many of them are past their deadline.
     pub overdue: AtLeast,
+    /// How many of those that were counted the sweeper tried in vain, and tries again later.
+    pub postponed: u64,
     /// When the oldest was asked for.
     pub oldest_created_at: Option<DateTime<Utc>>,
     /// How many, by age.
@@ -216,6 +218,7 @@ fn pending_now(found: db::PendingNow) -> PendingNow {
         count: found.count,
         bytes: found.bytes,
         overdue: found.overdue,
+        postponed: found.postponed,
         oldest_created_at: found.oldest_created_at,
         ages: ages
             .map(|(up_to_secs, count)| Age { up_to_secs, count })

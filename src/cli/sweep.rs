@@ -15,7 +15,8 @@ pub struct SweepArgs {
     /// One round of each kind, then end (running brokers sweep by themselves)
     #[arg(long, required = true, action = ArgAction::SetTrue)]
     once: bool,
-    /// Tell what would be done, and do nothing; a batch of each kind is shown, and where the bucket is listed, all are counted
+    /// Tell what would be done, and do nothing; a batch of each kind is shown, and no more than a batch is counted of pending and of
+    /// unattached uploads and of attempts
     #[arg(long)]
     dry_run: bool,
     /// Only this kind; may be repeated [default: all]
@@ -55,6 +56,8 @@ impl ValueEnum for Kind {
 struct Swept {
     kind: SweepKind,
     counts: Counts,
+    /// Whether a dry run found more than it counts; a sweep doesn't say.
+    more: Option<bool>,
     would: Vec<String>,
     /// Why it ended early.
     error: Option<String>,
@@ -99,13 +102,20 @@ async fn sweep(
     dry_run: bool,
     progress: &Progress,
 ) -> Swept {
+    // Of these a dry run sees the first batch alone. One thing more in it tells whether that was all.
+    let first_alone = dry_run
+        && matches!(
+            kind,
+            SweepKind::Pending | SweepKind::Attempts | SweepKind::Unattached
+        );
     let mut walk = match dry_run {
-        true => SweepWalk::dry(kind, batch),
+        true => SweepWalk::dry(kind, batch + u32::from(first_alone)),
         false => SweepWalk::by_hand(kind, batch),
     };
     let mut swept = Swept {
         kind,
         counts: Counts::default(),
+        more: dry_run.then_some(false),
         would: Vec::new(),
         error: None,
     };
@@ -117,6 +127,11 @@ async fn sweep(
                 swept.counts += report.counts;
                 let room = (batch as usize).saturating_sub(swept.would.len());
                 swept.would.extend(report.would.into_iter().take(room));
+                if first_alone && swept.counts.found > u64::from(batch) {
+                    swept.counts.found = u64::from(batch);
+                    swept.more = Some(true);
+                    return swept;
+                }
                 if !report.more {
                     return swept;
                 }
@@ -136,7 +151,9 @@ fn kind_json(swept: &Swept) -> Value {
         .map(|(name, count)| (name.to_owned(), count.into()))
         .into_iter()
         .collect();
-    json!({"kind": swept.kind.as_str(), "counts": counts, "would": swept.would, "error": swept.error})
+    json!({
+        "kind": swept.kind.as_str(), "counts": counts, "more": swept.more, "would": swept.would, "error": swept.error,
+    })
 }
 
 fn shown(swept: &[Swept]) -> String {
@@ -149,7 +166,10 @@ fn shown(swept: &[Swept]) -> String {
             .collect();
         vec![
             it.kind.as_str().to_owned(),
-            it.counts.found.to_string(),
+            match it.more {
+                Some(true) => format!("{}+", it.counts.found),
+                _ => it.counts.found.to_string(),
+            },
             others.join(", "),
         ]
     };

@@ -171,12 +171,12 @@ async fn show(broker: &Broker, output: Output, id: UploadId) -> Result<String, F
 }
 
 /// An upload as operators see it over HTTP.
-pub(super) async fn seen(upload: Upload, broker: &Broker) -> Result<Value, BrokerError> {
+async fn seen(upload: Upload, broker: &Broker) -> Result<Value, BrokerError> {
     let view = http::UploadView::seen_by(&operator(), upload, broker).await?;
     Ok(plain(view))
 }
 
-fn plain(view: impl serde::Serialize) -> Value {
+pub(super) fn plain(view: impl serde::Serialize) -> Value {
     serde_json::to_value(view).expect("a view is plain JSON")
 }
 

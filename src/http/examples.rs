@@ -159,7 +159,7 @@ pub fn overview() -> Value {
     json!({
         "at": "2026-04-03T21:00:00.000Z", "window_secs": 86400, "since": "2026-04-02T21:00:00.000Z", "events_since": "2026-04-02T21:00:00.000Z",
         "pending": {
-            "count": 3, "bytes": 550326, "overdue": 1, "overdue_more": false, "oldest_created_at": "2026-04-03T20:15:00.000Z",
+            "count": 3, "bytes": 550326, "overdue": 1, "overdue_more": false, "postponed": 0, "oldest_created_at": "2026-04-03T20:15:00.000Z",
             "ages": [
                 {"up_to_secs": 300, "count": 2, "more": false}, {"up_to_secs": 900, "count": 0, "more": false},
                 {"up_to_secs": 3600, "count": 1, "more": false}, {"up_to_secs": 21600, "count": 0, "more": false},
@@ -181,7 +181,7 @@ pub fn overview() -> Value {
             "store": [{"operation": "copy-object", "code": "ok", "count": 114}],
         },
         "sweeper_lag_secs": 4.2,
-        "sweeper": [{"kind": "pending", "last_ended_at": "2026-04-03T20:59:58.000Z", "done": 3, "failed": 0}],
+        "sweeper": [{"kind": "pending", "last_ended_at": "2026-04-03T20:59:58.000Z", "done": 3, "postponed": 0, "failed": 0}],
         "webhooks": [{"endpoint": "shop", "pending": 1, "dead": 0, "oldest_pending_at": "2026-04-03T20:59:59.000Z", "disabled": false}],
     })
 }

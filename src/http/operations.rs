@@ -72,7 +72,7 @@ pub async fn recheck(
     broker: web::Data<Broker>,
 ) -> Result<HttpResponse, Problem> {
     let upload = broker.recheck(&caller.0, id.0).await?;
-    Ok(HttpResponse::Ok().json(UploadView::seen_by(&caller.0, upload, &broker).await?))
+    Ok(HttpResponse::Ok().json(UploadView::of_done(&caller.0, upload, &broker).await))
 }
 
 /// Give a pending upload up
@@ -97,7 +97,7 @@ pub async fn expire(
     broker: web::Data<Broker>,
 ) -> Result<HttpResponse, Problem> {
     let upload = broker.expire(&caller.0, id.0).await?;
-    Ok(HttpResponse::Ok().json(UploadView::seen_by(&caller.0, upload, &broker).await?))
+    Ok(HttpResponse::Ok().json(UploadView::of_done(&caller.0, upload, &broker).await))
 }
 
 /// Is the process alive?

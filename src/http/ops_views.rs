@@ -53,8 +53,10 @@ pub struct PendingView {
     bytes: u64,
     /// How many of them are past their deadline.
     overdue: u64,
-    /// Whether even more are: they are counted among the 500,000 that are due next, and up to as many.
+    /// Whether even more are, or may be: they are counted up to 500,000, those that were put off among as many that are due next.
     overdue_more: bool,
+    /// How many of the overdue ones the sweeper tried in vain, and tries again later.
+    postponed: u64,
     /// When the oldest was asked for.
     #[schema(format = DateTime)]
     oldest_created_at: Option<String>,
@@ -163,6 +165,7 @@ impl OverviewView {
                 bytes: pending.bytes,
                 overdue: pending.overdue.count,
                 overdue_more: pending.overdue.more,
+                postponed: pending.postponed,
                 oldest_created_at: pending.oldest_created_at.map(time),
                 ages: pending.ages.iter().map(AgeView::of).collect(),
             },

@@ -140,6 +140,16 @@ impl UploadView {
         Ok(UploadView::of(upload, broker).with_problem(problems.as_deref()))
     }
 
+    /// The same after work that is done: where the problem can't be read it is left out, because an error would hide what was done.
+    pub async fn of_done(caller: &Principal, upload: Upload, broker: &Broker) -> UploadView {
+        let read = broker.last_problems(caller, std::slice::from_ref(&upload));
+        let problems = read.await.unwrap_or_else(|error| {
+            tracing::warn!(upload = %upload.id, ?error, "its last problem can't be read");
+            None
+        });
+        UploadView::of(upload, broker).with_problem(problems.as_deref())
+    }
+
     /// An upload with what to send, where there is something to be sent.
     pub fn presented(presented: Presented, broker: &Broker, public_url: &str) -> UploadView {
         let mut view = UploadView::of(presented.upload, broker);

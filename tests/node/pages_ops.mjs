@@ -65,7 +65,8 @@ async function gaps({ page }) {
     for (const name of ["confirmed", "rejected", "expired"]) seen.series[name].fill(null, 0, half + 5);
     seen.since = new Date(Date.parse(seen.series.start) + (half * seen.series.step_secs - 1) * 1000).toISOString();
     Object.assign(seen.pending.ages[0], { count: 500_000, more: true });
-    Object.assign(seen.pending, { overdue: 500_000, overdue_more: true });
+    Object.assign(seen.pending, { overdue: 500_000, overdue_more: true, postponed: 1_200 });
+    Object.assign(seen, { sweeper_lag_secs: 240, sweeper: [{ kind: "pending", done: 0, postponed: 1_200, failed: 0, last_ended_at: seen.at }] });
     seen.rejections = { rejected: 7_000, looked_at: 5_000, reasons: [{ reason: "size", count: 5_000 }] };
     await route.fulfill({ response, json: seen });
   });
@@ -79,7 +80,9 @@ async function gaps({ page }) {
   assert.match(await page.locator("#ages").getAttribute("aria-label"), /under 5 min 500,000\+, /);
   // The axis has room for its longest number.
   await until(async () => (await page.locator("#ages .u-over").evaluate((it) => it.offsetLeft)) >= 60);
-  assert.match(await text(page, "#tile-overdue"), /500,000\+\s+at least; /);
+  assert.match(await text(page, "#tile-overdue"), /500,000\+\s+at least; waiting 4 min for the sweeper; 1,200 tried in vain, and tried again later; swept 0 s ago$/);
+  assert.deepEqual(await page.locator("#sweeper td").allInnerTexts(), ["pending", "0", "1,200", "0", "0 s ago"]);
+  assert.equal(await page.locator("#sweeper [data-bad]").innerText(), "1,200");
   assert.match(await text(page, "#cohort"), /^Of the latest 50,000 that were asked for, since /);
   await page.locator("section", { has: page.locator("#series") }).locator("summary").click();
   const cells = await page.locator("#series-table tbody tr").first().locator("td").allInnerTexts();
@@ -192,6 +195,62 @@ async function board({ page }) {
   await until(async () => (await text(page, "#done")).startsWith("Swept."));
 }
 
+/** An action whose answer doesn't come may have been done: that is said, and what is shown is read again. */
+async function lost(view) {
+  const { page, complaints } = view;
+  await page.evaluate(() => {
+    const { timeout } = AbortSignal;
+    window.patience = [];
+    AbortSignal.timeout = (ms) => {
+      window.patience.push(ms);
+      return timeout.call(AbortSignal, ms);
+    };
+  });
+  await page.route("**/v1/ops/sweep", async (route) => {
+    await route.fetch();
+    await route.abort();
+  });
+  await page.route(`**/v1/uploads/${told.waiting}/recheck`, (route) => route.abort());
+  await page.locator("#sweep").click();
+  assert.match(await text(page, "#ask-text"), /^Up to ten batches /);
+  await picture(view, "ops-sweep-ask", {});
+  await page.locator("#ask-yes").click();
+  await until(async () => (await text(page, "#done")) === "Not known whether it was done: the broker can't be reached");
+  await until(() => page.evaluate(() => window.patience.includes(15_000)));
+  assert.equal(await page.locator("#done").getAttribute("data-tone"), "bad");
+  await picture(view, "ops-sweep-lost", {});
+  // A sweep begins its last batch after 20 s.
+  assert.ok((await page.evaluate(() => Math.max(...window.patience))) >= 40_000);
+  await openSheet(page, told.waiting);
+  await act(page, "Re-check", "#ask-yes");
+  await until(async () => (await text(page, "#sheet-failure")) === "Not known whether it was done: the broker can't be reached");
+  await page.unroute(`**/v1/uploads/${told.waiting}/recheck`);
+  await page.route(`**/v1/uploads/${told.waiting}/recheck`, (route) => route.fulfill({ status: 503, contentType: "application/problem+json", body: '{"code":"store-unavailable","detail":"the bucket gave no clear answer"}' }));
+  await act(page, "Re-check", "#ask-yes");
+  await until(async () => (await text(page, "#sheet-failure")) === "Not done: the bucket gave no clear answer");
+  await page.keyboard.press("Escape");
+  await page.unroute(`**/v1/uploads/${told.waiting}/recheck`);
+  await page.unroute("**/v1/ops/sweep");
+  assert.deepEqual(complaints.splice(0).filter((one) => !/ERR_FAILED|status of 503/.test(one)), []);
+}
+
+/** Ages are told by the broker's clock, whatever the reader's says. */
+async function clocks(browser) {
+  const view = await open(browser, "ops");
+  const { page } = view;
+  await page.evaluate(() => {
+    const { now } = Date;
+    Date.now = () => now() + 3 * 86_400_000;
+  });
+  await inside(view);
+  const rows = await text(page, "#uploads");
+  assert.ok(!/overdue|\d d\b/.test(rows), rows);
+  await openSheet(page, told.waiting);
+  await until(async () => /Asked for\s+.+ \(\d+ (m?s|min) ago\)\s+Deadline\s+.+ \(in \d+ (h|min)\)/.test(await text(page, "#facts")));
+  calm(view);
+  await view.close();
+}
+
 /** What is overdue and what went wrong is in the table and in the panel, in words. */
 async function troubles(view) {
   const { page } = view;
@@ -285,12 +344,14 @@ await play(async (browser) => {
   await troubles(view);
   await board(view);
   calm(view);
+  await lost(view);
   await fits(view);
   await failures(view);
   calm(view);
   await policyBites(view);
   await view.close();
   await rhythm(browser);
+  await clocks(browser);
 
   for (const look of LOOKS) {
     const seen = await open(browser, "ops", look);

@@ -8,6 +8,7 @@ mod dev_configured;
 mod dev_folder;
 mod fsck;
 mod fsck_unknown;
+mod settling;
 mod stopping;
 mod token;
 mod uploads;

@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::support::api::{http_client, send};
 use crate::support::broker_process::BrokerProcess;
+use crate::support::s3_proxy::S3Proxy;
+use crate::support::s3_script::{Act, Which};
+use crate::support::sweeping::overdue;
 use crate::support::tamper::plant;
 use crate::support::world::World;
 
@@ -119,4 +122,33 @@ async fn a_rejection_is_counted_by_its_reason_and_two_brokers_report_the_same_pe
         assert_eq!(pending("ProductImage.image"), Some(1.0));
         assert_eq!(pending("Product.image"), None);
     }
+}
+
+#[tokio::test]
+async fn what_the_sweeper_put_off_is_told_and_is_neither_done_nor_failed() {
+    let world = World::new().await;
+    let proxy = S3Proxy::before(&world.bucket);
+    let change = json!({
+        "storage": {"endpoint": proxy.endpoint(), "attempt_timeout_ms": 300, "operation_timeout_ms": 700, "copy_base_ms": 500},
+        "sweeper": {"enabled": false},
+    });
+    let broker = world.broker_with(change).await;
+    let ops = broker.ops();
+    for _ in 0..2 {
+        broker
+            .user()
+            .create("Product.image", PICTURE, "image/png")
+            .await
+            .expect(201);
+    }
+    overdue(&world, 60);
+    proxy.rule(Which::copy(), Act::Answer(503, "SlowDown"));
+    ops.post_empty("/v1/ops/sweep").await.expect(200);
+    let seen = ops.get("/v1/ops/overview").await.expect(200).json;
+    let kinds = seen["sweeper"].as_array().expect("kinds");
+    let pending = kinds.iter().find(|it| it["kind"] == "pending").expect("it");
+    let told = ["done", "postponed", "failed"].map(|name| &pending[name]);
+    assert_eq!(told, [&json!(0), &json!(2), &json!(0)], "{seen}");
+    let overdue = ["overdue", "postponed"].map(|name| &seen["pending"][name]);
+    assert_eq!(overdue, [&json!(2), &json!(2)], "{seen}");
 }

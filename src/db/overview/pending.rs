@@ -27,6 +27,8 @@ pub struct PendingNow {
     pub ages: Vec<AtLeast>,
     /// How many are past their deadline.
     pub overdue: AtLeast,
+    /// How many of those that were counted the sweeper tried in vain, and tries again later.
+    pub postponed: u64,
     /// When the oldest was asked for.
     pub oldest_created_at: Option<DateTime<Utc>>,
 }
@@ -63,12 +65,14 @@ pub(super) fn pending(
         .select(uploads::id)
         .first(conn)
         .optional()?;
+    let (overdue, postponed) = overdue(conn, window)?;
     let pending = (counters.iter()).filter(|it| it.status == Status::Pending);
     Ok(PendingNow {
         count: pending.clone().map(|it| it.count).sum(),
         bytes: pending.map(|it| it.bytes).sum(),
         ages: by_age(conn, window)?,
-        overdue: overdue(conn, window)?,
+        overdue,
+        postponed,
         oldest_created_at: oldest.as_deref().map(upload_time),
     })
 }
@@ -100,8 +104,9 @@ fn by_age(conn: &mut AnyConnection, window: Window) -> Result<Vec<AtLeast>, Fail
     Ok(counts.map(|count| AtLeast::of(count, most)).collect())
 }
 
-/// How many are past their deadline: those that the sweeper may try now, and those that it tried in vain and tries again later.
-fn overdue(conn: &mut AnyConnection, window: Window) -> Result<AtLeast, Failure> {
+/// How many are past their deadline: those that the sweeper may try now, and those that it tried in vain and tries again later. And
+/// how many of them are of the second kind.
+fn overdue(conn: &mut AnyConnection, window: Window) -> Result<(AtLeast, u64), Failure> {
     let most = window.most_pending;
     let next_try = "COALESCE(sweep_after, expires_at)";
     let among = |number: &str, condition: &str| {
@@ -121,8 +126,8 @@ fn overdue(conn: &mut AnyConnection, window: Window) -> Result<AtLeast, Failure>
     let (due, postponed, looked_at): (i64, i64, i64) =
         diesel::select((due, later("sweep_after"), later("*"))).get_result(conn)?;
     let found = AtLeast::of(due + postponed, most);
-    Ok(AtLeast {
-        more: found.more || looked_at > most,
-        ..found
-    })
+    // Where none was postponed, what was not looked at are uploads that fall due soon, and a flood of those is no trouble.
+    let cut = postponed > 0 && looked_at > most;
+    let more = found.more || cut;
+    Ok((AtLeast { more, ..found }, counted(postponed.min(most))))
 }

@@ -103,7 +103,8 @@ async fn what_is_pending_is_exact_however_much_of_the_window_is_looked_at() {
         rig.execute(&format!(
             "UPDATE uploads SET sweep_after = {again} WHERE status = 'pending' AND created_at < {late}"
         ));
-        assert_eq!(seen(&db, 1_000).await.pending.overdue, exactly(4));
+        let pending = seen(&db, 1_000).await.pending;
+        assert_eq!((pending.overdue, pending.postponed), (exactly(4), 2));
         // And where there is more than may be counted, that is said.
         for (most_pending, ages, overdue) in [
             (8, [exactly(3), exactly(2), exactly(5)], exactly(4)),
@@ -119,6 +120,34 @@ async fn what_is_pending_is_exact_however_much_of_the_window_is_looked_at() {
             assert_eq!(pending.ages, ages);
             assert_eq!(pending.overdue, overdue);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_flood_that_falls_due_soon_makes_nothing_overdue() {
+    for rig in Rig::each() {
+        let soon = [5, 6, 7, 8].map(|age| Row(minutes(-age), "Product.image", "pending"));
+        fill(&rig, &soon);
+        count(&rig);
+        let db = rig.open();
+        let few = Window {
+            most_pending: 3,
+            ..window(1_000)
+        };
+        let pending = db.overview(few).await.unwrap().pending;
+        assert_eq!((pending.overdue, pending.postponed), (exactly(0), 0));
+        // One that the sweeper may try now.
+        fill(&rig, &[Row(minutes(-61), "Product.image", "pending")]);
+        let pending = db.overview(few).await.unwrap().pending;
+        assert_eq!((pending.overdue, pending.postponed), (exactly(1), 0));
+        // One that it tried in vain: behind those that were looked at may be another.
+        let again = text(minutes(1));
+        rig.execute(&format!(
+            "UPDATE uploads SET sweep_after = {again} WHERE expires_at <= {}",
+            text(now())
+        ));
+        let pending = db.overview(few).await.unwrap().pending;
+        assert_eq!((pending.overdue, pending.postponed), (more_than(1), 1));
     }
 }
 

@@ -55,6 +55,8 @@ pub struct SweeperView {
     last_ended_at: Option<String>,
     /// How many things it settled or removed.
     done: u64,
+    /// How often it put something off: tried in vain, and to be tried again later.
+    postponed: u64,
     /// How often it failed.
     failed: u64,
 }
@@ -103,6 +105,7 @@ impl SweeperView {
             kind: numbers.kind.clone(),
             last_ended_at: numbers.last_ended_at.map(time),
             done: numbers.done,
+            postponed: numbers.postponed,
             failed: numbers.failed,
         }
     }

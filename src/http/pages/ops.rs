@@ -30,7 +30,11 @@ const TABLES: [(&str, &str, &[&str]); 4] = [
         "The bucket's answers",
         &["Operation", "Code", "Count"],
     ),
-    ("sweeper", "Sweeper", &["Work", "Done", "Failed", "Last"]),
+    (
+        "sweeper",
+        "Sweeper",
+        &["Work", "Done", "Put off", "Failed", "Last"],
+    ),
     (
         "webhooks",
         "Webhooks",

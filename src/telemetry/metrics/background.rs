@@ -126,6 +126,7 @@ impl Metrics {
             SweepNumbers {
                 last_ended_at: DateTime::from_timestamp_millis((last_end * 1000.0) as i64),
                 done: own(&results, |result| !NOT_DONE.contains(&result)),
+                postponed: own(&results, |result| result == "postponed"),
                 failed: own(&results, |result| result == "failed")
                     + own(&failures, |outcome| outcome == "error"),
                 kind,
@@ -147,6 +148,8 @@ pub struct SweepNumbers {
     pub last_ended_at: Option<DateTime<Utc>>,
     /// How many things it settled or removed.
     pub done: u64,
+    /// How often it put something off, because the bucket gave no clear answer or nobody here is configured for it.
+    pub postponed: u64,
     /// How often it failed: batches, and single things.
     pub failed: u64,
 }

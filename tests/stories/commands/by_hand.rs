@@ -14,7 +14,7 @@ use super::dev::PNG;
 use super::uploads::Desk;
 
 /// A desk before whose bucket stands a proxy.
-fn desk_behind_proxy(world: &World) -> (Desk, S3Proxy) {
+pub(super) fn desk_behind_proxy(world: &World) -> (Desk, S3Proxy) {
     let proxy = S3Proxy::before(&world.bucket);
     let storage = json!({
         "endpoint": proxy.endpoint(), "attempt_timeout_ms": 300, "operation_timeout_ms": 700, "copy_base_ms": 500,
@@ -212,4 +212,29 @@ async fn a_dry_sweep_counts_all_pages_of_a_listing_shows_a_batch_and_removes_not
     let done = desk.json(&sweep);
     assert_eq!(done["kinds"][0]["counts"]["removed"], 23, "{done}");
     assert_eq!(world.bucket.list("staging/").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_sweep_that_counts_no_further_than_a_batch_says_that_there_is_more() {
+    let world = World::new().await;
+    let (broker, desk) = (world.broker().await, Desk::of(&world));
+    for _ in 0..4 {
+        broker
+            .user()
+            .create("Product.image", PNG, "image/png")
+            .await;
+    }
+    overdue(&world, 60);
+    let dry = |batch: &'static str| {
+        let sweep = ["sweep", "--once", "--dry-run", "--kind", "pending"];
+        [&sweep[..], &["--batch", batch]].concat()
+    };
+    for (batch, found, more) in [("3", 3, true), ("4", 4, false), ("5", 4, false)] {
+        let told = &desk.json(&dry(batch))["kinds"][0];
+        assert_eq!(told["counts"]["found"], found, "{told}");
+        assert_eq!(told["more"], more, "{told}");
+        assert_eq!(told["would"].as_array().map(Vec::len), Some(found));
+        let table = desk.run(&dry(batch)).expect(0).stdout;
+        assert_eq!(table.contains("3+"), more, "{table}");
+    }
 }

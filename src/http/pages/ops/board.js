@@ -15,6 +15,16 @@ function tile(id, title, value, detail, tone = "calm") {
     el("h2", {}, title), el("p", { class: "value" }, value), el("p", { class: "note" }, detail));
 }
 
+/** What is to be said of uploads past their deadline. */
+function lateness({ pending, sweeper_lag_secs: lag }) {
+  if (pending.overdue === 0) return ["nothing is overdue"];
+  return [
+    pending.overdue_more && "at least",
+    lag > 0 && `waiting ${span(lag)} for the sweeper`,
+    pending.postponed > 0 && `${number(pending.postponed)} tried in vain, and tried again later`,
+  ].filter(Boolean);
+}
+
 export function tiles(seen) {
   const { pending, fields, broker, webhooks } = seen;
   const [created, confirmed, expired, rejected] = ["created", "confirmed", "expired", "rejected"].map((name) => sum(fields, name));
@@ -27,8 +37,7 @@ export function tiles(seen) {
   const queue = waiting === 0 ? "none waiting" : `${number(waiting)} waiting, the oldest ${backlog ? `for ${span(age(seen.at, backlog))}` : "just now"}`;
   byId("tiles").replaceChildren(
     tile("pending", "Pending", number(pending.count), `${bytes(pending.bytes)}, ${oldest}`),
-    tile("overdue", "Past their deadline", number(pending.overdue) + (pending.overdue_more ? "+" : ""),
-      pending.overdue_more ? `at least; ${sweeper}` : pending.overdue === 0 ? `nothing is overdue; ${sweeper}` : `${seen.sweeper_lag_secs > 0 ? `waiting ${span(seen.sweeper_lag_secs)} for the sweeper` : "tried in vain, and tried again later"}; ${sweeper}`,
+    tile("overdue", "Past their deadline", number(pending.overdue) + (pending.overdue_more ? "+" : ""), [...lateness(seen), sweeper].join("; "),
       pending.overdue === 0 ? "calm" : seen.sweeper_lag_secs > 300 ? "bad" : "watch"),
     tile("confirmed", "Confirmed", percent(confirmed, created), `${number(confirmed)} of ${cut(seen) ? "the latest " : ""}${number(created)} asked for`),
     tile("expired", "Expired", percent(expired, created), `${number(expired)} never arrived; ${number(rejected)} rejected`,
@@ -86,8 +95,8 @@ export function tables(seen, replay) {
   const calls = [...seen.broker.store].sort((a, b) => EXPECTED.includes(a.code) - EXPECTED.includes(b.code) || b.count - a.count);
   rows("store", calls, (one) => [text(one.operation), el("td", { "data-bad": EXPECTED.includes(one.code) ? null : "true" }, one.code), count(one.count)], "No call by this broker yet.");
   rows("sweeper", seen.sweeper, (one) => [
-    text(one.kind), count(one.done), count(one.failed, true),
-    el("td", { title: one.last_ended_at }, one.last_ended_at ? `${span(age(seen.at, one.last_ended_at))} ago` : "never"),
+    text(one.kind), count(one.done), count(one.postponed, true), count(one.failed, true),
+    el("td", { class: "count", title: one.last_ended_at }, one.last_ended_at ? `${span(age(seen.at, one.last_ended_at))} ago` : "never"),
   ], "It has not run in this broker.");
   // A button that has the focus must not be replaced under the reader's hands.
   if (byId("webhooks").contains(document.activeElement)) return;

@@ -1,7 +1,7 @@
 // The table of uploads: filtered, and read page by page with the API's cursor.
 
 import { byId, bytes, el, onClick, span } from "../docs/dom.js";
-import { api } from "./api.js";
+import { api, now } from "./api.js";
 
 const PAGE = 25;
 
@@ -20,18 +20,18 @@ function query(cursor) {
 }
 
 /** How old an upload is, and whether it should have ended by now. */
-function ageOf(upload, now) {
-  const overdue = upload.status === "pending" && Date.parse(upload.expires_at) < now;
-  return el("td", { class: "count", title: upload.created_at }, span(Math.max(0, (now - Date.parse(upload.created_at)) / 1000)),
+function ageOf(upload) {
+  const overdue = upload.status === "pending" && Date.parse(upload.expires_at) < now();
+  return el("td", { class: "count", title: upload.created_at }, span(Math.max(0, (now() - Date.parse(upload.created_at)) / 1000)),
     overdue ? el("span", { class: "late", "data-bad": "true" }, "overdue") : null);
 }
 
-function row(upload, now) {
+function row(upload) {
   const button = el("button", { type: "button", class: "link", "data-id": upload.id, onclick: () => open(upload.id) }, upload.filename);
   return el("tr", {},
     el("th", { scope: "row" }, button, el("code", { class: "id" }, upload.id)),
     el("td", {}, el("span", { class: "pill", "data-status": upload.status }, upload.status)),
-    ageOf(upload, now),
+    ageOf(upload),
     el("td", {}, upload.field), el("td", {}, upload.owner), el("td", { class: "count" }, bytes(upload.size)),
     el("td", { class: "why" }, upload.last_problem ?? ""));
 }
@@ -49,7 +49,7 @@ async function show(wanted) {
     shown = page.data.length;
     const focused = document.activeElement?.dataset?.id;
     const none = el("tr", {}, el("td", { colspan: 7, class: "note" }, "No upload is like that."));
-    byId("uploads").replaceChildren(...(shown > 0 ? page.data.map((upload) => row(upload, Date.now())) : [none]));
+    byId("uploads").replaceChildren(...(shown > 0 ? page.data.map(row) : [none]));
     if (focused) document.querySelector(`button[data-id="${focused}"]`)?.focus({ preventScroll: true });
     failure.hidden = true;
   } catch (error) {

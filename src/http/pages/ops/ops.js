@@ -1,7 +1,7 @@
 // The dashboard: asks for a token, then for the overview every few seconds while somebody looks, and says when what is shown is old.
 
 import { byId, onClick, say } from "../docs/dom.js";
-import { api, setToken } from "./api.js";
+import { api, notDone, setTime, setToken } from "./api.js";
 import { funnel, tables, tiles } from "./board.js";
 import * as list from "./list.js";
 import { plots } from "./plots.js";
@@ -31,6 +31,7 @@ function asOf() {
 
 function paint(overview) {
   seen = overview;
+  setTime(seen.at);
   last = performance.now();
   failed = null;
   tiles(seen);
@@ -82,13 +83,13 @@ async function replay({ endpoint, dead, disabled }) {
 }
 
 async function sweep() {
-  const text = "One batch of each kind of the sweeper's work: uploads past their deadline are settled, and what is old enough is removed from the bucket.";
+  const text = "Up to ten batches of a hundred of each kind of the sweeper's work, and none that would begin after 20 seconds: uploads past their deadline are settled, and what is old enough is removed from the bucket.";
   if (!(await sheet.ask("Sweep now", text, "Sweep"))) return;
   await told(async () => {
     const { data } = await api("POST", "v1/ops/sweep");
-    const words = data.map(({ kind, counts, error }) => {
+    const words = data.map(({ kind, counts, more, error }) => {
       const done = Object.entries(counts).map(([name, count]) => `${count} ${name.replaceAll("_", " ")}`).join(", ");
-      return error ? `${kind}: ${error}` : done && `${kind}: ${done}`;
+      return error ? `${kind}: ${error}` : done && `${kind}: ${done}${more ? ", and there is more" : ""}`;
     }).filter(Boolean);
     return words.length > 0 ? `Swept. ${words.join("; ")}.` : "Swept. There was nothing to do.";
   });
@@ -96,10 +97,15 @@ async function sweep() {
 
 /** Does it, says what came of it, and looks again. */
 async function told(work) {
+  const tell = (words, tone) => {
+    byId("done").dataset.tone = tone;
+    say("done", words);
+  };
+  tell("Under way …", "calm");
   try {
-    say("done", await work());
+    tell(await work(), "good");
   } catch (error) {
-    say("done", `Not done: ${error.message}`);
+    tell(notDone(error), "bad");
   }
   await now();
 }

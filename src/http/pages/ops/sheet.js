@@ -1,7 +1,7 @@
 // One upload: its facts, its timeline, and what an operator can do about it, each asked about first.
 
 import { byId, bytes, el, onClick, say, span } from "../docs/dom.js";
-import { api } from "./api.js";
+import { api, notDone, now } from "./api.js";
 
 const sheet = byId("sheet");
 let current = null;
@@ -26,7 +26,7 @@ byId("ask-no").addEventListener("click", () => byId("ask").close(""));
 const when = (time) => new Date(time).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 /** How long ago something was, or how long it takes until then. */
 function ago(time) {
-  const seconds = (Date.now() - Date.parse(time)) / 1000;
+  const seconds = (now() - Date.parse(time)) / 1000;
   return seconds < 0 ? `in ${span(-seconds)}` : `${span(seconds)} ago`;
 }
 const told = (time) => `${when(time)} (${ago(time)})`;
@@ -56,8 +56,8 @@ function timeline(entries) {
 /** What can be done: its title, the question, the word for yes, the request, and what to say of its answer. */
 function possible(upload) {
   const settle = (title, question, verb, yes) => ({ title, question, yes, run: async () => {
-    const now = await api("POST", `v1/uploads/${upload.id}/${verb}`);
-    return now.status === upload.status ? `Still ${now.status}: the bucket has nothing for it yet.` : `It is ${now.status} now.`;
+    const { status } = await api("POST", `v1/uploads/${upload.id}/${verb}`);
+    return status === upload.status ? `Still ${status}: the bucket has nothing for it yet.` : `It is ${status} now.`;
   } });
   const pending = upload.status !== "pending" ? [] : [
     settle("Re-check", "The broker looks into the bucket now: what is there and right is confirmed, what is wrong is rejected, and what is missing stays pending.", "recheck", "Look now"),
@@ -80,19 +80,22 @@ function actions(upload) {
       if (!(await ask(`${title}: ${upload.filename}`, question, yes))) return;
       say("sheet-failure");
       say("sheet-done");
+      let failure = null;
       try {
         say("sheet-done", await run());
-        changed();
       } catch (error) {
-        say("sheet-failure", `Not done: ${error.message}`);
+        failure = notDone(error);
+        say("sheet-failure", failure);
       }
-      await load();
+      changed();
+      await load(failure);
     });
     return button;
   }));
 }
 
-async function load() {
+/** Reads the upload that is shown. What failed before is said still if this fails too. */
+async function load(before) {
   const id = current;
   try {
     const [upload, { data }] = await Promise.all([api("GET", `v1/uploads/${id}`), api("GET", `v1/uploads/${id}/timeline`)]);
@@ -104,7 +107,7 @@ async function load() {
     actions(upload);
     if (lost) byId("sheet-title").focus();
   } catch (error) {
-    say("sheet-failure", error.message);
+    say("sheet-failure", before ? `${before}; how it is now can't be read: ${error.message}` : error.message);
   }
 }
 
