@@ -112,7 +112,7 @@ async fn b14_only_the_demos_own_page_on_this_machine_is_given_a_token() {
             Some("invalid-request"),
             "{headers:?}"
         );
-        assert!(!String::from_utf8_lossy(&answer.body).contains("600"));
+        assert!(!String::from_utf8_lossy(&answer.body).contains("for 600 s"));
     }
     let asked = send_to(&parts_with_demo(), Ask::get().uri("/demo/token")).await;
     assert_eq!(asked.problem().as_deref(), Some("method-not-allowed"));
