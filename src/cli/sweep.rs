@@ -10,6 +10,9 @@ use super::by_hand::{ByHand, Needs, Output, Progress, operator, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
 
+/// Why something is left although no batch failed.
+const CUT: &str = "the bucket refuses everything or gives no clear answer: the rest is left";
+
 #[derive(Debug, Args)]
 pub struct SweepArgs {
     /// One round of each kind, then end (running brokers sweep by themselves)
@@ -56,7 +59,7 @@ struct Swept {
     kind: SweepKind,
     counts: Counts,
     would: Vec<String>,
-    /// Why it ended early.
+    /// Why something is left.
     error: Option<String>,
 }
 
@@ -117,6 +120,9 @@ async fn sweep(
                 swept.counts += report.counts;
                 let room = (batch as usize).saturating_sub(swept.would.len());
                 swept.would.extend(report.would.into_iter().take(room));
+                if report.cut {
+                    swept.error = Some(CUT.to_owned());
+                }
                 if !report.more {
                     return swept;
                 }

@@ -45,7 +45,7 @@ pub(super) async fn round(
         match broker.sweep(&mut walk).await {
             Ok(report) => {
                 if report.counts.found > 0 {
-                    tracing::info!(sweep = name, counts = ?report.counts, "swept");
+                    tracing::info!(sweep = name, counts = ?report.counts, cut = report.cut, "swept");
                 }
                 if !report.more {
                     return Next::AfterThePause;
@@ -53,8 +53,6 @@ pub(super) async fn round(
             }
             Err(error) => {
                 tracing::warn!(sweep = name, ?error, "a sweep is left to the next round");
-                // From the beginning, because the place itself may be what can't be read.
-                *walk = SweepWalk::new(kind, options.batch);
                 return Next::AfterThePause;
             }
         }

@@ -9,6 +9,7 @@ mod dev_folder;
 mod fsck;
 mod fsck_unknown;
 mod stopping;
+mod sweeping;
 mod token;
 mod uploads;
 
