@@ -45,6 +45,8 @@ impl Removal {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     most_refused: u64,
+    /// Whether refusals count no longer once anything is gone.
+    is_lasting: bool,
     in_a_row: u64,
     is_over: bool,
 }
@@ -54,8 +56,17 @@ impl Patience {
     pub(super) fn of(most_refused: u64) -> Patience {
         Patience {
             most_refused,
+            is_lasting: false,
             in_a_row: 0,
             is_over: false,
+        }
+    }
+
+    /// One that only so many refusals before anything is gone end, or a bucket that answers nobody.
+    pub(super) fn lasting(most_refused: u64) -> Patience {
+        Patience {
+            is_lasting: true,
+            ..Patience::of(most_refused)
         }
     }
 
@@ -65,7 +76,12 @@ impl Patience {
         let (gone, refused) = (count(Removal::Gone), count(Removal::Refused));
         match gone {
             0 => self.in_a_row = self.in_a_row.saturating_add(answers.len() as u64),
-            _ => self.in_a_row = 0,
+            _ => {
+                self.in_a_row = 0;
+                if self.is_lasting {
+                    self.most_refused = u64::MAX;
+                }
+            }
         }
         let silent = !answers.is_empty() && gone + refused == 0;
         self.is_over |= silent || self.in_a_row >= self.most_refused;
@@ -79,7 +95,8 @@ impl Patience {
 
     /// For the next round.
     pub(super) fn renew(&mut self) {
-        *self = Patience::of(self.most_refused);
+        self.in_a_row = 0;
+        self.is_over = false;
     }
 }
 
@@ -157,4 +174,29 @@ fn noted(id: UploadId, answer: Result<(), StoreTrouble>) -> Removal {
         tracing::warn!(upload = %id, code = %trouble.code, "an object is still to be removed");
     }
     Removal::of(&answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Patience, Removal};
+
+    const REFUSED: [Removal; 16] = [Removal::Refused; 16];
+
+    #[test]
+    fn a_lasting_patience_ends_with_so_many_refusals_only_where_nothing_went_before() {
+        let mut none_gone = Patience::lasting(64);
+        for answered in 1..=4 {
+            assert!(!none_gone.is_over());
+            none_gone.take_in(&REFUSED);
+            assert_eq!(none_gone.is_over(), answered == 4);
+        }
+        let mut one_gone = Patience::lasting(64);
+        one_gone.take_in(&[Removal::Refused, Removal::Gone]);
+        for _ in 0..1_000 {
+            one_gone.take_in(&REFUSED);
+        }
+        assert!(!one_gone.is_over());
+        one_gone.take_in(&[Removal::Unclear; 16]);
+        assert!(one_gone.is_over());
+    }
 }

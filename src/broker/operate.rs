@@ -109,7 +109,9 @@ impl Broker {
             let report = self.sweep(&mut walk).await?;
             sum.counts += report.counts;
             sum.more = report.more;
+            sum.cut |= report.cut;
         }
+        sum.more |= sum.cut;
         Ok(sum)
     }
 

@@ -31,10 +31,11 @@ const REACH_LIMIT: Duration = Duration::from_secs(2);
 /// Where the configuration is, and how results are printed.
 #[derive(Debug, Args)]
 pub(super) struct ByHand {
-    /// The configuration file (TOML)
-    #[arg(long, env = "BYTEPASS_CONFIG", global = true, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// Work on the data folder of a `bytepass dev`: its database, and its bucket, which must be running where it is needed
+    /// The configuration file (TOML) [env: BYTEPASS_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Work on the data folder of a `bytepass dev`, whatever else is configured: its database, and its bucket, which must be
+    /// running where it is needed
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Where that bucket listens [default: where `bytepass dev` last had it]
@@ -66,20 +67,33 @@ impl ByHand {
         match &self.data_dir {
             Some(folder) => self.config_of(folder, needs),
             None => serve::load(&ConfigArgs {
-                config: self.config.clone(),
+                config: self.file(),
                 listen: None,
             }),
         }
     }
 
+    /// The configuration file. The environment's is looked up here and not by clap, which doesn't tell it from one that was
+    /// written beside --data-dir.
+    fn file(&self) -> Option<PathBuf> {
+        let of_env = || std::env::var_os("BYTEPASS_CONFIG").map(PathBuf::from);
+        self.config.clone().or_else(of_env)
+    }
+
     fn config_of(&self, folder: &Path, needs: Needs) -> Result<Config, Failure> {
+        if self.config.is_some() {
+            return Err(Failure::Usage(
+                "--config and --data-dir name two databases and two buckets: give one of them"
+                    .to_owned(),
+            ));
+        }
         dev_config::check_data_dir(folder)?;
         let secrets = dev_data::read(folder)?;
         let remembered = || dev_data::bucket_address(folder);
         let bucket = self.bucket_listen.or_else(remembered).unwrap_or(DEV_BUCKET);
-        let sources = dev_config::sources(folder, self.config.clone(), &secrets, bucket);
+        let sources = dev_config::sources_by_hand(folder, &secrets, bucket);
         let config = Config::load(&sources).map_err(|it| Failure::Usage(it.to_string()))?;
-        if needs == Needs::Bucket && dev_config::is_embedded(&config, bucket) {
+        if needs == Needs::Bucket {
             let reached = TcpStream::connect_timeout(&reachable(bucket), REACH_LIMIT);
             reached.map_err(|error| {
                 let folder = folder.display();
@@ -117,7 +131,7 @@ impl ByHand {
 
     fn ready(&self, needs: Needs) -> Result<Config, Failure> {
         let config = self.config(needs)?;
-        serve::require(config.require_for_commands(), self.config.as_deref())?;
+        serve::require(config.require_for_commands(), self.file().as_deref())?;
         Ok(config)
     }
 

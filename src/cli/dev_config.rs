@@ -1,4 +1,5 @@
-//! The configuration of development: a data folder's own database, bucket and secrets below whatever else is configured.
+//! The configuration of development: a data folder's own database, bucket and secrets, below whatever else is configured for `dev`,
+//! and above it for who works on the folder by hand.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use super::token::{AUDIENCE, BACKENDS, USERS};
 const BUCKET: &str = "bytepass-dev";
 const REGION: &str = "us-east-1";
 
-/// Where the settings of a folder come from, whose bucket is at this address.
+/// Where the settings of `dev` on this folder come from, whose bucket is at this address.
 pub(super) fn sources(
     data_dir: &Path,
     config: Option<PathBuf>,
@@ -23,6 +24,32 @@ pub(super) fn sources(
     bucket: SocketAddr,
 ) -> Sources {
     Sources::from_process(config).with_defaults("dev", defaults(data_dir, secrets, bucket))
+}
+
+/// The same for who works on that folder by hand: neither a file nor the environment leads to another database or bucket, because
+/// a shell may be set up for those of production.
+pub(super) fn sources_by_hand(
+    data_dir: &Path,
+    secrets: &DevSecrets,
+    bucket: SocketAddr,
+) -> Sources {
+    let (id, secret) = (&secrets.access_key_id, &secrets.secret_access_key);
+    let own = [
+        ("database.url", database_url(data_dir)),
+        ("storage.bucket", BUCKET.to_owned()),
+        ("storage.region", REGION.to_owned()),
+        ("storage.endpoint", bucket_url(bucket)),
+        ("storage.path_style", true.to_string()),
+        ("storage.access_key_id", id.clone()),
+        (
+            "storage.secret_access_key",
+            dev_data::reveal(secret).to_owned(),
+        ),
+    ];
+    own.into_iter().fold(
+        sources(data_dir, None, secrets, bucket),
+        |sources, (key, value)| sources.with_flag("--data-dir", key, Some(value)),
+    )
 }
 
 /// Refuses a folder whose name has no place in a sqlite URL, before anything is made in it.
@@ -47,8 +74,11 @@ pub(super) fn is_embedded(config: &Config, bucket: SocketAddr) -> bool {
     endpoint.is_some_and(|url| url.origin().ascii_serialization() == bucket_url(bucket))
 }
 
+fn database_url(data_dir: &Path) -> String {
+    format!("sqlite://{}", data_dir.join("bytepass.sqlite").display())
+}
+
 fn defaults(data_dir: &Path, secrets: &DevSecrets, bucket: SocketAddr) -> String {
-    let database = format!("sqlite://{}", data_dir.join("bytepass.sqlite").display());
     let issuer = |name: &str, prefix: &str, scopes: &[&str], secret: &str| json!({"name": name, "issuer": name, "audience": AUDIENCE, "owner_prefix": prefix, "scopes": scopes, "secret": secret});
     let (user, all) = (
         [Scope::UploadsWrite.as_str()],
@@ -56,7 +86,7 @@ fn defaults(data_dir: &Path, secrets: &DevSecrets, bucket: SocketAddr) -> String
     );
     let layer = json!({
         "server": {"admin_listen": "127.0.0.1:0", "shutdown_delay_secs": 0},
-        "database": {"url": database, "migrate_at_start": true},
+        "database": {"url": database_url(data_dir), "migrate_at_start": true},
         "storage": {
             "bucket": BUCKET,
             "region": REGION,

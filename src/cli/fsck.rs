@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::broker::{Broker, Damage, Finding, FsckWalk};
 
-use super::by_hand::{ByHand, Needs, Output, Progress, reason};
+use super::by_hand::{ByHand, Needs, Output, Progress, operator, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
 
@@ -59,6 +59,10 @@ pub(super) fn run(args: FsckArgs) -> Result<(), Failure> {
     let found = args
         .by_hand
         .run_long(Needs::Bucket, async |broker, progress| {
+            if args.fix {
+                let (by, unknown) = (operator(), args.unknown);
+                tracing::info!(by = by.name(), unknown, "an fsck by hand that removes");
+            }
             Ok(walk(&broker, args.fix, args.unknown, progress).await)
         })?;
     outcome::print(&match output {
@@ -94,7 +98,9 @@ async fn walk(broker: &Broker, fix: bool, unknown: bool, progress: &Progress) ->
         let FsckWalk { objects, rows, .. } = found.walk;
         let count = found.count;
         progress.say(format!(
-            "{objects} objects, {rows} records, {}",
+            "{}, {}, {}",
+            counted_as(objects, "object"),
+            counted_as(rows, "record"),
             findings(count)
         ));
     }
@@ -125,9 +131,13 @@ async fn fix_unknown(broker: &Broker, found: &mut Found, progress: &Progress) {
 }
 
 fn findings(count: u64) -> String {
+    counted_as(count, "finding")
+}
+
+fn counted_as(count: u64, what: &str) -> String {
     match count {
-        1 => "1 finding".to_owned(),
-        count => format!("{count} findings"),
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
     }
 }
 
@@ -196,7 +206,9 @@ fn as_text(found: &Found) -> String {
         text.push('\n');
     }
     text.push_str(&format!(
-        "{objects} objects and {rows} records were looked at: {}, {} removed\n",
+        "{} and {} were looked at: {}, {} removed\n",
+        counted_as(objects, "object"),
+        counted_as(rows, "record"),
         findings(found.count),
         found.fixed
     ));
@@ -208,7 +220,8 @@ fn as_text(found: &Found) -> String {
     }
     if foreign > 0 {
         text.push_str(&format!(
-            "{foreign} other objects lie under the location, with keys that are not ours; they are left alone\n"
+            "{} under the location with a key that is not ours: left alone\n",
+            counted_as(foreign, "other object")
         ));
     }
     text

@@ -10,6 +10,9 @@ use super::by_hand::{ByHand, Needs, Output, Progress, operator, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
 
+/// Why something is left although no batch failed.
+const CUT: &str = "the bucket refuses everything or gives no clear answer: the rest is left";
+
 #[derive(Debug, Args)]
 pub struct SweepArgs {
     /// One round of each kind, then end (running brokers sweep by themselves)
@@ -59,7 +62,7 @@ struct Swept {
     /// Whether a dry run found more than it counts; a sweep doesn't say.
     more: Option<bool>,
     would: Vec<String>,
-    /// Why it ended early.
+    /// Why something is left.
     error: Option<String>,
 }
 
@@ -131,6 +134,9 @@ async fn sweep(
                     swept.counts.found = u64::from(batch);
                     swept.more = Some(true);
                     return swept;
+                }
+                if report.cut {
+                    swept.error = Some(CUT.to_owned());
                 }
                 if !report.more {
                     return swept;

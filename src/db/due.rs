@@ -236,7 +236,7 @@ pub(super) fn unattached_query<'a>(
         .limit(i64::from(limit))
 }
 
-fn uploads_of(rows: Vec<UploadRow>) -> Result<Vec<Upload>, Failure> {
+pub(super) fn uploads_of(rows: Vec<UploadRow>) -> Result<Vec<Upload>, Failure> {
     let uploads: Result<Vec<Upload>, DbTrouble> =
         rows.into_iter().map(UploadRow::into_upload).collect();
     Ok(uploads?)

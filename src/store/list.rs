@@ -63,6 +63,14 @@ pub struct UnfinishedMarker {
     upload_id: Option<String>,
 }
 
+impl UnfinishedMarker {
+    /// The first page.
+    pub const BEGINNING: UnfinishedMarker = UnfinishedMarker {
+        key: None,
+        upload_id: None,
+    };
+}
+
 /// One page of multipart uploads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnfinishedPage {

@@ -86,9 +86,30 @@ pub(super) fn answer<E: ProvideErrorMetadata>(
     }
 }
 
-/// Not a wish to be asked less, and not a bucket that isn't there.
+/// Answers that every other request would get too: of our credentials, our clock, the account, the bucket, or of too many requests.
+const EVERYBODYS: [&str; 15] = [
+    "AccountProblem",
+    "AllAccessDisabled",
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "NoSuchBucket",
+    "NotSignedUp",
+    "RequestTimeTooSkewed",
+    "RequestTimeout",
+    "SignatureDoesNotMatch",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TokenRefreshRequired",
+];
+
+/// Whether an answer is about this very request.
 fn is_refusal(status: u16, code: Option<&str>) -> bool {
-    (400..500).contains(&status) && !matches!(status, 408 | 429) && code != Some("NoSuchBucket")
+    let is_everybodys =
+        matches!(status, 408 | 429) || code.is_some_and(|code| EVERYBODYS.contains(&code));
+    (400..500).contains(&status) && !is_everybodys
 }
 
 /// The store's code if it looks like one: a body from a proxy or an attacker must not reach logs and labels.

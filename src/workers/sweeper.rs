@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use crate::broker::{Broker, SweepKind, SweepWalk};
+use crate::broker::{Broker, SweepKind, SweepReport, SweepWalk};
 
 use super::{Next, SweeperOptions};
 
@@ -45,7 +45,7 @@ pub(super) async fn round(
         match broker.sweep(&mut walk).await {
             Ok(report) => {
                 if report.counts.found > 0 {
-                    tracing::info!(sweep = name, counts = ?report.counts, "swept");
+                    tell(name, &report);
                 }
                 if !report.more {
                     return Next::AfterThePause;
@@ -53,10 +53,31 @@ pub(super) async fn round(
             }
             Err(error) => {
                 tracing::warn!(sweep = name, ?error, "a sweep is left to the next round");
-                // From the beginning, because the place itself may be what can't be read.
-                *walk = SweepWalk::new(kind, options.batch);
                 return Next::AfterThePause;
             }
         }
     }
+}
+
+/// One line with a field for each thing that happened.
+fn tell(name: &str, report: &SweepReport) {
+    let counts = &report.counts;
+    let some = |count: u64| (count > 0).then_some(count);
+    tracing::info!(
+        sweep = name,
+        found = counts.found,
+        confirmed = some(counts.confirmed),
+        rejected = some(counts.rejected),
+        expired = some(counts.expired),
+        settled = some(counts.settled),
+        postponed = some(counts.postponed),
+        abandoned = some(counts.abandoned),
+        deleted = some(counts.deleted),
+        removed = some(counts.removed),
+        aborted = some(counts.aborted),
+        foreign = some(counts.foreign),
+        failed = some(counts.failed),
+        cut = report.cut.then_some(true),
+        "swept"
+    );
 }

@@ -141,6 +141,7 @@ async fn a_bucket_that_refuses_delays_a_removal_and_loses_none() {
     let world = World::new().await;
     let proxy = S3Proxy::before(&world.bucket);
     let mut settings = with_grace(0);
+    settings["sweeper"] = json!({"enabled": true, "interval_secs": 1});
     settings["storage"] = json!({
         "endpoint": proxy.endpoint(), "public_endpoint": world.bucket.server.endpoint,
     });

@@ -10,6 +10,7 @@ mod fsck;
 mod fsck_unknown;
 mod settling;
 mod stopping;
+mod sweeping;
 mod token;
 mod uploads;
 

@@ -1,12 +1,16 @@
 //! What lies in the bucket too long goes, by the bucket's own clock and whatever the rows say; everything else stays.
 
+use std::collections::BTreeSet;
+
 use bytepass::broker::{SweepKind, SweepWalk};
 use hyper::Method;
 use serde_json::json;
 
 use crate::support::rows::Rows;
 use crate::support::s3_script::{Act, Which};
-use crate::support::sweeping::{a_year_ago, overdue, swept, verbs, verbs_behind_proxy};
+use crate::support::sweeping::{
+    a_year_ago, begin_multipart, overdue, round, swept, unfinished, verbs, verbs_behind_proxy,
+};
 use crate::support::tamper::staging_key;
 use crate::support::world::World;
 
@@ -87,39 +91,15 @@ async fn i3_sweeping_the_bucket_touches_nothing_that_is_confirmed_attached_or_no
     assert_eq!(user.read(confirmed.id()).await.json["status"], "confirmed");
 }
 
-/// Begins a multipart upload past the broker, through S3's own API, with one part.
-async fn begin(world: &World, key: &str) {
-    let (client, bucket) = (&world.bucket.client, &world.bucket.name);
-    let begun = client.create_multipart_upload().bucket(bucket).key(key);
-    let begun = begun.send().await.expect("it begins");
-    let part = client.upload_part().bucket(bucket).key(key).part_number(1);
-    let id = begun.upload_id().expect("an id");
-    let part = part.upload_id(id).body(JPEG.to_vec().into());
-    part.send().await.expect("a part");
-}
-
-async fn unfinished(world: &World) -> Vec<String> {
-    let listed = world
-        .bucket
-        .client
-        .list_multipart_uploads()
-        .bucket(&world.bucket.name)
-        .send()
-        .await
-        .expect("a listing");
-    let keys = listed.uploads().iter().filter_map(|it| it.key());
-    keys.map(str::to_owned).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a12_abandoned_multipart_uploads_under_our_prefixes_are_aborted_and_no_others() {
     let world = World::new().await;
     let (verbs, proxy) = verbs_behind_proxy(&world).await;
     for n in 0..12 {
-        begin(&world, &format!("media/products/{n}.jpg")).await;
+        begin_multipart(&world, &format!("media/products/{n}.jpg")).await;
     }
-    begin(&world, "staging/upl_x").await;
-    begin(&world, "elsewhere/backup.tar").await;
+    begin_multipart(&world, "staging/upl_x").await;
+    begin_multipart(&world, "elsewhere/backup.tar").await;
     assert_eq!(unfinished(&world).await.len(), 14);
     assert_eq!(
         swept(&verbs, SweepKind::Multipart).await.aborted,
@@ -138,24 +118,83 @@ async fn a_round_over_multipart_uploads_that_ended_in_an_outage_goes_on_there_an
     let world = World::new().await;
     let (verbs, proxy) = verbs_behind_proxy(&world).await;
     for n in 0..20 {
-        begin(&world, &format!("media/products/{n}.jpg")).await;
+        begin_multipart(&world, &format!("media/products/{n}.jpg")).await;
     }
     a_year_ago(&proxy);
     let aborting = Which::method(Method::DELETE).query_with("uploadId");
     // As often as the SDK tries it: the bucket is back after the first page.
     proxy.rule(aborting.times(7 * 3), Act::Answer(503, "SlowDown"));
     let mut walk = SweepWalk::new(SweepKind::Multipart, 7);
-    let mut rounds = [0; 3];
-    for aborted in &mut rounds {
-        let mut more = true;
-        while more {
-            let report = verbs.sweep(&mut walk).await.expect("a sweep");
-            *aborted += report.counts.aborted;
-            more = report.more;
-        }
-    }
-    assert_eq!(rounds, [0, 13, 7], "behind those that were not answered");
+    let aborted = round(&verbs, &mut walk).await.aborted;
+    assert_eq!(aborted, 0, "nothing was answered");
+    let aborted = round(&verbs, &mut walk).await.aborted;
+    assert_eq!(aborted, 20, "from there on, and then those before");
     assert!(unfinished(&world).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_multipart_uploads_that_an_outage_cut_is_gone_on_with_where_it_was_cut() {
+    let world = World::new().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    for n in 0..40 {
+        begin_multipart(&world, &format!("media/products/{n}.jpg")).await;
+    }
+    a_year_ago(&proxy);
+    let aborting = Which::method(Method::DELETE).query_with("uploadId");
+    // The first sixteen, as often as the SDK tries it.
+    proxy.rule(aborting.times(16 * 3), Act::Answer(503, "SlowDown"));
+    let mut walk = SweepWalk::new(SweepKind::Multipart, 100);
+    let mut rounds = [0; 2];
+    for aborted in &mut rounds {
+        *aborted = round(&verbs, &mut walk).await.aborted;
+    }
+    assert_eq!(rounds, [0, 40], "behind those that were not answered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_the_bucket_refuses_to_list_from_is_given_up_and_a_pause_of_its_is_not() {
+    let world = World::new().await;
+    let (verbs, proxy) = verbs_behind_proxy(&world).await;
+    for n in 0..4_u8 {
+        let id = bytepass::domain::ids::UploadId::new(chrono::Utc::now(), &[n; 10]);
+        let key = staging_key(&id.to_string());
+        world.bucket.put(&key, JPEG, "image/jpeg").await;
+    }
+    let old = async |listing: Option<(u16, &'static str)>, walk: &mut SweepWalk| {
+        proxy.clear();
+        if let Some((status, code)) = listing {
+            let behind = Which::method(Method::GET).query_with("start-after");
+            proxy.rule(behind, Act::Answer(status, code));
+        }
+        a_year_ago(&proxy);
+        let removal = Which::method(Method::DELETE).below("staging/");
+        proxy.rule(removal, Act::Answer(403, "AccessDenied"));
+        verbs.sweep(walk).await
+    };
+    let asked = || {
+        let seen = proxy.seen();
+        let removals = seen.iter().filter(|it| it.method == Method::DELETE);
+        let keys: BTreeSet<String> = removals.map(|it| it.path.clone()).collect();
+        keys.len()
+    };
+    let mut walk = SweepWalk::new(SweepKind::Staging, 2);
+    assert!(old(None, &mut walk).await.expect("a page").more);
+    old(Some((503, "SlowDown")), &mut walk)
+        .await
+        .expect_err("no answer");
+    assert_eq!(asked(), 2);
+    old(None, &mut walk).await.expect("the page behind");
+    assert_eq!(asked(), 4, "the pause changed nothing");
+
+    let mut walk = SweepWalk::new(SweepKind::Staging, 2);
+    assert!(old(None, &mut walk).await.expect("a page").more);
+    old(Some((403, "AccessDenied")), &mut walk)
+        .await
+        .expect_err("refused");
+    let before = proxy.seen().len();
+    old(None, &mut walk).await.expect("from the beginning");
+    let listing = &proxy.seen()[before..][0];
+    assert!(!listing.query.contains("start-after"), "{listing:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,14 +31,39 @@ pub async fn verbs_behind_proxy(world: &World) -> (Broker, S3Proxy) {
 
 /// A whole walk; what all of its batches counted.
 pub async fn swept(broker: &Broker, kind: SweepKind) -> Counts {
-    let (mut walk, mut counts) = (SweepWalk::new(kind, 7), Counts::default());
+    round(broker, &mut SweepWalk::new(kind, 7)).await
+}
+
+/// One round, as the worker does it.
+pub async fn round(broker: &Broker, walk: &mut SweepWalk) -> Counts {
+    let mut counts = Counts::default();
     loop {
-        let report = broker.sweep(&mut walk).await.expect("a sweep");
+        let report = broker.sweep(walk).await.expect("a sweep");
         counts += report.counts;
         if !report.more {
             return counts;
         }
     }
+}
+
+/// Begins a multipart upload past the broker, through S3's own API, with one part.
+pub async fn begin_multipart(world: &World, key: &str) {
+    let (client, bucket) = (&world.bucket.client, &world.bucket.name);
+    let begun = client.create_multipart_upload().bucket(bucket).key(key);
+    let begun = begun.send().await.expect("it begins");
+    let part = client.upload_part().bucket(bucket).key(key).part_number(1);
+    let id = begun.upload_id().expect("an id");
+    let part = part.upload_id(id).body(b"a part".to_vec().into());
+    part.send().await.expect("a part");
+}
+
+/// The keys of multipart uploads that are neither completed nor aborted.
+pub async fn unfinished(world: &World) -> Vec<String> {
+    let (client, bucket) = (&world.bucket.client, &world.bucket.name);
+    let listed = client.list_multipart_uploads().bucket(bucket).send();
+    let listed = listed.await.expect("a listing");
+    let keys = listed.uploads().iter().filter_map(|it| it.key());
+    keys.map(str::to_owned).collect()
 }
 
 /// Moves the deadline of every pending upload to so many seconds ago.

@@ -18,8 +18,9 @@ impl Broker {
         let options = &self.0.options;
         let store = &self.0.store;
         let page = store
-            .list_staged(walk.staged.as_deref(), walk.limit)
-            .await?;
+            .list_staged(walk.place.staged.as_deref(), walk.limit)
+            .await
+            .map_err(|trouble| walk.not_listed(trouble))?;
         let is_old = |age_secs: i64| age_secs >= i64::from(options.sweep.staging_max_age_secs);
         let old = page.objects.iter().filter(|it| is_old(it.age_secs));
         let keys: Vec<_> = old.map(|it| options.layout.staging_key(it.id)).collect();
@@ -31,7 +32,7 @@ impl Broker {
                 .iter()
                 .map(|key| format!("remove {}", key.as_str()))
                 .collect();
-            walk.staged = page.next;
+            walk.place.staged = page.next;
             return Ok(report);
         }
         for chunk in keys.chunks(self.sweeps_at_once()) {
@@ -39,11 +40,11 @@ impl Broker {
             let answers: Vec<Removal> = join_all(removing).await.into_iter().map(noted).collect();
             report.counts.removed += walk.take_in(&mut report, &answers);
             if walk.patience.is_over() {
-                walk.staged = chunk.last().map(|key| key.as_str().to_owned());
+                walk.place.staged = chunk.last().map(|key| key.as_str().to_owned());
                 return Ok(report);
             }
         }
-        walk.staged = page.next;
+        walk.place.staged = page.next;
         Ok(report)
     }
 
@@ -53,33 +54,46 @@ impl Broker {
         walk: &mut SweepWalk,
     ) -> Result<SweepReport, BrokerError> {
         let prefixes = self.managed_prefixes();
-        let Some(prefix) = prefixes.get(walk.prefix) else {
+        let Some(prefix) = prefixes.get(walk.place.prefix) else {
             return Ok(SweepReport::default());
         };
         let (store, max_age_secs) = (&self.0.store, self.0.options.sweep.staging_max_age_secs);
         let page = store
-            .list_unfinished(prefix, &walk.unfinished, walk.limit)
-            .await?;
+            .list_unfinished(prefix, &walk.place.unfinished, walk.limit)
+            .await
+            .map_err(|trouble| walk.not_listed(trouble))?;
         let is_old = |it: &&Unfinished| it.age_secs >= i64::from(max_age_secs);
         let old: Vec<&Unfinished> = page.uploads.iter().filter(is_old).collect();
         let mut report = SweepReport::of(old.len(), walk.limit);
         report.counts.foreign = page.foreign;
-        report.more = page.next.is_some() || walk.prefix + 1 < prefixes.len();
+        report.more = page.next.is_some() || walk.place.prefix + 1 < prefixes.len();
         if walk.dry_run {
             let line = |it: &&Unfinished| format!("abort {} of {}", it.upload_id, it.key);
             report.would = old.iter().map(line).collect();
             walk.behind(page.next);
             return Ok(report);
         }
-        for chunk in old.chunks(self.sweeps_at_once()) {
+        // What is left of a page that was cut is found behind as many as were tried in vain.
+        let untried = old.get(walk.place.tried..).unwrap_or_default();
+        for chunk in untried.chunks(self.sweeps_at_once()) {
             let aborting = chunk.iter().map(|upload| store.abort_unfinished(upload));
             let answers: Vec<Removal> = join_all(aborting).await.into_iter().map(noted).collect();
-            report.counts.aborted += walk.take_in(&mut report, &answers);
-            if walk.patience.is_over() {
-                break;
+            let aborted = walk.take_in(&mut report, &answers);
+            report.counts.aborted += aborted;
+            walk.place.tried += answers.len() - aborted as usize;
+            if !walk.patience.is_over() {
+                continue;
             }
+            if walk.by_hand {
+                // There is no later round, and the next prefix may be another's to refuse.
+                report.cut = true;
+                report.more = walk.place.prefix + 1 < prefixes.len();
+                walk.behind(None);
+                walk.patience.renew();
+            }
+            return Ok(report);
         }
-        // Always by the store's own marker, because not every store lists by key; what is left of the page comes round again.
+        // Always by the store's own marker, because not every store lists by key.
         walk.behind(page.next);
         Ok(report)
     }

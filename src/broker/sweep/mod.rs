@@ -95,7 +95,8 @@ impl SweepKind {
 
 impl Broker {
     /// The next batch of a walk. [`SweepReport::more`] says whether another one should follow at once; if not, a later batch begins
-    /// the next round: at the beginning, or where this one ended because the bucket refuses or doesn't answer.
+    /// the next round: at the beginning, or where this one ended because the bucket refuses or doesn't answer. After an error the
+    /// next batch goes on where this one began.
     pub async fn sweep(&self, walk: &mut SweepWalk) -> Result<SweepReport, BrokerError> {
         let begun = Instant::now();
         let mut report = match walk.kind {
@@ -106,11 +107,12 @@ impl Broker {
             SweepKind::Staging => self.sweep_staging(walk).await,
             SweepKind::Multipart => self.sweep_multipart(walk).await,
         };
-        if let Ok(report) = &mut report {
-            report.more &= !walk.patience.is_over();
-            if !report.more {
-                walk.end_round();
+        match &mut report {
+            Ok(report) => {
+                report.cut |= walk.patience.is_over();
+                report.more = walk.goes_on(report.more);
             }
+            Err(error) => walk.failed(error),
         }
         if !walk.dry_run {
             let kind = walk.kind.as_str();

@@ -58,6 +58,7 @@ impl Broker {
             // holds up no other.
             if !answered {
                 report.more = false;
+                report.cut = true;
                 break;
             }
         }

@@ -73,8 +73,10 @@ impl AddAssign for Counts {
 pub struct SweepReport {
     /// The counts.
     pub counts: Counts,
-    /// Whether the batch was full and something came of it: then the next one should follow at once.
+    /// Whether there is more to look at in this round: then the next batch should follow at once.
     pub more: bool,
+    /// Whether something was left because the bucket refuses too much or gives no clear answer.
+    pub cut: bool,
     /// What a dry run would do, one line each.
     pub would: Vec<String>,
 }
@@ -89,6 +91,7 @@ impl SweepReport {
         SweepReport {
             counts,
             more: found >= limit as usize,
+            cut: false,
             would: Vec::new(),
         }
     }

@@ -23,7 +23,7 @@ impl Broker {
         let mut report = SweepReport::of(stale.len(), walk.limit);
         if walk.dry_run {
             // Nothing moves, so every batch would begin with the same ones.
-            let first = walk.owed_attempts.is_none();
+            let first = walk.place.owed_attempts.is_none();
             let line = |it: &Copied| format!("give up the seal attempt {}", it.key.as_str());
             report.would = stale.iter().filter(|_| first).map(line).collect();
             report.counts.found = report.would.len() as u64;
@@ -36,7 +36,7 @@ impl Broker {
                 report.counts.abandoned += u64::from(abandoned?);
             }
         }
-        let (bucket, after) = (&options.bucket, walk.owed_attempts.clone());
+        let (bucket, after) = (&options.bucket, walk.place.owed_attempts.clone());
         let limit = walk.limit;
         let owed = self
             .0
@@ -46,7 +46,7 @@ impl Broker {
         report.counts.found += owed.len() as u64;
         report.more |= owed.len() >= limit as usize;
         if walk.dry_run {
-            walk.owed_attempts = owed.last().cloned();
+            walk.place.owed_attempts = owed.last().cloned();
             let line = |it: &Copied| format!("remove {}", it.key.as_str());
             report.would.extend(owed.iter().map(line));
             return Ok(report);
@@ -57,7 +57,7 @@ impl Broker {
                 .map(|it| self.remove_copy(it.upload, it.key.clone()));
             let answers = join_all(removing).await;
             report.counts.removed += walk.take_in(&mut report, &answers);
-            walk.owed_attempts = chunk.last().cloned();
+            walk.place.owed_attempts = chunk.last().cloned();
             if walk.patience.is_over() {
                 break;
             }
@@ -69,11 +69,11 @@ impl Broker {
         &self,
         walk: &mut SweepWalk,
     ) -> Result<SweepReport, BrokerError> {
-        let (bucket, after) = (&self.0.options.bucket, walk.owed_upload);
+        let (bucket, after) = (&self.0.options.bucket, walk.place.owed_upload);
         let owed = self.0.db.owed_uploads(bucket, after, walk.limit).await?;
         let mut report = SweepReport::of(owed.len(), walk.limit);
         if walk.dry_run {
-            walk.owed_upload = owed.last().map_or(walk.owed_upload, |it| it.id);
+            walk.place.owed_upload = owed.last().map_or(walk.place.owed_upload, |it| it.id);
             let line = |it: &Upload| format!("remove the objects of {} ({})", it.id, it.status);
             report.would = owed.iter().map(line).collect();
             return Ok(report);
@@ -82,7 +82,7 @@ impl Broker {
             let removing = chunk.iter().map(|upload| self.remove_objects(upload));
             let answers = join_all(removing).await;
             report.counts.removed += walk.take_in(&mut report, &answers);
-            walk.owed_upload = chunk.last().map_or(walk.owed_upload, |it| it.id);
+            walk.place.owed_upload = chunk.last().map_or(walk.place.owed_upload, |it| it.id);
             if walk.patience.is_over() {
                 break;
             }

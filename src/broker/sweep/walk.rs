@@ -1,9 +1,12 @@
 //! A walk over all work of a kind: where it is, and how patient.
 
+use std::cmp::Ordering;
+
+use crate::broker::BrokerError;
 use crate::broker::cleanup::{Patience, Removal};
 use crate::db::Copied;
 use crate::domain::ids::UploadId;
-use crate::store::UnfinishedMarker;
+use crate::store::{StoreTrouble, UnfinishedMarker};
 
 use super::{SweepKind, SweepReport};
 
@@ -12,6 +15,42 @@ const MOST_REFUSED: u64 = 128;
 /// The same of a round over the bucket's listing, whose next one comes in an hour.
 const MOST_REFUSED_LISTED: u64 = 2_048;
 
+/// Where a walk is. A kind moves its own members, and the others stay at the beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) owed_attempts: Option<Copied>,
+    pub(super) owed_upload: UploadId,
+    pub(super) staged: Option<String>,
+    pub(super) prefix: usize,
+    pub(super) unfinished: UnfinishedMarker,
+    /// How many of the page of multipart uploads that begins here were tried and are still there.
+    pub(super) tried: usize,
+}
+
+impl Place {
+    const BEGINNING: Place = Place {
+        owed_attempts: None,
+        owed_upload: UploadId::NONE,
+        staged: None,
+        prefix: 0,
+        unfinished: UnfinishedMarker::BEGINNING,
+        tried: 0,
+    };
+
+    /// Whether it is `other`, or behind it. The pages of a prefix have no order, so among them only the same one counts.
+    fn reaches(&self, other: &Place) -> bool {
+        fn in_order(place: &Place) -> impl Ord + '_ {
+            let attempt = place.owed_attempts.as_ref();
+            let attempt = attempt.map(|it| (it.started_at, it.key.as_str()));
+            (attempt, place.owed_upload, &place.staged, place.prefix)
+        }
+        match in_order(self).cmp(&in_order(other)) {
+            Ordering::Equal => self.unfinished == other.unfinished && self.tried >= other.tried,
+            order => order.is_gt(),
+        }
+    }
+}
+
 /// A walk over all work of a kind, batch by batch: what could not be done in one batch is not in the way of the next. It may be used
 /// for round after round, and then what ended one round is not in the way of the next round either.
 #[derive(Debug)]
@@ -19,12 +58,13 @@ pub struct SweepWalk {
     pub(super) kind: SweepKind,
     pub(super) limit: u32,
     pub(super) dry_run: bool,
+    pub(super) by_hand: bool,
     pub(super) patience: Patience,
-    pub(super) owed_attempts: Option<Copied>,
-    pub(super) owed_upload: UploadId,
-    pub(super) staged: Option<String>,
-    pub(super) prefix: usize,
-    pub(super) unfinished: UnfinishedMarker,
+    pub(super) place: Place,
+    /// Where this round began.
+    began: Place,
+    /// Whether this round has gone on from the beginning, to end where it began.
+    is_second_lap: bool,
 }
 
 impl SweepWalk {
@@ -38,19 +78,20 @@ impl SweepWalk {
             kind,
             limit: limit.max(1),
             dry_run: false,
+            by_hand: false,
             patience: Patience::of(most_refused),
-            owed_attempts: None,
-            owed_upload: UploadId::NONE,
-            staged: None,
-            prefix: 0,
-            unfinished: UnfinishedMarker::default(),
+            place: Place::BEGINNING,
+            began: Place::BEGINNING,
+            is_second_lap: false,
         }
     }
 
-    /// One for a single round that somebody asked for: however much the bucket refuses, all is tried once.
+    /// One for a single round that somebody asked for: all is tried once, however much the bucket refuses, unless it refuses
+    /// everything.
     pub fn by_hand(kind: SweepKind, limit: u32) -> SweepWalk {
         SweepWalk {
-            patience: Patience::of(u64::MAX),
+            by_hand: true,
+            patience: Patience::lasting(MOST_REFUSED_LISTED),
             ..SweepWalk::new(kind, limit)
         }
     }
@@ -73,20 +114,57 @@ impl SweepWalk {
     /// Goes on behind a page of multipart uploads: with the next one, or with the next prefix.
     pub(super) fn behind(&mut self, next: Option<UnfinishedMarker>) {
         if next.is_none() {
-            self.prefix += 1;
+            self.place.prefix += 1;
         }
-        self.unfinished = next.unwrap_or_default();
+        self.place.unfinished = next.unwrap_or_default();
+        self.place.tried = 0;
     }
 
-    /// What is left is left to the next round: behind what ended this one, or from the beginning.
-    pub(super) fn end_round(&mut self) {
-        if !self.patience.is_over() {
-            self.owed_attempts = None;
-            self.owed_upload = UploadId::NONE;
-            self.staged = None;
-            self.prefix = 0;
-            self.unfinished = UnfinishedMarker::default();
+    /// After a batch behind which there is `more` or not: whether another one follows at once. A round that began in the middle goes
+    /// on from the beginning to where it began.
+    pub(super) fn goes_on(&mut self, more: bool) -> bool {
+        if self.patience.is_over() {
+            self.pause();
+            return false;
         }
+        let is_round = self.is_second_lap && self.place.reaches(&self.began);
+        if more && !is_round {
+            return true;
+        }
+        if !self.is_second_lap && self.began != Place::BEGINNING {
+            self.is_second_lap = true;
+            self.place = Place::BEGINNING;
+            return true;
+        }
+        self.give_up_place();
+        self.pause();
+        false
+    }
+
+    /// After a batch that failed. Where a row can't be read, what lies behind it waits, and the next round begins anew.
+    pub(super) fn failed(&mut self, error: &BrokerError) {
+        if matches!(error, BrokerError::Internal(_)) {
+            self.give_up_place();
+        }
+        self.pause();
+    }
+
+    /// What the bucket refuses to list from here, it may list from the beginning.
+    pub(super) fn not_listed(&mut self, trouble: StoreTrouble) -> BrokerError {
+        if trouble.refused {
+            self.give_up_place();
+        }
+        trouble.into()
+    }
+
+    fn give_up_place(&mut self) {
+        self.place = Place::BEGINNING;
+    }
+
+    /// The next round begins here.
+    fn pause(&mut self) {
+        self.began = self.place.clone();
+        self.is_second_lap = false;
         self.patience.renew();
     }
 }

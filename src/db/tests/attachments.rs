@@ -211,13 +211,13 @@ async fn a_key_is_claimed_by_success_alone_and_repeats_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_due_is_of_this_bucket_and_past_its_grace_until_its_object_is_gone() {
+async fn what_is_due_is_of_this_bucket_and_past_its_grace_until_its_row_is_deleted() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = confirmed(&db).await;
         let due = async |secs| {
             let later = now() + TimeDelta::seconds(secs);
-            let due = db.due_removals("media", later, None, 10).await.unwrap();
+            let due = db.due_removals("media", later, 10).await.unwrap();
             due.iter().map(|upload| upload.id).collect::<Vec<_>>()
         };
         db.attach(attach(upload.id, to("42"))).await.unwrap();
@@ -227,7 +227,7 @@ async fn what_is_due_is_of_this_bucket_and_past_its_grace_until_its_object_is_go
         assert_eq!(due(59).await, []);
         assert_eq!(due(60).await, [upload.id]);
         assert_eq!(
-            db.due_removals("other", now() + TimeDelta::days(9), None, 10)
+            db.due_removals("other", now() + TimeDelta::days(9), 10)
                 .await,
             Ok(vec![])
         );
@@ -238,8 +238,8 @@ async fn what_is_due_is_of_this_bucket_and_past_its_grace_until_its_object_is_go
         })
         .await
         .unwrap();
-        assert_eq!(due(60).await, [upload.id], "its object may still be there");
-        db.object_removed(upload.id, now()).await.unwrap();
-        assert_eq!(due(60).await, []);
+        assert_eq!(due(60).await, [], "its object is owed");
+        let owed = db.owed_uploads("media", UploadId::NONE, 10).await.unwrap();
+        assert_eq!(owed.iter().map(|it| it.id).collect::<Vec<_>>(), [upload.id]);
     }
 }

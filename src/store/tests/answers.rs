@@ -99,6 +99,32 @@ async fn what_is_not_there_counts_as_removed_but_a_missing_bucket_says_nothing()
 }
 
 #[tokio::test]
+async fn only_what_is_about_this_very_request_counts_as_its_refusal() {
+    for (status, code, refused) in [
+        ("403 Forbidden", "AccessDenied", true),
+        ("400 Bad Request", "InvalidRequest", true),
+        ("409 Conflict", "OperationAborted", true),
+        ("403 Forbidden", "ExpiredToken", false),
+        ("400 Bad Request", "ExpiredToken", false),
+        ("400 Bad Request", "InvalidToken", false),
+        ("403 Forbidden", "InvalidAccessKeyId", false),
+        ("403 Forbidden", "SignatureDoesNotMatch", false),
+        ("403 Forbidden", "RequestTimeTooSkewed", false),
+        ("403 Forbidden", "AllAccessDisabled", false),
+        ("403 Forbidden", "AccountProblem", false),
+        ("404 Not Found", "NoSuchBucket", false),
+        ("400 Bad Request", "RequestTimeout", false),
+        ("400 Bad Request", "SlowDown", false),
+        ("429 Too Many Requests", "TooMany", false),
+        ("500 Internal Server Error", "InternalError", false),
+    ] {
+        let (answer, _) = call(Call::Remove, vec![say(status, &error(code))]).await;
+        let trouble = answer.unwrap_err();
+        assert_eq!((&*trouble.code, trouble.refused), (code, refused));
+    }
+}
+
+#[tokio::test]
 async fn b2_nothing_outside_the_layout_is_read_or_removed() {
     let fake = FakeS3::start(vec![head("204 No Content", &[])]).await;
     let store = fake.store().await;

@@ -78,7 +78,7 @@ async fn show_tells_the_last_problem_and_the_timeline_with_who_acted() {
     proxy.rule(Which::copy(), Act::Answer(403, "AccessDenied"));
     overdue(&world, 60);
     let swept = desk.run(&["sweep", "--once", "--kind", "pending"]);
-    let log = swept.expect(0).stderr;
+    let log = swept.expect(1).stderr;
     assert!(log.contains("by") && log.contains("command-line"), "{log}");
     proxy.clear();
     let shown = desk.json(&["uploads", "show", id]);

@@ -1,11 +1,15 @@
 //! Commands by hand on the folder of a `bytepass dev`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::broker_process::{BrokerProcess, free_address};
 use crate::support::command::{Outcome, bytepass};
+use crate::support::tamper::staging_key;
+use crate::support::world::World;
 
 use super::dev::PNG;
+
+const FIELD: &str = "Product.image";
 
 fn on(broker: &BrokerProcess, arguments: &[&str]) -> Outcome {
     let all = [arguments, &["--data-dir", "data"]].concat();
@@ -24,7 +28,7 @@ async fn commands_work_on_the_database_and_the_running_bucket_of_a_dev_folder() 
     assert_eq!(user.read(staged.id()).await.json["status"], "confirmed");
     on(&broker, &["sweep", "--once"]).expect(0);
     let looked = on(&broker, &["fsck"]).expect(0).stdout;
-    assert!(looked.contains("1 objects and 1 records"), "{looked}");
+    assert!(looked.contains("1 object and 1 record "), "{looked}");
     on(&broker, &["webhooks", "ls"]).expect(0);
 
     let there = broker.bucket_url().trim_start_matches("http://").to_owned();
@@ -35,6 +39,55 @@ async fn commands_work_on_the_database_and_the_running_bucket_of_a_dev_folder() 
         "{line}"
     );
     on(&broker, &["fsck", "--bucket-listen", &there]).expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_that_is_set_up_for_another_system_works_on_the_folder_and_leaves_the_other_alone()
+{
+    let world = World::new().await;
+    let elsewhere = world.broker().await;
+    let owed = elsewhere.user().stage(FIELD, PNG, "image/png").await;
+    let mine = BrokerProcess::dev();
+    let staged = mine.api("user").stage(FIELD, PNG, "image/png").await;
+    world
+        .database
+        .execute("UPDATE uploads SET status = 'rejected'");
+    let settings = world.configured(json!({}));
+    let file = settings.path().join("bytepass.toml");
+    let (url, server) = (world.database.url(), &world.bucket.server);
+    let env = [
+        ("BYTEPASS_CONFIG", file.to_str().expect("a path")),
+        ("BYTEPASS_DATABASE_URL", &url),
+        ("BYTEPASS_STORAGE_ENDPOINT", &server.endpoint),
+        ("BYTEPASS_STORAGE_BUCKET", &world.bucket.name),
+        ("BYTEPASS_STORAGE_ACCESS_KEY_ID", &server.access_key),
+        ("BYTEPASS_STORAGE_SECRET_ACCESS_KEY", &server.secret_key),
+    ];
+    let run = |arguments: &[&str]| {
+        let all = [arguments, &["--data-dir", "data"]].concat();
+        bytepass(mine.folder(), &all, &env)
+    };
+    let listed = run(&["uploads", "ls"]).expect(0).stdout;
+    assert!(listed.contains(staged.id()) && !listed.contains(owed.id()));
+    run(&["uploads", "confirm", staged.id()]).expect(0);
+    let looked = run(&["fsck", "--fix", "--yes"]).expect(0).stdout;
+    assert!(looked.contains("1 object and 1 record "), "{looked}");
+    run(&["sweep", "--once"]).expect(0);
+    let there = staging_key(owed.id());
+    assert!(world.bucket.head(&there).await.is_some(), "not swept");
+    // Without the folder the same shell reaches the other system.
+    bytepass(mine.folder(), &["sweep", "--once"], &env).expect(0);
+    assert!(world.bucket.head(&there).await.is_none());
+    for both in [
+        &["uploads", "--config", "x.toml", "ls"][..],
+        &["uploads", "ls", "--config", "x.toml"],
+    ] {
+        let line = run(both).expect(2).stderr;
+        assert!(
+            line.contains("--config") && line.contains("--data-dir"),
+            "{line}"
+        );
+    }
 }
 
 #[tokio::test]

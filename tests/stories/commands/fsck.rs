@@ -151,7 +151,11 @@ async fn every_kind_of_damage_is_found_and_only_what_nobody_needs_is_removed_whe
     let line = desk.run(&["fsck", "--fix"]).expect_line(2);
     assert!(line.contains("--yes"), "{line}");
 
-    let fixed = report(&desk, &["--fix", "--unknown", "--yes"], 3);
+    let fixing = ["fsck", "--fix", "--unknown", "--yes", "-o", "json"];
+    let fixed = desk.run(&fixing).expect(3);
+    let log = &fixed.stderr;
+    assert!(log.contains("an fsck by hand") && log.contains("command-line"));
+    let fixed: Value = serde_json::from_str(&fixed.stdout).expect("JSON");
     assert_eq!(found(&fixed), expected(true, false), "{fixed}");
     assert!(
         world.bucket.head(NOBODYS).await.is_some(),

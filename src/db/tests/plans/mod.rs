@@ -217,7 +217,7 @@ fn what_a_record_has_and_what_is_due_are_found_by_their_indexes() {
         assert!(plan.contains("uploads_record"), "{plan}");
         let plan = plan!(rig, conn, attached_query("x", "Product.image", "42"));
         assert!(plan.contains("uploads_record"), "{plan}");
-        let plan = plan!(rig, conn, due_query("media", now(), None, 100));
+        let plan = plan!(rig, conn, due_query("media", now(), 100));
         assert_by_index(&plan, "uploads_removal");
     }
 }

@@ -204,7 +204,7 @@ async fn sweeper(db: &Db) {
     }
     db.clock().await.unwrap();
     db.due_uploads(later(1), 9).await.unwrap();
-    db.due_removals("media", later(1), None, 9).await.unwrap();
+    db.due_removals("media", later(1), 9).await.unwrap();
     db.stale_attempts(later(1), 9).await.unwrap();
     let owed = db.owed_attempts("media", later(1), None, 9).await.unwrap();
     let behind = owed.into_iter().next();
