@@ -31,11 +31,11 @@ const REACH_LIMIT: Duration = Duration::from_secs(2);
 /// Where the configuration is, and how results are printed.
 #[derive(Debug, Args)]
 pub(super) struct ByHand {
-    /// The configuration file (TOML) [env: BYTEPASS_CONFIG]
+    /// The configuration file (TOML) [env: BYTEPASS_CONFIG, but with --data-dir]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Work on the data folder of a `bytepass dev`, whatever else is configured: its database, and its bucket, which must be
-    /// running where it is needed
+    /// running where it is needed. Give --config beside it if that `dev` was given one: its fields and its bucket's name count
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Where that bucket listens [default: where `bytepass dev` last had it]
@@ -81,17 +81,11 @@ impl ByHand {
     }
 
     fn config_of(&self, folder: &Path, needs: Needs) -> Result<Config, Failure> {
-        if self.config.is_some() {
-            return Err(Failure::Usage(
-                "--config and --data-dir name two databases and two buckets: give one of them"
-                    .to_owned(),
-            ));
-        }
         dev_config::check_data_dir(folder)?;
         let secrets = dev_data::read(folder)?;
         let remembered = || dev_data::bucket_address(folder);
         let bucket = self.bucket_listen.or_else(remembered).unwrap_or(DEV_BUCKET);
-        let sources = dev_config::sources_by_hand(folder, &secrets, bucket);
+        let sources = dev_config::sources_by_hand(folder, self.config.clone(), &secrets, bucket);
         let config = Config::load(&sources).map_err(|it| Failure::Usage(it.to_string()))?;
         if needs == Needs::Bucket {
             let reached = TcpStream::connect_timeout(&reachable(bucket), REACH_LIMIT);

@@ -42,17 +42,23 @@ pub(super) fn make_room(config: &mut Config) -> Room {
 }
 
 impl Room {
-    /// Says it, in one line.
+    /// Says it, in one line; a warning where more than half of the connections are missing.
     pub(super) fn tell(&self) {
         let Some(short) = &self.0 else { return };
-        tracing::warn!(
-            allowed = short.allowed,
-            wanted = short.wanted,
-            configured = short.configured,
-            "this process may not open as many files as server.max_connections needs: each worker takes {} connections; \
-             raise the hard limit (ulimit -Hn, LimitNOFILE) or lower the setting",
-            short.each
+        let Short {
+            allowed,
+            wanted,
+            configured,
+            each,
+        } = *short;
+        let line = format!(
+            "this process may not open as many files as server.max_connections needs: each worker takes {each} connections; \
+             raise the hard limit (ulimit -Hn, LimitNOFILE) or lower the setting"
         );
+        match each < configured / 2 {
+            true => tracing::warn!(allowed, wanted, configured, "{line}"),
+            false => tracing::info!(allowed, wanted, configured, "{line}"),
+        }
     }
 }
 

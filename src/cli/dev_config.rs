@@ -27,17 +27,20 @@ pub(super) fn sources(
 }
 
 /// The same for who works on that folder by hand: neither a file nor the environment leads to another database or bucket, because
-/// a shell may be set up for those of production.
+/// a shell may be set up for those of production. What the bucket is called, a file says that `dev` is given too.
 pub(super) fn sources_by_hand(
     data_dir: &Path,
+    config: Option<PathBuf>,
     secrets: &DevSecrets,
     bucket: SocketAddr,
 ) -> Sources {
     let (id, secret) = (&secrets.access_key_id, &secrets.secret_access_key);
-    let own = [
-        ("database.url", database_url(data_dir)),
+    let named = [
         ("storage.bucket", BUCKET.to_owned()),
         ("storage.region", REGION.to_owned()),
+    ];
+    let own = [
+        ("database.url", database_url(data_dir)),
         ("storage.endpoint", bucket_url(bucket)),
         ("storage.path_style", true.to_string()),
         ("storage.access_key_id", id.clone()),
@@ -46,8 +49,9 @@ pub(super) fn sources_by_hand(
             dev_data::reveal(secret).to_owned(),
         ),
     ];
-    own.into_iter().fold(
-        sources(data_dir, None, secrets, bucket),
+    let named = named.into_iter().filter(|_| config.is_none());
+    own.into_iter().chain(named.collect::<Vec<_>>()).fold(
+        sources(data_dir, config, secrets, bucket),
         |sources, (key, value)| sources.with_flag("--data-dir", key, Some(value)),
     )
 }

@@ -58,7 +58,7 @@ impl Write for TakeTurn {
             until,
         } = &self.0;
         // One that ends far later than a turn lasts was written by a clock that is ahead, or ours was set back: without this, work
-        // that its dead holder left would wait until then.
+        // that its dead holder left would wait until then. Brokers with other settings may be wronged by it, which does no harm.
         let lasts = *until - *at;
         let unbelievable = leases::held_until.gt(column_time(*until + lasts));
         let ended = leases::held_until.le(column_time(*at)).or(unbelievable);

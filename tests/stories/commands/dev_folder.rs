@@ -78,16 +78,15 @@ async fn a_shell_that_is_set_up_for_another_system_works_on_the_folder_and_leave
     // Without the folder the same shell reaches the other system.
     bytepass(mine.folder(), &["sweep", "--once"], &env).expect(0);
     assert!(world.bucket.head(&there).await.is_none());
-    for both in [
-        &["uploads", "--config", "x.toml", "ls"][..],
-        &["uploads", "ls", "--config", "x.toml"],
-    ] {
-        let line = run(both).expect(2).stderr;
-        assert!(
-            line.contains("--config") && line.contains("--data-dir"),
-            "{line}"
-        );
-    }
+    // A file that `dev` was given too says what the fields are, and leads nowhere else either.
+    let toml = format!(
+        "[database]\nurl = \"{url}\"\n[fields.\"Other.file\"]\nupload_to = \"other/\"\ncontent_types = [\"image/png\"]\nmax_size = \"1 MiB\"\nvisibility = \"private\"\n"
+    );
+    std::fs::write(mine.folder().join("dev.toml"), toml).expect("a file");
+    let listed = run(&["uploads", "ls", "--config", "dev.toml"]);
+    assert!(listed.expect(0).stdout.contains(staged.id()));
+    let unknown = run(&["uploads", "ls", "--config", "no.toml"]).expect(2);
+    assert!(unknown.stderr.contains("no.toml"), "{}", unknown.stderr);
 }
 
 #[tokio::test]

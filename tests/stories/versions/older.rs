@@ -273,7 +273,7 @@ async fn r9_r18_an_older_version_and_this_one_share_a_database_and_a_bucket_unde
     let statuses = assert_one_story(&world).await;
     assert_eq!(statuses.values().sum::<usize>(), 4 * CALLERS * UPLOADS);
     assert!(
-        statuses.len() >= 5 && confirmed > 50,
+        statuses.len() >= 3 && confirmed > 50,
         "too dull: {statuses:?}"
     );
     let ops = new.as_caller(&sign_backend(&backend_token("ops")));
