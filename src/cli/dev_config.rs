@@ -35,11 +35,7 @@ pub(super) fn sources_by_hand(
     bucket: SocketAddr,
 ) -> Sources {
     let (id, secret) = (&secrets.access_key_id, &secrets.secret_access_key);
-    let named = [
-        ("storage.bucket", BUCKET.to_owned()),
-        ("storage.region", REGION.to_owned()),
-    ];
-    let own = [
+    let mut own = vec![
         ("database.url", database_url(data_dir)),
         ("storage.endpoint", bucket_url(bucket)),
         ("storage.path_style", true.to_string()),
@@ -49,8 +45,11 @@ pub(super) fn sources_by_hand(
             dev_data::reveal(secret).to_owned(),
         ),
     ];
-    let named = named.into_iter().filter(|_| config.is_none());
-    own.into_iter().chain(named.collect::<Vec<_>>()).fold(
+    if config.is_none() {
+        own.push(("storage.bucket", BUCKET.to_owned()));
+        own.push(("storage.region", REGION.to_owned()));
+    }
+    own.into_iter().fold(
         sources(data_dir, config, secrets, bucket),
         |sources, (key, value)| sources.with_flag("--data-dir", key, Some(value)),
     )

@@ -11,8 +11,8 @@ use super::Next;
 /// How many uploads one batch removes at most.
 const BATCH: u32 = 100;
 
-/// One batch. The next comes at once where it was full, unless the bucket refuses or doesn't answer: then it is asked again after a
-/// pause, and first for what comes behind.
+/// One batch. The next comes at once where it was full, unless the bucket refuses or doesn't answer: then what is still due waits for
+/// a pause, and what was refused is the sweeper's.
 pub(super) async fn round(broker: Broker, walk: Arc<Mutex<RemovalWalk>>) -> Next {
     let mut walk = walk.lock().await;
     match broker.remove_detached(&mut walk, BATCH).await {
