@@ -15,11 +15,26 @@ export const NASTY = "<img src=x onerror=window.ran=1>.png";
 /** How wide a phone and a laptop are, in both colours. */
 export const LOOKS = [390, 1280].flatMap((width) => ["light", "dark"].map((colorScheme) => ({ width, colorScheme })));
 
+/** How long anything may take here: a page that had no answer asks again after 25 s. */
+const PATIENCE_SECS = 60;
+
+/** The pages that are open: a story that fails says what was on them. */
+const views = new Set();
+
+/** What a person would have seen when the story failed, what the browser complained of, and what it was waiting for. */
+async function lastSeen({ page, complaints, waiting }) {
+  const seen = await page.locator("body").innerText({ timeout: 2_000 }).catch((error) => `nothing: ${error.message}`);
+  return [`on ${page.url()}:`, seen, "complaints:", ...complaints, "not answered:", ...[...waiting].map((request) => request.url())].join("\n");
+}
+
 /** Plays a story in a browser and says what it gives. */
 export async function play(story) {
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--disable-dev-shm-usage"] });
   try {
     process.stdout.write(JSON.stringify((await story(browser)) ?? {}));
+  } catch (error) {
+    for (const view of views) console.error(await lastSeen(view));
+    throw error;
   } finally {
     await browser.close();
   }
@@ -32,7 +47,7 @@ export async function open(browser, address, { width = 1280, colorScheme = "ligh
   // Before the page is there: its timers are then the story's.
   if (clock) await page.clock.install();
   const complaints = [];
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(PATIENCE_SECS * 1000);
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) complaints.push(message.text());
   });
@@ -46,9 +61,14 @@ export async function open(browser, address, { width = 1280, colorScheme = "ligh
     const { origin, protocol } = new URL(request.url());
     if (protocol.startsWith("http") && !told.origins.includes(origin)) strangers.push(request.url());
   });
+  const waiting = new Set();
+  page.on("request", (request) => waiting.add(request));
+  for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => waiting.delete(request));
   await page.goto(new URL(address, `${told.url}/`).href);
   await page.locator("body[data-ready]").waitFor();
-  return { page, complaints, strangers, close: () => context.close() };
+  const view = { page, complaints, strangers, waiting, close: () => views.delete(view) && context.close() };
+  views.add(view);
+  return view;
 }
 
 /** The browser had nothing to complain of but refusals that the page asked for. */
@@ -94,7 +114,7 @@ export async function picture({ page }, name, options = { fullPage: true }) {
 }
 
 /** Waits until this is so. */
-export async function until(condition, seconds = 20) {
+export async function until(condition, seconds = PATIENCE_SECS) {
   const end = Date.now() + seconds * 1000;
   while (!(await condition())) {
     assert.ok(Date.now() < end, `it never came to be: ${condition}`);

@@ -130,6 +130,36 @@ async function table({ page }) {
   await until(async () => (await files(page)).length === 4);
 }
 
+/** What was asked for last is what is shown, though the table is read again meanwhile; and what is being typed counts when it is sent. */
+async function unhurried({ page }) {
+  await page.locator("[name=field]").fill("");
+  await page.keyboard.press("Enter");
+  await until(async () => (await text(page, "#place")) === "1 to 25");
+  await page.locator("#older").click();
+  await until(async () => (await text(page, "#place")).startsWith("26 to "));
+  const held = [];
+  await page.route("**/v1/uploads?*status=confirmed*", (route) => held.push(route));
+  await page.locator("[name=status]").selectOption("confirmed");
+  await until(() => held.length === 1);
+  await page.locator("[name=owner]").fill("user:nob");
+  await page.locator("#pause").click();
+  await page.locator("#pause").click();
+  await until(() => held.length >= 2);
+  assert.ok((await text(page, "#place")).startsWith("26 to "));
+  const asked = held.map((route) => Object.fromEntries(new URL(route.request().url()).searchParams));
+  assert.deepEqual(asked, asked.map(() => ({ status: "confirmed", limit: "25" })));
+  // The first is answered and the later ones aren't: it is the same question.
+  await held[0].continue();
+  await until(async () => (await files(page)).join() === `${NASTY}.jpg`);
+  assert.equal(await text(page, "#place"), "1 to 1");
+  for (const route of held.slice(1)) await route.continue();
+  await page.unroute("**/v1/uploads?*status=confirmed*");
+  await page.locator("[name=owner]").fill("");
+  await page.locator("[name=field]").fill("Product.image");
+  await page.locator("[name=status]").selectOption("");
+  await until(async () => (await files(page)).length === 4);
+}
+
 const openSheet = (page, id) => page.locator(`button[data-id=${id}]`).click();
 const kinds = (page) => page.locator("#timeline .kind").allInnerTexts();
 const status = (page, wanted) => until(async () => (await page.locator("#facts .pill").getAttribute("data-status")) === wanted);
@@ -339,6 +369,7 @@ await play(async (browser) => {
   await gaps(view);
   await named(view);
   await table(view);
+  await unhurried(view);
   calm(view, { refusals: 1 });
   await actions(view);
   await troubles(view);

@@ -10,7 +10,7 @@ use super::setting;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// How long a story may take, seconds.
-const LIMIT_SECS: u64 = 180;
+const LIMIT_SECS: u64 = 300;
 
 /// Plays `tests/node/<script>.mjs`, which is told `told`; gives what it says at the end. It fails the test if anything it looks at is
 /// not as it should be. `None`, with a word on standard error, where there is no Playwright or no Chromium.

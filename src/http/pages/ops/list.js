@@ -5,18 +5,26 @@ import { api, now } from "./api.js";
 
 const PAGE = 25;
 
-/** The cursors that led here, the first page's first; it has none. */
-let cursors = [null];
+/** What is shown: the filters, and the cursors that led here, the first page's first; it has none. */
+let place = { filters: [], cursors: [null] };
+/** What was asked for last. It is asked again until it is shown, whatever is being typed meanwhile. */
+let wanted = place;
 let next = null;
 let shown = 0;
-/** Which question is the latest: an answer to an earlier one comes too late. */
+/** How often was asked, and which of these was answered last: an earlier one's answer comes too late then. */
 let asked = 0;
+let answered = 0;
 let open = () => {};
 
-function query(cursor) {
-  const filters = new FormData(byId("filters"));
-  const given = [...filters].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value !== "");
-  return new URLSearchParams([...given, ["limit", PAGE], ...(cursor ? [["cursor", cursor]] : [])]);
+/** The first page of what the form says now. */
+function filtered() {
+  const filters = [...new FormData(byId("filters"))].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value !== "");
+  return { filters, cursors: [null] };
+}
+
+function query({ filters, cursors }) {
+  const cursor = cursors.at(-1);
+  return new URLSearchParams([...filters, ["limit", PAGE], ...(cursor ? [["cursor", cursor]] : [])]);
 }
 
 /** How old an upload is, and whether it should have ended by now. */
@@ -36,15 +44,18 @@ function row(upload) {
     el("td", { class: "why" }, upload.last_problem ?? ""));
 }
 
-/** Shows the page that these cursors lead to. An answer that fails leaves what is shown. */
-async function show(wanted) {
+/** Goes to a place of the table. An answer that fails leaves what is shown. */
+async function show(where) {
+  wanted = where;
   asked += 1;
   const mine = asked;
+  const isLate = () => where !== wanted || mine < answered;
   const failure = byId("list-failure");
   try {
-    const page = await api("GET", `v1/uploads?${query(wanted.at(-1))}`);
-    if (mine !== asked) return;
-    cursors = wanted;
+    const page = await api("GET", `v1/uploads?${query(where)}`);
+    if (isLate()) return;
+    answered = mine;
+    place = where;
     next = page.next_cursor;
     shown = page.data.length;
     const focused = document.activeElement?.dataset?.id;
@@ -53,40 +64,41 @@ async function show(wanted) {
     if (focused) document.querySelector(`button[data-id="${focused}"]`)?.focus({ preventScroll: true });
     failure.hidden = true;
   } catch (error) {
-    if (mine !== asked) return;
+    if (isLate()) return;
+    answered = mine;
     if (error.status === 401) throw error;
     failure.textContent = error.message;
     failure.hidden = false;
   }
-  const from = (cursors.length - 1) * PAGE;
-  const place = shown === 0 ? "" : `${from + 1} to ${from + shown}`;
+  const from = (place.cursors.length - 1) * PAGE;
+  const numbers = shown === 0 ? "" : `${from + 1} to ${from + shown}`;
   // It is read aloud when it changes, and only then.
-  if (byId("place").textContent !== place) byId("place").textContent = place;
-  byId("newer").disabled = cursors.length === 1;
+  if (byId("place").textContent !== numbers) byId("place").textContent = numbers;
+  byId("newer").disabled = place.cursors.length === 1;
   byId("older").disabled = next === null;
 }
 
-/** The page that is shown, as it is now. */
-export const refresh = () => show(cursors);
+/** What was asked for last, as it is now. */
+export const refresh = () => show(wanted);
 
 /** From the first page on. `onOpen` is told the id of an upload that a person wants to look at. */
 export function start(onOpen) {
   open = onOpen;
-  cursors = [null];
-  return refresh();
+  return show(filtered());
 }
 
 /** Nothing, as before a token was given. */
 export function clear() {
-  asked += 1;
+  wanted = { ...wanted };
   byId("uploads").replaceChildren();
 }
 
-const filter = () => show([null]).catch(() => {});
+const goTo = (where) => show(where).catch(() => {});
+const filter = () => goTo(filtered());
 byId("filters").addEventListener("submit", (event) => {
   event.preventDefault();
   filter();
 });
 for (const select of byId("filters").querySelectorAll("select")) select.addEventListener("change", filter);
-onClick(byId("older"), () => show([...cursors, next]).catch(() => {}));
-onClick(byId("newer"), () => show(cursors.slice(0, -1)).catch(() => {}));
+onClick(byId("older"), () => goTo({ ...place, cursors: [...place.cursors, next] }));
+onClick(byId("newer"), () => goTo({ ...place, cursors: place.cursors.slice(0, -1) }));
