@@ -94,6 +94,48 @@ async function gaps({ page }) {
   assert.equal(await page.locator("#ages-gap").isVisible(), false);
 }
 
+/** The page asks anew, as it would in a few seconds. */
+const again = (page) => page.evaluate(() => [1, 2].forEach(() => document.getElementById("pause").click()));
+
+/** Of two answers the one to the later question stays, in whatever order they come. */
+async function late({ page }) {
+  const held = [];
+  await page.route("**/v1/ops/overview?window=24h", (route) => held.push(route));
+  await again(page);
+  await until(() => held.length >= 1);
+  const answered = page.waitForResponse("**/v1/ops/overview?window=1h");
+  await page.locator("#window").selectOption("1h");
+  await answered;
+  for (const route of held) {
+    const response = await route.fetch();
+    const seen = await response.json();
+    seen.pending.count = 777;
+    await route.fulfill({ response, json: seen });
+  }
+  await page.waitForTimeout(500);
+  assert.equal(await text(page, "#tile-pending .value"), String(told.pending));
+  await page.unroute("**/v1/ops/overview?window=24h");
+  const read = page.waitForResponse("**/v1/uploads?*");
+  await page.locator("#window").selectOption("24h");
+  await read;
+}
+
+/** A row is not replaced under a finger: its click would be lost. */
+async function pressed({ page }) {
+  const button = page.locator("#uploads button").first();
+  await button.hover();
+  await page.mouse.down();
+  const answered = page.waitForResponse("**/v1/ops/overview*");
+  await again(page);
+  await answered;
+  await page.waitForTimeout(500);
+  const read = page.waitForResponse("**/v1/uploads?*");
+  await page.mouse.up();
+  await page.locator("#sheet[open]").waitFor();
+  await read;
+  await shut(page);
+}
+
 /** Every table says what it is of, and every column what is in it. */
 async function named({ page }) {
   const tables = await page.locator("#board table:not(.u-legend)").evaluateAll((all) => all.map((it) => [it.caption?.textContent ?? "", ...[...it.tHead.rows[0].cells].map((cell) => (cell.scope === "col" ? cell.textContent : ""))]));
@@ -142,8 +184,7 @@ async function unhurried({ page }) {
   await page.locator("[name=status]").selectOption("confirmed");
   await until(() => held.length === 1);
   await page.locator("[name=owner]").fill("user:nob");
-  await page.locator("#pause").click();
-  await page.locator("#pause").click();
+  await again(page);
   await until(() => held.length >= 2);
   assert.ok((await text(page, "#place")).startsWith("26 to "));
   const asked = held.map((route) => Object.fromEntries(new URL(route.request().url()).searchParams));
@@ -161,6 +202,16 @@ async function unhurried({ page }) {
 }
 
 const openSheet = (page, id) => page.locator(`button[data-id=${id}]`).click();
+
+/** Closes the panel and waits for the focus, which goes back a moment later and would take a key that was meant for another place. */
+async function shut(page, close = () => page.keyboard.press("Escape")) {
+  await page.evaluate(() => {
+    window.shut = new Promise((resolve) => document.getElementById("sheet").addEventListener("close", () => resolve(), { once: true }));
+  });
+  await close();
+  await page.evaluate(() => window.shut);
+}
+
 const kinds = (page) => page.locator("#timeline .kind").allInnerTexts();
 const status = (page, wanted) => until(async () => (await page.locator("#facts .pill").getAttribute("data-status")) === wanted);
 
@@ -194,7 +245,7 @@ async function actions({ page }) {
   await status(page, "confirmed");
   assert.equal(await text(page, "#sheet-done"), "It is confirmed now.");
   await until(async () => (await kinds(page)).includes("confirmed"));
-  await page.keyboard.press("Escape");
+  await shut(page);
   assert.equal(await page.locator("#sheet").evaluate((it) => it.open), false);
   // The focus is back where it was, although the table was read anew.
   await until(async () => (await page.evaluate(() => document.activeElement.dataset.id)) === told.staged);
@@ -205,7 +256,7 @@ async function actions({ page }) {
   await act(page, "Expire", "#ask-yes");
   await status(page, "expired");
   assert.deepEqual(await page.locator("#actions button").allInnerTexts(), ["Replay to shop"]);
-  await page.getByRole("button", { name: "Close" }).click();
+  await shut(page, () => page.getByRole("button", { name: "Close" }).click());
 
   await openSheet(page, told.nasty);
   await status(page, "confirmed");
@@ -213,7 +264,7 @@ async function actions({ page }) {
   assert.match(await text(page, "#timeline"), /given up/);
   await act(page, "Replay to shop", "#ask-yes");
   await until(async () => (await text(page, "#sheet-done")) === "1 delivery is due again.");
-  await page.keyboard.press("Escape");
+  await shut(page);
 }
 
 async function board({ page }) {
@@ -258,7 +309,7 @@ async function lost(view) {
   await page.route(`**/v1/uploads/${told.waiting}/recheck`, (route) => route.fulfill({ status: 503, contentType: "application/problem+json", body: '{"code":"store-unavailable","detail":"the bucket gave no clear answer"}' }));
   await act(page, "Re-check", "#ask-yes");
   await until(async () => (await text(page, "#sheet-failure")) === "Not done: the bucket gave no clear answer");
-  await page.keyboard.press("Escape");
+  await shut(page);
   await page.unroute(`**/v1/uploads/${told.waiting}/recheck`);
   await page.unroute("**/v1/ops/sweep");
   assert.deepEqual(complaints.splice(0).filter((one) => !/ERR_FAILED|status of 503/.test(one)), []);
@@ -300,7 +351,7 @@ async function troubles(view) {
   await until(async () => (await row.count()) === 1 && /overdue[\s\S]*the bucket does not answer$/.test(await row.innerText()));
   await openSheet(page, told.waiting);
   await until(async () => /Last problem\s+the bucket does not answer[\s\S]*Deadline\s+.+ ago\)/.test(await text(page, "#facts")));
-  await page.keyboard.press("Escape");
+  await shut(page);
   await page.unroute("**/v1/uploads?*");
   await page.unroute(`**/v1/uploads/${told.waiting}`);
 }
@@ -337,6 +388,8 @@ async function failures(view) {
 async function rhythm(browser) {
   const view = await open(browser, "ops", { clock: true });
   const { page } = view;
+  // From here on its time passes only here, however long the steps take.
+  await page.clock.pauseAt(Date.now() + 60_000);
   await inside(view);
   let asked = 0;
   page.on("request", (request) => { asked += request.url().includes("/v1/ops/overview") ? 1 : 0; });
@@ -368,6 +421,8 @@ await play(async (browser) => {
   await numbers(view);
   await gaps(view);
   await named(view);
+  await late(view);
+  await pressed(view);
   await table(view);
   await unhurried(view);
   calm(view, { refusals: 1 });

@@ -1,6 +1,6 @@
 // The table of uploads: filtered, and read page by page with the API's cursor.
 
-import { byId, bytes, el, onClick, span } from "../docs/dom.js";
+import { byId, bytes, el, onClick, released, span } from "../docs/dom.js";
 import { api, now } from "./api.js";
 
 const PAGE = 25;
@@ -53,6 +53,7 @@ async function show(where) {
   const failure = byId("list-failure");
   try {
     const page = await api("GET", `v1/uploads?${query(where)}`);
+    await released();
     if (isLate()) return;
     answered = mine;
     place = where;

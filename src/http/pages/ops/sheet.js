@@ -1,12 +1,14 @@
 // One upload: its facts, its timeline, and what an operator can do about it, each asked about first.
 
-import { byId, bytes, el, onClick, say, span } from "../docs/dom.js";
+import { byId, bytes, el, onClick, released, say, span } from "../docs/dom.js";
 import { api, notDone, now } from "./api.js";
 
 const sheet = byId("sheet");
 let current = null;
 let endpoints = [];
 let changed = () => {};
+/** How often was read; only what was read last is shown. */
+let reads = 0;
 
 /** A question before anything is done; gives whether the answer is yes. Escape means no. */
 export function ask(title, text, yes) {
@@ -97,9 +99,12 @@ function actions(upload) {
 /** Reads the upload that is shown. What failed before is said still if this fails too. */
 async function load(before) {
   const id = current;
+  reads += 1;
+  const mine = reads;
   try {
     const [upload, { data }] = await Promise.all([api("GET", `v1/uploads/${id}`), api("GET", `v1/uploads/${id}/timeline`)]);
-    if (id !== current) return;
+    await released();
+    if (mine !== reads) return;
     byId("sheet-title").textContent = upload.filename;
     facts(upload);
     timeline(data);
@@ -107,6 +112,7 @@ async function load(before) {
     actions(upload);
     if (lost) byId("sheet-title").focus();
   } catch (error) {
+    if (mine !== reads) return;
     say("sheet-failure", before ? `${before}; how it is now can't be read: ${error.message}` : error.message);
   }
 }
