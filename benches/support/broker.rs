@@ -58,7 +58,7 @@ fn settings(ground: &Ground<'_>) -> Value {
         "receipts": {"keys": [{"kid": "bench", "pem": new_signing_key_pem().expose_secret()}]},
         // All of it comes from one address.
         "limits": {
-            "requests_per_owner_per_sec": ground.owner_requests_per_sec, "requests_per_address_per_sec": 0,
+            "requests_per_owner_per_sec": ground.owner_requests_per_sec, "requests_per_address_per_sec": 0, "connections_per_address": 0,
             "pending_uploads_per_owner": 1_000_000_000, "pending_bytes_per_owner": 1_000_000_000_000_000_000_u64,
         },
         "telemetry": {"log": "info", "log_format": "json"},
