@@ -66,7 +66,11 @@ export async function open(browser, address, { width = 1280, colorScheme = "ligh
   for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => waiting.delete(request));
   await page.goto(new URL(address, `${told.url}/`).href);
   await page.locator("body[data-ready]").waitFor();
-  const view = { page, complaints, strangers, waiting, close: () => views.delete(view) && context.close() };
+  const close = () => {
+    views.delete(view);
+    return context.close();
+  };
+  const view = { page, complaints, strangers, waiting, close };
   views.add(view);
   return view;
 }

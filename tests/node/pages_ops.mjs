@@ -3,21 +3,8 @@
 import assert from "node:assert/strict";
 
 import { LOOKS, calm, fits, open, picture, play, policyBites, told, until } from "./browser.mjs";
-
-const NASTY = "<img src=x onerror=window.ran=1>";
-const text = (page, selector) => page.locator(selector).innerText();
-
-async function enter({ page }, token = told.ops) {
-  await page.locator("#token").fill(token);
-  // By keyboard: the form has the focus from the start.
-  await page.keyboard.press("Enter");
-}
-
-async function inside(view) {
-  await enter(view);
-  await view.page.locator("#board").waitFor();
-  await view.page.locator("#uploads button").first().waitFor();
-}
+import { NASTY, act, enter, files, inside, kinds, openSheet, shut, status, text } from "./ops_hands.mjs";
+import { late, pressed, unhurried } from "./ops_order.mjs";
 
 async function door(view) {
   const { page } = view;
@@ -94,56 +81,12 @@ async function gaps({ page }) {
   assert.equal(await page.locator("#ages-gap").isVisible(), false);
 }
 
-/** The page asks anew, as it would in a few seconds. */
-const again = (page) => page.evaluate(() => [1, 2].forEach(() => document.getElementById("pause").click()));
-
-/** Of two answers the one to the later question stays, in whatever order they come. */
-async function late({ page }) {
-  const held = [];
-  await page.route("**/v1/ops/overview?window=24h", (route) => held.push(route));
-  await again(page);
-  await until(() => held.length >= 1);
-  const answered = page.waitForResponse("**/v1/ops/overview?window=1h");
-  await page.locator("#window").selectOption("1h");
-  await answered;
-  for (const route of held) {
-    const response = await route.fetch();
-    const seen = await response.json();
-    seen.pending.count = 777;
-    await route.fulfill({ response, json: seen });
-  }
-  await page.waitForTimeout(500);
-  assert.equal(await text(page, "#tile-pending .value"), String(told.pending));
-  await page.unroute("**/v1/ops/overview?window=24h");
-  const read = page.waitForResponse("**/v1/uploads?*");
-  await page.locator("#window").selectOption("24h");
-  await read;
-}
-
-/** A row is not replaced under a finger: its click would be lost. */
-async function pressed({ page }) {
-  const button = page.locator("#uploads button").first();
-  await button.hover();
-  await page.mouse.down();
-  const answered = page.waitForResponse("**/v1/ops/overview*");
-  await again(page);
-  await answered;
-  await page.waitForTimeout(500);
-  const read = page.waitForResponse("**/v1/uploads?*");
-  await page.mouse.up();
-  await page.locator("#sheet[open]").waitFor();
-  await read;
-  await shut(page);
-}
-
 /** Every table says what it is of, and every column what is in it. */
 async function named({ page }) {
   const tables = await page.locator("#board table:not(.u-legend)").evaluateAll((all) => all.map((it) => [it.caption?.textContent ?? "", ...[...it.tHead.rows[0].cells].map((cell) => (cell.scope === "col" ? cell.textContent : ""))]));
   assert.ok(tables.length >= 7, `${tables.length} tables`);
   assert.deepEqual(tables.filter((words) => words.some((word) => word === "")), []);
 }
-
-const files = (page) => page.locator("#uploads button").allInnerTexts();
 
 async function table({ page }) {
   assert.equal((await files(page)).length, 25);
@@ -170,58 +113,6 @@ async function table({ page }) {
   await page.locator("[name=field]").fill("Product.image");
   await page.locator("[name=status]").selectOption("");
   await until(async () => (await files(page)).length === 4);
-}
-
-/** What was asked for last is what is shown, though the table is read again meanwhile; and what is being typed counts when it is sent. */
-async function unhurried({ page }) {
-  await page.locator("[name=field]").fill("");
-  await page.keyboard.press("Enter");
-  await until(async () => (await text(page, "#place")) === "1 to 25");
-  await page.locator("#older").click();
-  await until(async () => (await text(page, "#place")).startsWith("26 to "));
-  const held = [];
-  await page.route("**/v1/uploads?*status=confirmed*", (route) => held.push(route));
-  await page.locator("[name=status]").selectOption("confirmed");
-  await until(() => held.length === 1);
-  await page.locator("[name=owner]").fill("user:nob");
-  await again(page);
-  await until(() => held.length >= 2);
-  assert.ok((await text(page, "#place")).startsWith("26 to "));
-  const asked = held.map((route) => Object.fromEntries(new URL(route.request().url()).searchParams));
-  assert.deepEqual(asked, asked.map(() => ({ status: "confirmed", limit: "25" })));
-  // The first is answered and the later ones aren't: it is the same question.
-  await held[0].continue();
-  await until(async () => (await files(page)).join() === `${NASTY}.jpg`);
-  assert.equal(await text(page, "#place"), "1 to 1");
-  for (const route of held.slice(1)) await route.continue();
-  await page.unroute("**/v1/uploads?*status=confirmed*");
-  await page.locator("[name=owner]").fill("");
-  await page.locator("[name=field]").fill("Product.image");
-  await page.locator("[name=status]").selectOption("");
-  await until(async () => (await files(page)).length === 4);
-}
-
-const openSheet = (page, id) => page.locator(`button[data-id=${id}]`).click();
-
-/** Closes the panel and waits for the focus, which goes back a moment later and would take a key that was meant for another place. */
-async function shut(page, close = () => page.keyboard.press("Escape")) {
-  await page.evaluate(() => {
-    window.shut = new Promise((resolve) => document.getElementById("sheet").addEventListener("close", () => resolve(), { once: true }));
-  });
-  await close();
-  await page.evaluate(() => window.shut);
-}
-
-const kinds = (page) => page.locator("#timeline .kind").allInnerTexts();
-const status = (page, wanted) => until(async () => (await page.locator("#facts .pill").getAttribute("data-status")) === wanted);
-
-async function act(page, name, answer) {
-  await page.locator("#actions").getByRole("button", { name, exact: true }).click();
-  await page.locator("#ask[open]").waitFor();
-  // What is dangerous is not where the focus is.
-  assert.equal(await page.evaluate(() => document.activeElement.id), "ask-no");
-  await page.locator(answer).click();
-  await page.locator("#ask[open]").waitFor({ state: "detached" });
 }
 
 async function actions({ page }) {

@@ -25,9 +25,10 @@ pub fn play(script: &str, told: &Value) -> Option<Value> {
     let folder = tempfile::tempdir().expect("a folder");
     let beside = |name: &str| folder.path().join(name);
     let name = format!("{script}.mjs");
-    for file in ["browser.mjs", &name] {
-        let source = Path::new(ROOT).join("tests/node").join(file);
-        std::fs::copy(source, beside(file)).expect("a copy");
+    for file in std::fs::read_dir(Path::new(ROOT).join("tests/node")).expect("the stories") {
+        let file = file.expect("a file");
+        let name = file.file_name().into_string().expect("a name");
+        std::fs::copy(file.path(), beside(&name)).expect("a copy");
     }
     std::os::unix::fs::symlink(modules, beside("node_modules")).expect("a link");
     std::fs::write(beside("told.json"), told.to_string()).expect("a file");

@@ -53,10 +53,11 @@ pub const DEMO: [Asset; 5] = [
 ];
 
 /// What the dashboard loads; uPlot is Leon Sorokin's, under the MIT license that lies beside it.
-pub const OPS: [Asset; 10] = [
+pub const OPS: [Asset; 11] = [
     asset("/ops/ops.css", STYLE, include_str!("ops/ops.css")),
     asset("/ops/ops.js", SCRIPT, include_str!("ops/ops.js")),
     asset("/ops/api.js", SCRIPT, include_str!("ops/api.js")),
+    asset("/ops/fresh.js", SCRIPT, include_str!("ops/fresh.js")),
     asset("/ops/board.js", SCRIPT, include_str!("ops/board.js")),
     asset("/ops/plots.js", SCRIPT, include_str!("ops/plots.js")),
     asset("/ops/list.js", SCRIPT, include_str!("ops/list.js")),

@@ -1,19 +1,18 @@
 // The table of uploads: filtered, and read page by page with the API's cursor.
 
-import { byId, bytes, el, onClick, released, span } from "../docs/dom.js";
+import { byId, bytes, el, onClick, span } from "../docs/dom.js";
 import { api, now } from "./api.js";
+import { inOrder, released } from "./fresh.js";
 
 const PAGE = 25;
 
 /** What is shown: the filters, and the cursors that led here, the first page's first; it has none. */
 let place = { filters: [], cursors: [null] };
 /** What was asked for last. It is asked again until it is shown, whatever is being typed meanwhile. */
-let wanted = place;
+let wanted = null;
 let next = null;
 let shown = 0;
-/** How often was asked, and which of these was answered last: an earlier one's answer comes too late then. */
-let asked = 0;
-let answered = 0;
+const question = inOrder();
 let open = () => {};
 
 /** The first page of what the form says now. */
@@ -47,15 +46,13 @@ function row(upload) {
 /** Goes to a place of the table. An answer that fails leaves what is shown. */
 async function show(where) {
   wanted = where;
-  asked += 1;
-  const mine = asked;
-  const isLate = () => where !== wanted || mine < answered;
+  const isInOrder = question();
+  const isLate = () => where !== wanted || !isInOrder();
   const failure = byId("list-failure");
   try {
     const page = await api("GET", `v1/uploads?${query(where)}`);
     await released();
     if (isLate()) return;
-    answered = mine;
     place = where;
     next = page.next_cursor;
     shown = page.data.length;
@@ -66,7 +63,6 @@ async function show(where) {
     failure.hidden = true;
   } catch (error) {
     if (isLate()) return;
-    answered = mine;
     if (error.status === 401) throw error;
     failure.textContent = error.message;
     failure.hidden = false;
@@ -85,12 +81,13 @@ export const refresh = () => show(wanted);
 /** From the first page on. `onOpen` is told the id of an upload that a person wants to look at. */
 export function start(onOpen) {
   open = onOpen;
-  return show(filtered());
+  place = filtered();
+  return show(place);
 }
 
-/** Nothing, as before a token was given. */
+/** Nothing, as before a token was given; what is still asked comes too late. */
 export function clear() {
-  wanted = { ...wanted };
+  wanted = null;
   byId("uploads").replaceChildren();
 }
 

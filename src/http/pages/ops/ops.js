@@ -1,8 +1,9 @@
 // The dashboard: asks for a token, then for the overview every few seconds while somebody looks, and says when what is shown is old.
 
-import { byId, onClick, released, say } from "../docs/dom.js";
+import { byId, onClick, say } from "../docs/dom.js";
 import { api, notDone, setTime, setToken } from "./api.js";
 import { funnel, tables, tiles } from "./board.js";
+import { inOrder, released } from "./fresh.js";
 import * as list from "./list.js";
 import { plots } from "./plots.js";
 import * as sheet from "./sheet.js";
@@ -18,9 +19,7 @@ let timer = null;
 let paused = false;
 /** Whose answers count: forgetting the token makes those under way worthless. */
 let visit = 0;
-/** How often was asked, and which of these was answered last: an earlier one's answer comes too late then. */
-let asked = 0;
-let answered = 0;
+const question = inOrder();
 
 function asOf() {
   const old = last === null ? 0 : performance.now() - last;
@@ -45,19 +44,17 @@ function paint(overview) {
 
 /** Asks and paints; what fails is said, and what is shown stays. */
 async function refresh() {
-  asked += 1;
-  const [mine, number, window] = [visit, asked, byId("window").value];
-  const isLate = () => mine !== visit || number < answered || window !== byId("window").value;
+  const [mine, window] = [visit, byId("window").value];
+  const isInOrder = question();
+  const isLate = () => mine !== visit || window !== byId("window").value || !isInOrder();
   try {
     const overview = await api("GET", `v1/ops/overview?window=${window}`);
     await released();
     if (isLate()) return;
-    answered = number;
     paint(overview);
     await list.refresh();
   } catch (error) {
     if (isLate()) return;
-    answered = number;
     if (error.status === 401) return leave(`The token is not taken any more: ${error.message}`);
     failed = error.message;
   }

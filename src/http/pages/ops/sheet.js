@@ -1,7 +1,8 @@
 // One upload: its facts, its timeline, and what an operator can do about it, each asked about first.
 
-import { byId, bytes, el, onClick, released, say, span } from "../docs/dom.js";
+import { byId, bytes, el, onClick, say, span } from "../docs/dom.js";
 import { api, notDone, now } from "./api.js";
+import { released } from "./fresh.js";
 
 const sheet = byId("sheet");
 let current = null;
