@@ -7,10 +7,11 @@ use chrono::{DateTime, Datelike as _, NaiveDateTime, Timelike as _, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz};
 use diesel::sqlite::Sqlite;
 
 use super::connection::AnyConnection;
+use super::owners::shard_of;
 use super::row::UploadRow;
 use crate::domain::upload::Status;
 
@@ -51,6 +52,7 @@ struct InsertByUnnest<'a> {
     objects: Vec<Option<&'a str>>,
     attached: Vec<bool>,
     grants: Vec<Option<&'a str>>,
+    shards: Vec<i16>,
 }
 
 impl<'a> InsertByUnnest<'a> {
@@ -79,6 +81,7 @@ impl<'a> InsertByUnnest<'a> {
             objects: rows.iter().map(|row| row.object_id.as_deref()).collect(),
             attached: rows.iter().map(|row| row.attach_at_confirm).collect(),
             grants: rows.iter().map(|row| row.grant_id.as_deref()).collect(),
+            shards: rows.iter().map(|row| shard_of(&row.owner)).collect(),
         }
     }
 }
@@ -95,7 +98,7 @@ impl QueryFragment<Pg> for InsertByUnnest<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO uploads (version, id, field, owner, bucket, filename, content_type, size, checksum_algorithm, \
-             checksum_value, created_at, expires_at, url_lifetime_secs, object_id, attach_at_confirm, grant_id, status) SELECT 0, new.*, ",
+             checksum_value, created_at, expires_at, url_lifetime_secs, object_id, attach_at_confirm, grant_id, owner_shard, status) SELECT 0, new.*, ",
         );
         out.push_bind_param::<Text, _>(self.status)?;
         out.push_sql(" FROM unnest(");
@@ -128,6 +131,8 @@ impl QueryFragment<Pg> for InsertByUnnest<'_> {
         out.push_bind_param::<Array<Bool>, _>(&self.attached)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.grants)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<SmallInt>, _>(&self.shards)?;
         out.push_sql(") AS new ON CONFLICT (id) DO NOTHING");
         Ok(())
     }
@@ -138,6 +143,7 @@ struct InsertOne<'a> {
     row: &'a UploadRow,
     created: String,
     expires: String,
+    shard: i16,
 }
 
 impl<'a> InsertOne<'a> {
@@ -146,6 +152,7 @@ impl<'a> InsertOne<'a> {
             row,
             created: time_text(row.created_at),
             expires: time_text(row.expires_at),
+            shard: shard_of(&row.owner),
         }
     }
 }
@@ -185,7 +192,7 @@ impl QueryFragment<Sqlite> for InsertOne<'_> {
         let row = self.row;
         out.push_sql(
             "INSERT INTO uploads (version, id, status, field, owner, bucket, filename, content_type, checksum_algorithm, \
-             checksum_value, size, created_at, expires_at, url_lifetime_secs, object_id, attach_at_confirm, grant_id) VALUES (0, ",
+             checksum_value, size, created_at, expires_at, url_lifetime_secs, object_id, attach_at_confirm, grant_id, owner_shard) VALUES (0, ",
         );
         let texts = [
             &row.id,
@@ -217,6 +224,8 @@ impl QueryFragment<Sqlite> for InsertOne<'_> {
         out.push_bind_param::<Bool, _>(&row.attach_at_confirm)?;
         out.push_sql(", ");
         out.push_bind_param::<Nullable<Text>, _>(&row.grant_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<SmallInt, _>(&self.shard)?;
         out.push_sql(") ON CONFLICT (id) DO NOTHING");
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Lists of uploads, newest first.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::dsl::sql;
@@ -9,6 +10,7 @@ use diesel::sql_types::{Bool, Text};
 
 use super::Db;
 use super::connection::{AnyConnection, MultiBackend};
+use super::owners::Part;
 use super::row::{UploadRow, column_time};
 use super::schema::uploads;
 use super::trouble::DbTrouble;
@@ -49,9 +51,15 @@ impl Db {
         }
         let query = move |conn: &mut AnyConnection| {
             let guided = matches!(conn, AnyConnection::Sqlite(_));
-            let rows: Vec<UploadRow> = list_query(&filter, guided).load(conn)?;
+            // By their ids: what was pending and is settled when that part is read is one upload, as it is now.
+            let mut found = BTreeMap::new();
+            for part in Part::of(&filter) {
+                let rows: Vec<UploadRow> = list_query(&filter, part, guided).load(conn)?;
+                found.extend(rows.into_iter().map(|row| (row.id.clone(), row)));
+            }
+            let newest = found.into_values().rev().take(filter.limit as usize);
             let uploads: Result<Vec<Upload>, DbTrouble> =
-                rows.into_iter().map(UploadRow::into_upload).collect();
+                newest.map(UploadRow::into_upload).collect();
             Ok(uploads?)
         };
         self.readers.read(query).await
@@ -68,10 +76,10 @@ pub(super) type ListQuery<'a> = diesel::helper_types::IntoBoxed<
     MultiBackend,
 >;
 
-/// The statement of a list. `guided` is for SQLite: it has no statistics, and of two columns with an index each it may choose the one
+/// The statement of a list, or of a part of it. `guided` is for SQLite: it has no statistics, and of two columns with an index each it may choose the one
 /// that most rows have in common, so that a user's own uploads of a field are looked for among everybody's. A plus before a
 /// column keeps its index out.
-pub(super) fn list_query(filter: &Filter, guided: bool) -> ListQuery<'_> {
+pub(super) fn list_query(filter: &Filter, part: Part, guided: bool) -> ListQuery<'_> {
     let narrow = filter.owner.is_some() || filter.object_id.is_some();
     let by_status = filter.status.is_some();
     let status = Column::new("status", guided && narrow);
@@ -115,7 +123,7 @@ pub(super) fn list_query(filter: &Filter, guided: bool) -> ListQuery<'_> {
     if let Some(before) = first_left_out(filter) {
         query = query.filter(uploads::id.lt(before));
     }
-    query
+    part.narrow(query)
         .order(uploads::id.desc())
         .limit(i64::from(filter.limit))
 }

@@ -29,6 +29,7 @@ mod log;
 mod migrate;
 mod outbox;
 mod overview;
+mod owners;
 mod queue;
 mod reader;
 mod recorded;

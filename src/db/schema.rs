@@ -34,6 +34,7 @@ diesel::table! {
         remove_after -> Nullable<Timestamp>,
         sweep_after -> Nullable<Timestamp>,
         last_problem -> Nullable<Text>,
+        owner_shard -> SmallInt,
     }
 }
 

@@ -89,6 +89,72 @@ async fn a_list_is_newest_first_and_every_member_of_the_filter_narrows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_owners_list_is_the_same_whichever_parts_its_uploads_lie_in_and_however_small_its_pages_are()
+ {
+    for rig in Rig::each() {
+        let db = rig.open();
+        // Of forty owners some share a shard.
+        let mut made = Vec::new();
+        for minute in 0..120 {
+            let owner = format!("user:{}", minute * minute % 41);
+            let at = now() + TimeDelta::minutes(minute);
+            let new = new_upload_for("Product.image", &owner, at);
+            made.push(db.create_one(new).await.unwrap().into_upload());
+        }
+        for upload in made.iter().step_by(3) {
+            let key = open_attempt(&db, upload.id).await;
+            record(&db, upload, &key).await;
+        }
+        // As a broker of the version before makes them.
+        let older = made.iter().step_by(5).map(|it| format!("'{}'", it.id));
+        let older = older.collect::<Vec<_>>().join(", ");
+        rig.execute(&format!(
+            "UPDATE uploads SET owner_shard = -1 WHERE id IN ({older})"
+        ));
+        for (status, every) in [
+            (None, 1),
+            (Some(Status::Pending), 1),
+            (Some(Status::Confirmed), 3),
+        ] {
+            for owner in (0..41).map(|n| format!("user:{n}")) {
+                let fits = |(n, upload): &(usize, &Upload)| {
+                    let settled = n % 3 == 0;
+                    let in_status = match status {
+                        Some(Status::Pending) => !settled,
+                        _ => n % every == 0,
+                    };
+                    upload.owner == owner && in_status
+                };
+                let expected: Vec<UploadId> = made
+                    .iter()
+                    .enumerate()
+                    .rev()
+                    .filter(fits)
+                    .map(|(_, upload)| upload.id)
+                    .collect();
+                for limit in [2, 50] {
+                    let mut found: Vec<UploadId> = Vec::new();
+                    loop {
+                        let page = filter(|f| {
+                            (f.owner, f.status) = (Some(owner.clone()), status);
+                            (f.before, f.limit) = (found.last().copied(), limit);
+                        });
+                        let page = db.list(page).await.unwrap();
+                        assert!(page.len() <= limit as usize);
+                        let full = page.len() == limit as usize;
+                        found.extend(page.iter().map(|upload| upload.id));
+                        if !full {
+                            break;
+                        }
+                    }
+                    assert_eq!(found, expected, "{owner} {status:?} {limit}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn statistics_count_uploads_and_bytes_by_field_and_status() {
     for rig in Rig::each() {
         let db = rig.open();

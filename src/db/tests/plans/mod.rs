@@ -21,6 +21,7 @@ use crate::db::due::{
     unattached_query,
 };
 use crate::db::list::list_query;
+use crate::db::owners::Part;
 use crate::db::removals::due_query;
 use crate::db::row::column_time;
 use crate::db::schema::{events, leases, seal_attempts, uploads};
@@ -213,7 +214,11 @@ fn what_a_record_has_and_what_is_due_are_found_by_their_indexes() {
             limit: 1_000,
             ..Filter::default()
         };
-        let plan = plan!(rig, conn, list_query(&of_record, !rig.is_postgres()));
+        let plan = plan!(
+            rig,
+            conn,
+            list_query(&of_record, Part::All, !rig.is_postgres())
+        );
         assert!(plan.contains("uploads_record"), "{plan}");
         let plan = plan!(rig, conn, attached_query("x", "Product.image", "42"));
         assert!(plan.contains("uploads_record"), "{plan}");

@@ -1,0 +1,64 @@
+//! Where an owner's uploads are looked for: pending ones in one shard of all that are pending, settled ones in an index by owner.
+//!
+//! An index by owner is written all over: of a batch of creates each dirties another page, which was two thirds of what a batch wrote
+//! to SQLite's log. A shard's uploads are in the order of their ids, so a batch writes the end of each shard; a list reads an index
+//! entry of each pending upload in the shard, at most. Settled uploads, of which there are ever more, are not among them.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+
+use super::list::{Filter, ListQuery};
+use super::schema::uploads;
+use crate::domain::upload::Status;
+
+/// So many shards do pending uploads have. Rows keep the number of theirs: another count of shards wants another column.
+const SHARDS: u64 = 32;
+
+/// The shard of what a broker of the version before makes, and had made: the column's default.
+const UNSHARDED: i16 = -1;
+
+/// The shard of an owner's pending uploads.
+pub(super) fn shard_of(owner: &str) -> i16 {
+    use crc_fast::{CrcAlgorithm, checksum};
+    (checksum(CrcAlgorithm::Crc32IsoHdlc, owner.as_bytes()) % SHARDS) as i16
+}
+
+/// Which uploads one statement of a list is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of them.
+    All,
+    /// The pending ones in this shard.
+    Pending(i16),
+    /// Those that are no longer pending.
+    Settled,
+}
+
+impl Part {
+    /// The parts that together have all that the filter leaves. In this order: what is settled meanwhile is seen, and not missed.
+    pub(super) fn of(filter: &Filter) -> Vec<Part> {
+        let owner = match &filter.owner {
+            // A record has few uploads, and an index.
+            Some(owner) if filter.object_id.is_none() => owner,
+            _ => return vec![Part::All],
+        };
+        let pending = [shard_of(owner), UNSHARDED].map(Part::Pending);
+        match filter.status {
+            Some(Status::Pending) => pending.to_vec(),
+            Some(_) => vec![Part::Settled],
+            None => [&pending[..], &[Part::Settled]].concat(),
+        }
+    }
+
+    /// Narrows a list to it; as the partial indexes have it, because they serve nothing else.
+    pub(super) fn narrow(self, query: ListQuery<'_>) -> ListQuery<'_> {
+        match self {
+            Part::All => query,
+            Part::Pending(shard) => query
+                .filter(sql::<Bool>("(uploads.status = 'pending') IS TRUE"))
+                .filter(uploads::owner_shard.eq(shard)),
+            Part::Settled => query.filter(sql::<Bool>("(uploads.status <> 'pending') IS TRUE")),
+        }
+    }
+}
