@@ -41,11 +41,31 @@ struct Options {
     /// How many uploads there are
     #[arg(long, env = "BYTEPASS_BENCH_ROWS", default_value_t = 1_000_000)]
     rows: usize,
+    /// What part of them is pending, the newest
+    #[arg(long, env = "BYTEPASS_BENCH_PENDING", default_value_t = 0.01)]
+    pending: f64,
     #[command(flatten)]
     common: Common,
     /// The folder of a server; this benchmark starts none of its own
     #[arg(hide = true)]
     folder: Option<std::path::PathBuf>,
+}
+
+/// With what a database is filled.
+#[derive(Clone, Copy)]
+struct Filling {
+    rows: usize,
+    pending: f64,
+}
+
+impl Options {
+    /// That of a database with a part of the rows.
+    fn of(&self, part: usize) -> Filling {
+        Filling {
+            rows: self.rows / part,
+            pending: self.pending,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -66,9 +86,9 @@ async fn measure(options: &Options) -> Outcome<()> {
         };
         let folder = tempfile::tempdir_in(&options.common.dir).map_err(failed("a folder"))?;
         let small = folder.path().join("small");
-        let few = sweeps_of(kind, &mut databases, &small, &tokens, options.rows / PART).await?;
+        let few = sweeps_of(kind, &mut databases, &small, &tokens, options.of(PART)).await?;
         let large = folder.path().join("large");
-        let many = asked_of(kind, &mut databases, &large, &tokens, options.rows).await?;
+        let many = asked_of(kind, &mut databases, &large, &tokens, options.of(1)).await?;
         println!(
             "  sweeper's search    {many:8.2} ms, with {} rows {few:.2} ms",
             options.rows / PART
@@ -82,9 +102,9 @@ async fn sweeps_of(
     databases: &mut Databases,
     folder: &Path,
     tokens: &Tokens,
-    rows: usize,
+    filling: Filling,
 ) -> Outcome<f64> {
-    let (url, _server, _) = filled(kind, databases, folder, tokens, rows)?;
+    let (url, _server, _) = filled(kind, databases, folder, tokens, filling)?;
     search_ms(&url).await
 }
 
@@ -94,13 +114,14 @@ async fn asked_of(
     databases: &mut Databases,
     folder: &Path,
     tokens: &Tokens,
-    rows: usize,
+    filling: Filling,
 ) -> Outcome<f64> {
     let begun = Instant::now();
-    let (url, server, seeded) = filled(kind, databases, folder, tokens, rows)?;
+    let (url, server, seeded) = filled(kind, databases, folder, tokens, filling)?;
     println!(
-        "\n{}: {rows} uploads, filled in {:.0} s; medians of {ASKED} answers over one connection",
+        "\n{}: {} uploads, filled in {:.0} s; medians of {ASKED} answers over one connection",
         kind.title(),
+        filling.rows,
         begun.elapsed().as_secs_f64()
     );
     let questions = [
@@ -108,6 +129,10 @@ async fn asked_of(
         ("by status", "/v1/uploads?status=rejected".to_owned()),
         ("by field", "/v1/uploads?field=Order.txid_proof".to_owned()),
         ("by owner", "/v1/uploads?owner=user:7".to_owned()),
+        (
+            "an owner's pending",
+            "/v1/uploads?owner=user:7&status=pending".to_owned(),
+        ),
         (
             "pending, older",
             "/v1/uploads?status=pending&older_than=15m".to_owned(),
@@ -152,7 +177,7 @@ fn filled(
     databases: &mut Databases,
     folder: &Path,
     tokens: &Tokens,
-    rows: usize,
+    filling: Filling,
 ) -> Outcome<(String, support::process::Process, Seeded)> {
     std::fs::create_dir_all(folder).map_err(failed("a folder"))?;
     let url = databases.create(folder)?;
@@ -166,7 +191,7 @@ fn filled(
     };
     // It makes the schema.
     let server = broker::start(&ground)?;
-    let seeded = seed(kind, &url, rows)?;
+    let seeded = seed(kind, &url, filling.rows, filling.pending)?;
     Ok((url, server, seeded))
 }
 

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytepass::db::owner_shard;
 use bytepass::domain::ids::{EventId, UploadId};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
@@ -21,7 +22,7 @@ const FIELDS: [&str; 4] = [
     "Order.txid_proof",
 ];
 const UPLOAD_COLUMNS: &str = "id, status, version, field, owner, bucket, object_key, name, filename, content_type, size, created_at, \
-     expires_at, url_lifetime_secs, confirmed_at, confirmed_by, etag, differences, attached_at, object_id";
+     expires_at, url_lifetime_secs, confirmed_at, confirmed_by, etag, differences, attached_at, object_id, owner_shard";
 
 /// What a database was filled with.
 pub struct Seeded {
@@ -30,7 +31,7 @@ pub struct Seeded {
 }
 
 /// Fills a database that has its schema.
-pub fn seed(kind: Database, url: &str, rows: usize) -> Outcome<Seeded> {
+pub fn seed(kind: Database, url: &str, rows: usize, pending: f64) -> Outcome<Seeded> {
     match kind {
         Database::Sqlite => {
             let path = url.trim_start_matches("sqlite://");
@@ -39,13 +40,13 @@ pub fn seed(kind: Database, url: &str, rows: usize) -> Outcome<Seeded> {
                 &mut conn,
                 "PRAGMA busy_timeout = 60000; PRAGMA synchronous = OFF; PRAGMA cache_size = -200000",
             )?;
-            let seeded = fill(&mut conn, rows)?;
+            let seeded = fill(&mut conn, rows, pending)?;
             run(&mut conn, "PRAGMA wal_checkpoint(TRUNCATE)")?;
             Ok(seeded)
         }
         Database::Postgres => {
             let mut conn = PgConnection::establish(url).map_err(failed("Postgres"))?;
-            let seeded = fill(&mut conn, rows)?;
+            let seeded = fill(&mut conn, rows, pending)?;
             // What autovacuum does within a minute.
             run(&mut conn, "VACUUM ANALYZE")?;
             Ok(seeded)
@@ -53,14 +54,14 @@ pub fn seed(kind: Database, url: &str, rows: usize) -> Outcome<Seeded> {
     }
 }
 
-fn fill(conn: &mut impl SimpleConnection, rows: usize) -> Outcome<Seeded> {
+fn fill(conn: &mut impl SimpleConnection, rows: usize, pending: f64) -> Outcome<Seeded> {
     let now = Utc::now();
     let mut middle = String::new();
     run(conn, "BEGIN")?;
     for from in (0..rows).step_by(CHUNK) {
         let (mut uploads, mut events) = (Vec::new(), Vec::new());
         for number in from..rows.min(from + CHUNK) {
-            let row = Row::new(number, rows, now);
+            let row = Row::new(number as f64 / rows as f64, number, pending, now);
             uploads.push(row.upload());
             events.extend(row.event());
             if number == rows / 2 {
@@ -100,16 +101,15 @@ struct Row {
 }
 
 impl Row {
-    /// The first is the oldest. Of the last hundredth half are pending, and some of those are overdue.
-    fn new(number: usize, rows: usize, now: DateTime<Utc>) -> Row {
-        let share = number as f64 / rows as f64;
+    /// The first is the oldest, the last are pending.
+    fn new(share: f64, number: usize, pending: f64, now: DateTime<Utc>) -> Row {
         let age = SPREAD_SECS as f64 * (1.0 - share);
         let at = now - TimeDelta::milliseconds((age * 1000.0) as i64);
-        let status = match (share, number % 100) {
-            (0.99.., odd) if odd % 2 == 1 => "pending",
-            (_, 0..2) => "rejected",
-            (_, 2..7) => "expired",
-            (_, 7..15) => "confirmed",
+        let status = match number % 100 {
+            _ if share >= 1.0 - pending => "pending",
+            0..2 => "rejected",
+            2..7 => "expired",
+            7..15 => "confirmed",
             _ => "attached",
         };
         let id = UploadId::new(at, &rand::random());
@@ -128,7 +128,11 @@ impl Row {
             at,
             status,
         } = self;
-        let (field, owner) = (FIELDS[number % FIELDS.len()], number % 5_000);
+        let (field, owner) = (
+            FIELDS[number % FIELDS.len()],
+            format!("user:{}", number % 5_000),
+        );
+        let shard = owner_shard(&owner);
         let (at, ends) = (text(*at), text(*at + TimeDelta::hours(12)));
         let (key, attached) = match *status {
             "confirmed" | "attached" => (
@@ -150,8 +154,8 @@ impl Row {
             _ => "NULL",
         };
         format!(
-            "('{id}', '{status}', 1, '{field}', 'user:{owner}', 'bench', {key}, 'cat.jpg', 'image/jpeg', 183442, '{at}', '{ends}', \
-             900, {confirmed}, {differences}, {attached})"
+            "('{id}', '{status}', 1, '{field}', '{owner}', 'bench', {key}, 'cat.jpg', 'image/jpeg', 183442, '{at}', '{ends}', \
+             900, {confirmed}, {differences}, {attached}, {shard})"
         )
     }
 

@@ -11,7 +11,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, 
 use diesel::sqlite::Sqlite;
 
 use super::connection::AnyConnection;
-use super::owners::shard_of;
+use super::owners::owner_shard;
 use super::row::UploadRow;
 use crate::domain::upload::Status;
 
@@ -81,7 +81,7 @@ impl<'a> InsertByUnnest<'a> {
             objects: rows.iter().map(|row| row.object_id.as_deref()).collect(),
             attached: rows.iter().map(|row| row.attach_at_confirm).collect(),
             grants: rows.iter().map(|row| row.grant_id.as_deref()).collect(),
-            shards: rows.iter().map(|row| shard_of(&row.owner)).collect(),
+            shards: rows.iter().map(|row| owner_shard(&row.owner)).collect(),
         }
     }
 }
@@ -152,7 +152,7 @@ impl<'a> InsertOne<'a> {
             row,
             created: time_text(row.created_at),
             expires: time_text(row.expires_at),
-            shard: shard_of(&row.owner),
+            shard: owner_shard(&row.owner),
         }
     }
 }

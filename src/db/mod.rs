@@ -74,6 +74,7 @@ pub use list::Filter;
 pub use log::{LogEntry, Note, NoteKind};
 pub use outbox::Subscription;
 pub use overview::{AtLeast, Fate, Outcomes, Overview, PendingNow, Rejections, Window};
+pub use owners::owner_shard;
 pub use recorded::KeyOwner;
 pub use recount::{RECOUNT, Recounted};
 pub use replay::{DeliveryState, Replay};

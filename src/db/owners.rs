@@ -19,7 +19,7 @@ const SHARDS: u64 = 32;
 const UNSHARDED: i16 = -1;
 
 /// The shard of an owner's pending uploads.
-pub(super) fn shard_of(owner: &str) -> i16 {
+pub fn owner_shard(owner: &str) -> i16 {
     use crc_fast::{CrcAlgorithm, checksum};
     (checksum(CrcAlgorithm::Crc32IsoHdlc, owner.as_bytes()) % SHARDS) as i16
 }
@@ -43,7 +43,7 @@ impl Part {
             Some(owner) if filter.object_id.is_none() => owner,
             _ => return vec![Part::All],
         };
-        let pending = [shard_of(owner), UNSHARDED].map(Part::Pending);
+        let pending = [owner_shard(owner), UNSHARDED].map(Part::Pending);
         match filter.status {
             Some(Status::Pending) => pending.to_vec(),
             Some(_) => vec![Part::Settled],
