@@ -85,11 +85,7 @@ impl Connector {
         if self.role == Role::Reader {
             return conn.batch_execute("PRAGMA query_only = ON;");
         }
-        // The owners' index is written all over: with more of it in memory, and checkpoints of 16 MiB in place of 4, a batch
-        // takes two thirds of the time.
-        conn.batch_execute(
-            "PRAGMA journal_mode = WAL; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 4096;",
-        )?;
+        conn.batch_execute("PRAGMA journal_mode = WAL;")?;
         let mode: String = diesel::select(diesel::dsl::sql::<Text>(
             "(SELECT journal_mode FROM pragma_journal_mode)",
         ))

@@ -62,3 +62,19 @@ impl Part {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_what_the_rows_of_former_versions_say() {
+        // The check value of CRC-32 is 0xCBF43926.
+        assert_eq!(owner_shard("123456789"), 0x06);
+        assert_eq!(owner_shard(""), 0);
+        let used: std::collections::BTreeSet<i16> = (0..1_000)
+            .map(|n| owner_shard(&format!("user:{n}")))
+            .collect();
+        assert_eq!(used, (0..32).collect());
+    }
+}
