@@ -1,6 +1,6 @@
 //! Where an owner's uploads are looked for: pending ones in one shard of all that are pending, settled ones in an index by owner.
 //!
-//! An index by owner is written all over: of a batch of creates each dirties another page, which was two thirds of what a batch wrote
+//! An index by owner is written all over: of a batch of creates each dirties another page, which was half of what a batch wrote
 //! to SQLite's log. A shard's uploads are in the order of their ids, so a batch writes the end of each shard; a list reads an index
 //! entry of each pending upload in the shard, at most. Settled uploads, of which there are ever more, are not among them.
 
