@@ -1,6 +1,7 @@
 //! Two versions side by side over one schema: what the version before writes, this one goes on with, and the other way round. The
 //! statements below are those of the version before the operations schema; `limits` holds that its changes are counted.
 
+mod callers;
 mod older;
 
 use bytepass::domain::upload::Status;

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::support::{Rig, field, new_upload_for, now, open_attempt, record};
-use crate::db::{Filter, Total};
+use crate::db::{Change, Filter, StatusStep, Total, owner_shard};
 use crate::domain::ids::UploadId;
 use crate::domain::principal::FieldPattern;
 use crate::domain::upload::{Status, Upload};
@@ -93,13 +93,21 @@ async fn an_owners_list_is_the_same_whichever_parts_its_uploads_lie_in_and_howev
  {
     for rig in Rig::each() {
         let db = rig.open();
-        // Of forty owners some share a shard.
+        // Some of these owners share a shard.
         let mut made = Vec::new();
         for minute in 0..120 {
             let owner = format!("user:{}", minute * minute % 41);
             let at = now() + TimeDelta::minutes(minute);
             let new = new_upload_for("Product.image", &owner, at);
             made.push(db.create_one(new).await.unwrap().into_upload());
+        }
+        for upload in &made {
+            let own = format!(
+                "SELECT COUNT(*) FROM uploads WHERE id = '{}' AND owner_shard = {}",
+                upload.id,
+                owner_shard(&upload.owner)
+            );
+            assert_eq!(rig.count(&own), 1, "{upload:?}");
         }
         for upload in made.iter().step_by(3) {
             let key = open_attempt(&db, upload.id).await;
@@ -151,6 +159,41 @@ async fn an_owners_list_is_the_same_whichever_parts_its_uploads_lie_in_and_howev
                 }
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_settled_while_it_is_listed_is_listed_once() {
+    for rig in Rig::each() {
+        let db = rig.open();
+        let mut made = Vec::new();
+        for second in 0..200 {
+            let at = now() + TimeDelta::seconds(second);
+            let new = new_upload_for("Product.image", "user:1", at);
+            made.push(db.create_one(new).await.unwrap().into_upload());
+        }
+        let expected: Vec<UploadId> = made.iter().rev().map(|upload| upload.id).collect();
+        let settling = {
+            let (db, made) = (db.clone(), made.clone());
+            tokio::spawn(async move {
+                for upload in made {
+                    let (upload, step, at) = (upload.id, StatusStep::Cancel, now());
+                    db.move_status(Change { upload, step, at }).await.unwrap();
+                }
+            })
+        };
+        let (mut lists, mut mixed) = (0, 0);
+        while !settling.is_finished() || lists == 0 {
+            let own = filter(|f| (f.owner, f.limit) = (Some("user:1".into()), 1_000));
+            let found = db.list(own).await.unwrap();
+            let ids: Vec<UploadId> = found.iter().map(|upload| upload.id).collect();
+            assert_eq!(ids, expected);
+            let pending = found.iter().filter(|it| it.status == Status::Pending);
+            mixed += usize::from((1..200).contains(&pending.count()));
+            lists += 1;
+        }
+        settling.await.unwrap();
+        assert!(mixed > 0, "{lists} lists, all before or after");
     }
 }
 

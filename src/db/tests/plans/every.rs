@@ -108,7 +108,7 @@ fn faults(plan: &[String], text: &str) -> Vec<String> {
 }
 
 /// Indexes that statements are to be found by, on both databases.
-const PINNED: [(&str, &str); 22] = [
+const PINNED: [(&str, &str); 23] = [
     ("WITH due AS", "deliveries_due"),
     ("WITH due AS", "deliveries_order"),
     ("(deliveries.upload_id = ?)", "deliveries_order"),
@@ -148,7 +148,14 @@ const PINNED: [(&str, &str); 22] = [
     ),
     ("COUNT(sweep_after)", "uploads_due"),
     ("(uploads.owner_shard = ?)", "uploads_pending_owner"),
-    ("(uploads.status <> 'pending') IS TRUE", "uploads_owner"),
+    (
+        "(uploads.owner_shard < 0) IS TRUE",
+        "uploads_unsharded_owner",
+    ),
+    (
+        "(uploads.id < ?)) AND (uploads.status <> 'pending') IS TRUE",
+        "uploads_owner",
+    ),
 ];
 
 /// As both databases would write it: names without quotes, `?` for values.

@@ -10,9 +10,9 @@ SELECT 'upl_' || lpad(n::text, 26, '0'), CASE WHEN n % 100 = 0 THEN 'confirmed' 
     'Model' || n % 200 || '.image', 'user:' || n % 500, 'media', 'f', 'image/jpeg', 1, now(), now(), 900, 'k' || n, 'n', 'e', now(),
     'client', n::text FROM generate_series(1, 20000) AS n;
 INSERT INTO uploads (id, status, version, field, owner, bucket, filename, content_type, size, created_at, expires_at,
-    url_lifetime_secs)
+    url_lifetime_secs, owner_shard)
 SELECT 'upm_' || lpad(n::text, 26, '0'), CASE WHEN n % 3 = 0 THEN 'pending' WHEN n % 3 = 1 THEN 'expired' ELSE 'rejected' END, 1,
-    'Model' || n % 200 || '.image', 'user:' || n % 500, 'media', 'f', 'image/jpeg', 1, now(), now(), 900
+    'Model' || n % 200 || '.image', 'user:' || n % 500, 'media', 'f', 'image/jpeg', 1, now(), now(), 900, n % 33 - 1
 FROM generate_series(1, 600) AS n;
 INSERT INTO seal_attempts (object_key, name, upload_id, state, started_at)
 SELECT 'k' || n, 'n', 'upl_' || lpad(n::text, 26, '0'),

@@ -84,6 +84,16 @@ pub async fn lists(db: &Db) {
             ..all.clone()
         },
         Filter {
+            owner: Some("user:1".into()),
+            object_id: Some(to("42").object_id),
+            ..all.clone()
+        },
+        Filter {
+            owner: Some("user:1".into()),
+            status: Some(Status::Pending),
+            ..all.clone()
+        },
+        Filter {
             reach: Some(vec![FieldPattern::Exact(field("Product.image"))]),
             ..all
         },
