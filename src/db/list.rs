@@ -82,9 +82,9 @@ pub(super) type ListQuery<'a> = diesel::helper_types::IntoBoxed<
     MultiBackend,
 >;
 
-/// The statement of a list, or of a part of it. `guided` is for SQLite: it has no statistics, and of two columns with an index each it may choose the one
-/// that most rows have in common, so that a user's own uploads of a field are looked for among everybody's. A plus before a
-/// column keeps its index out.
+/// The statement of a list, or of a part of it. `guided` is for SQLite: it has no statistics, and of two columns with an index each
+/// it may choose the one that most rows have in common, so that a user's own uploads of a field are looked for among everybody's.
+/// A plus before a column keeps its index out.
 pub(super) fn list_query(filter: &Filter, part: Part, guided: bool) -> ListQuery<'_> {
     let narrow = filter.owner.is_some() || filter.object_id.is_some();
     let by_status = filter.status.is_some();
