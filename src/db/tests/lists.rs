@@ -88,73 +88,74 @@ async fn a_list_is_newest_first_and_every_member_of_the_filter_narrows_it() {
     }
 }
 
+/// Uploads of many owners, of whom some share a shard: every third is confirmed, every fifth made by a broker of the version before.
+async fn in_all_parts(rig: &Rig, db: &crate::db::Db) -> Vec<Upload> {
+    let mut made = Vec::new();
+    for minute in 0..120 {
+        let owner = format!("user:{}", minute * minute % 41);
+        let at = now() + TimeDelta::minutes(minute);
+        let new = new_upload_for("Product.image", &owner, at);
+        let upload = db.create_one(new).await.unwrap().into_upload();
+        let (id, shard) = (upload.id, owner_shard(&owner));
+        let stored =
+            format!("SELECT COUNT(*) FROM uploads WHERE id = '{id}' AND owner_shard = {shard}");
+        assert_eq!(rig.count(&stored), 1, "{upload:?}");
+        made.push(upload);
+    }
+    for upload in made.iter().step_by(3) {
+        let key = open_attempt(db, upload.id).await;
+        record(db, upload, &key).await;
+    }
+    let older = made.iter().step_by(5).map(|it| format!("'{}'", it.id));
+    let older = older.collect::<Vec<_>>().join(", ");
+    rig.execute(&format!(
+        "UPDATE uploads SET owner_shard = -1 WHERE id IN ({older})"
+    ));
+    made
+}
+
+/// A list to its end, in pages of so many.
+async fn paged(
+    db: &crate::db::Db,
+    owner: &str,
+    status: Option<Status>,
+    limit: u32,
+) -> Vec<UploadId> {
+    let mut found: Vec<UploadId> = Vec::new();
+    loop {
+        let page = filter(|f| {
+            (f.owner, f.status) = (Some(owner.to_owned()), status);
+            (f.before, f.limit) = (found.last().copied(), limit);
+        });
+        let page = db.list(page).await.unwrap();
+        assert!(page.len() <= limit as usize);
+        found.extend(page.iter().map(|upload| upload.id));
+        if page.len() < limit as usize {
+            return found;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owners_list_is_the_same_whichever_parts_its_uploads_lie_in_and_however_small_its_pages_are()
  {
     for rig in Rig::each() {
         let db = rig.open();
-        // Some of these owners share a shard.
-        let mut made = Vec::new();
-        for minute in 0..120 {
-            let owner = format!("user:{}", minute * minute % 41);
-            let at = now() + TimeDelta::minutes(minute);
-            let new = new_upload_for("Product.image", &owner, at);
-            made.push(db.create_one(new).await.unwrap().into_upload());
-        }
-        for upload in &made {
-            let own = format!(
-                "SELECT COUNT(*) FROM uploads WHERE id = '{}' AND owner_shard = {}",
-                upload.id,
-                owner_shard(&upload.owner)
-            );
-            assert_eq!(rig.count(&own), 1, "{upload:?}");
-        }
-        for upload in made.iter().step_by(3) {
-            let key = open_attempt(&db, upload.id).await;
-            record(&db, upload, &key).await;
-        }
-        // As a broker of the version before makes them.
-        let older = made.iter().step_by(5).map(|it| format!("'{}'", it.id));
-        let older = older.collect::<Vec<_>>().join(", ");
-        rig.execute(&format!(
-            "UPDATE uploads SET owner_shard = -1 WHERE id IN ({older})"
-        ));
-        for (status, every) in [
-            (None, 1),
-            (Some(Status::Pending), 1),
-            (Some(Status::Confirmed), 3),
-        ] {
+        let made = in_all_parts(&rig, &db).await;
+        for status in [None, Some(Status::Pending), Some(Status::Confirmed)] {
             for owner in (0..41).map(|n| format!("user:{n}")) {
                 let fits = |(n, upload): &(usize, &Upload)| {
-                    let settled = n % 3 == 0;
-                    let in_status = match status {
-                        Some(Status::Pending) => !settled,
-                        _ => n % every == 0,
+                    let now = if n % 3 == 0 {
+                        Status::Confirmed
+                    } else {
+                        Status::Pending
                     };
-                    upload.owner == owner && in_status
+                    upload.owner == owner && status.is_none_or(|wanted| wanted == now)
                 };
-                let expected: Vec<UploadId> = made
-                    .iter()
-                    .enumerate()
-                    .rev()
-                    .filter(fits)
-                    .map(|(_, upload)| upload.id)
-                    .collect();
-                for limit in [2, 50] {
-                    let mut found: Vec<UploadId> = Vec::new();
-                    loop {
-                        let page = filter(|f| {
-                            (f.owner, f.status) = (Some(owner.clone()), status);
-                            (f.before, f.limit) = (found.last().copied(), limit);
-                        });
-                        let page = db.list(page).await.unwrap();
-                        assert!(page.len() <= limit as usize);
-                        let full = page.len() == limit as usize;
-                        found.extend(page.iter().map(|upload| upload.id));
-                        if !full {
-                            break;
-                        }
-                    }
+                let expected = made.iter().enumerate().rev().filter(fits);
+                let expected: Vec<UploadId> = expected.map(|(_, upload)| upload.id).collect();
+                for limit in [1, 2, 50] {
+                    let found = paged(&db, &owner, status, limit).await;
                     assert_eq!(found, expected, "{owner} {status:?} {limit}");
                 }
             }
