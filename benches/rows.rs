@@ -91,7 +91,7 @@ async fn measure(options: &Options) -> Outcome<()> {
         let many = asked_of(kind, &mut databases, &large, &tokens, options.of(1)).await?;
         println!(
             "  sweeper's search    {many:8.2} ms, with {} rows {few:.2} ms",
-            options.rows / PART
+            options.of(PART).rows
         );
     }
     Ok(())

@@ -21,34 +21,24 @@ pub const CALLERS: usize = 8;
 pub const UPLOADS: usize = 6;
 /// Records that all of them attach to.
 const RECORDS: usize = 4;
+
+/// What callers have done together, and how long they go on.
+#[derive(Default)]
+pub struct Work {
+    /// Uploads that were asked for.
+    pub made: AtomicUsize,
+    /// Those that were confirmed.
+    pub confirmed: AtomicUsize,
+    /// Whether enough was done, once each has made its uploads.
+    pub enough: AtomicBool,
+}
+
 /// What each caller does: every step of an upload's life at one version or the other, as it comes.
 struct Caller<'a> {
     users: &'a [Api],
     backends: &'a [Api],
     random: StdRng,
-    done: &'a Done,
-    /// Whether enough was done, once each has made its uploads.
-    enough: &'a AtomicBool,
-}
-
-/// What callers have done.
-#[derive(Default)]
-pub struct Done {
-    /// Uploads that were asked for.
-    pub made: AtomicUsize,
-    /// Those that were confirmed.
-    pub confirmed: AtomicUsize,
-}
-
-impl Done {
-    /// Adds what others have done.
-    pub fn add(&self, other: &Done) {
-        let add = |sum: &AtomicUsize, more: &AtomicUsize| {
-            sum.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
-        };
-        add(&self.made, &other.made);
-        add(&self.confirmed, &other.confirmed);
-    }
+    work: &'a Work,
 }
 
 impl Caller<'_> {
@@ -60,11 +50,11 @@ impl Caller<'_> {
         self.backends.choose(&mut self.random).expect("a version")
     }
 
-    async fn work(mut self) {
+    async fn live(mut self) {
         let mut made = 0;
-        while made < UPLOADS || !self.enough.load(Ordering::Acquire) {
+        while made < UPLOADS || !self.work.enough.load(Ordering::Acquire) {
             made += 1;
-            self.done.made.fetch_add(1, Ordering::Relaxed);
+            self.work.made.fetch_add(1, Ordering::Relaxed);
             let created = self
                 .user()
                 .stage("Product.image", BYTES, "image/jpeg")
@@ -99,7 +89,7 @@ impl Caller<'_> {
             .map(|answer| answer.expect(200).json["key"].clone());
         let keys: Vec<Value> = keys.collect();
         assert!(keys.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?}");
-        self.done.confirmed.fetch_add(1, Ordering::Relaxed);
+        self.work.confirmed.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn attach(&mut self, id: &str) {
@@ -124,23 +114,20 @@ fn is_done_or_too_late(answer: &Answer, done: u16) {
     assert!(answer.status == done || late, "{answer:?}");
 }
 
-/// Lets all callers work at these brokers, beside whatever the story does meanwhile and until that is enough; gives what was done.
-pub fn load(brokers: &[&BrokerProcess], enough: &Arc<AtomicBool>) -> JoinHandle<Done> {
+/// Lets all callers work at these brokers, beside whatever the story does meanwhile and until that is enough.
+pub fn load(brokers: &[&BrokerProcess], work: &Arc<Work>) -> JoinHandle<()> {
     let token = sign_user(&user_token("1"));
     let users: Vec<Api> = brokers.iter().map(|it| it.as_caller(&token)).collect();
     let backend = sign_backend(&backend_token("attachments:write"));
     let backends: Vec<Api> = users.iter().map(|it| it.with_token(&backend)).collect();
-    let enough = enough.clone();
+    let work = work.clone();
     tokio::spawn(async move {
-        let done = Done::default();
         let callers = (0..CALLERS).map(|_| Caller {
             users: &users,
             backends: &backends,
             random: StdRng::seed_from_u64(random()),
-            done: &done,
-            enough: &enough,
+            work: &work,
         });
-        join_all(callers.map(Caller::work)).await;
-        done
+        join_all(callers.map(Caller::live)).await;
     })
 }

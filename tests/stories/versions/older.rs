@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use super::callers::{CALLERS, Done, UPLOADS, load};
+use super::callers::{CALLERS, UPLOADS, Work, load};
 use crate::support::api::Api;
 use crate::support::broker_process::BrokerProcess;
 use crate::support::rows::Rows;
@@ -136,24 +136,24 @@ async fn r9_r18_an_older_version_and_this_one_share_a_database_and_a_bucket_unde
     let before = schema().len();
 
     // The schema grows under the older one, which is at work meanwhile.
-    let (done, enough) = (Done::default(), Arc::new(AtomicBool::new(false)));
-    let alone = load(&[&old], &enough);
+    let work = Arc::new(Work::default());
+    let alone = load(&[&old], &work);
     let mut new = block_in_place(|| current(&world));
     assert!(!alone.is_finished(), "a caller failed");
-    enough.store(true, Ordering::Release);
+    work.enough.store(true, Ordering::Release);
     assert!(schema().len() > before, "{:?}", schema());
-    done.add(&alone.await.expect("no caller fails"));
-    done.add(&load(&[&old, &new], &enough).await.expect("no caller fails"));
+    alone.await.expect("no caller fails");
+    load(&[&old, &new], &work).await.expect("no caller fails");
     // It starts on the newer schema too: after a crash in the middle of a rollout, or to take one back.
     assert!(
         block_in_place(|| old.terminate()).success(),
         "{}",
         old.log()
     );
-    let beside = load(&[&new], &enough);
+    let beside = load(&[&new], &work);
     old = block_in_place(|| old.restart());
-    done.add(&beside.await.expect("no caller fails"));
-    done.add(&load(&[&new, &old], &enough).await.expect("no caller fails"));
+    beside.await.expect("no caller fails");
+    load(&[&new, &old], &work).await.expect("no caller fails");
 
     overdue(&world, 600);
     let rows = Rows::of(&world);
@@ -168,7 +168,8 @@ async fn r9_r18_an_older_version_and_this_one_share_a_database_and_a_bucket_unde
         old.log()
     );
     let statuses = assert_one_story(&world).await;
-    let (made, confirmed) = (done.made.into_inner(), done.confirmed.into_inner());
+    let told = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    let (made, confirmed) = (told(&work.made), told(&work.confirmed));
     assert_eq!(statuses.values().sum::<usize>(), made);
     assert!(
         made >= 4 * CALLERS * UPLOADS && statuses.len() >= 3 && confirmed > 50,
