@@ -10,7 +10,7 @@ use bytepass::domain::object_key::Layout;
 use bytepass::domain::upload::{Status, Upload};
 use bytepass::policy::admission::{ChecksumProof, admit};
 use bytepass::policy::evidence::{Declared, Issued};
-use bytepass::store::{CredentialSource, PresignedRequest, Store, StoreOptions};
+use bytepass::storage::{CredentialSource, PresignedRequest, Store, StoreOptions};
 use bytepass::telemetry::metrics::Metrics;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
@@ -135,7 +135,7 @@ fn signed(text: &[u8], signer: &Signer) -> Outcome<(Upload, PresignedRequest)> {
     };
     let issued = Issued::from_row(upload).map_err(|_| "the upload is not pending")?;
     let presigned = signer.store.presign_put(&issued, now);
-    let presigned = presigned.map_err(|trouble| trouble.code)?;
+    let presigned = presigned.map_err(|error| error.code)?;
     Ok((issued.into_upload(), presigned))
 }
 

@@ -10,7 +10,7 @@ use crate::config::{
 };
 use crate::db::{DbOptions, PendingQuota};
 use crate::http::{DemoOptions, HttpOptions, Proxies, Rate};
-use crate::store::{CredentialSource, StoreOptions};
+use crate::storage::{CredentialSource, StoreOptions};
 use crate::webhooks::{EndpointOptions, WebhookOptions};
 use crate::workers::{SweeperOptions, WorkersOptions};
 

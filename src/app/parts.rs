@@ -9,7 +9,7 @@ use crate::broker::Broker;
 use crate::config::Config;
 use crate::db::{Db, DbOptions};
 use crate::outbound::Outbound;
-use crate::store::Store;
+use crate::storage::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::Webhooks;
 

@@ -9,14 +9,14 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::claims::{Accepted, ClaimRules};
-use super::compact::{Compact, Kind, MAX_TOKEN_BYTES};
 use super::grants::{GRANT_ISSUER, GrantRules};
 use super::keys::{Key, KeySet};
 use super::options::{self, Algorithm, AuthSetupError, IssuerOptions, KeySource};
-use super::remembered::{Origin, Remembered, fingerprint};
-use super::remote::{RemoteKeys, Ticks};
 use super::signer::Signer;
 use super::{pem, ring_provider};
+use crate::auth::jwks::{RemoteKeys, Ticks};
+use crate::auth::jws::{Compact, Kind, MAX_TOKEN_BYTES};
+use crate::auth::token_cache::{Origin, Remembered, fingerprint};
 use crate::domain::principal::Principal;
 use crate::outbound::Outbound;
 

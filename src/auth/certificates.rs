@@ -22,8 +22,8 @@ use x509_cert::Certificate as X509;
 use x509_cert::der::Decode as _;
 
 use super::authenticator::AuthError;
-use super::fetches::{Fetches, Sender};
 use super::sns::Digest;
+use crate::auth::fetch_throttle::{Fetches, Sender};
 use crate::outbound::{AddressRule, Limits, Outbound};
 
 /// How long a certificate is used before it is asked for again.

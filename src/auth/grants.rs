@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::claims::Accepted;
-use super::compact::Compact;
 use super::keys::{Key, KeySet};
 use super::ring_provider;
 use super::signer::Signer;
+use crate::auth::jws::Compact;
 use crate::domain::field::FieldName;
 use crate::domain::ids::GrantId;
 use crate::domain::principal::{FieldPattern, Principal, Scope};

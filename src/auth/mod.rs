@@ -18,30 +18,30 @@
 mod authenticator;
 mod certificates;
 mod claims;
-mod compact;
-mod fetches;
+mod event_auth;
+mod fetch_throttle;
 mod grants;
 mod json;
 mod jwk;
+mod jwks;
+mod jws;
 mod keys;
 mod mint;
 mod options;
 mod pem;
-mod remembered;
-mod remote;
 mod ring_provider;
-mod senders;
 mod signer;
 mod signing_key;
 mod sns;
 #[cfg(test)]
 mod tests;
+mod token_cache;
 
 pub use authenticator::{AuthError, Authenticator};
+pub use event_auth::EventSenders;
+pub use jwks::Ticks;
 pub use mint::{MintRequest, mint_hs256};
 pub use options::{Algorithm, AuthSetupError, IssuerOptions, KeySource, PemKey};
-pub use remote::Ticks;
-pub use senders::EventSenders;
 pub use signer::{GrantToken, Signer, SignerOptions, SignerSetupError, SigningKeyPem};
 pub use signing_key::new_signing_key_pem;
 pub use sns::{SnsKind, SnsMessage, SnsOptions, SnsTopic};

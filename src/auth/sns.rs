@@ -16,7 +16,7 @@ use url::Url;
 
 use super::authenticator::AuthError;
 use super::certificates::Certificates;
-use super::fetches::Sender;
+use crate::auth::fetch_throttle::Sender;
 use crate::outbound::{AddressRule, Limits, Outbound};
 
 /// The path of each certificate of SNS: nothing else on its host is one.

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{Status, Upload};
-use crate::store::StoreTrouble;
+use crate::storage::StoreError;
 
 use super::{Broker, now};
 
@@ -32,7 +32,7 @@ pub(super) enum Removal {
 
 impl Removal {
     /// Of an answer of the bucket.
-    pub(super) fn of(answer: &Result<(), StoreTrouble>) -> Removal {
+    pub(super) fn of(answer: &Result<(), StoreError>) -> Removal {
         match answer {
             Ok(()) => Removal::Gone,
             Err(trouble) if trouble.refused => Removal::Refused,
@@ -43,7 +43,7 @@ impl Removal {
 
 /// How long a round of removals goes on although nothing comes of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct FailureBudget {
     most_refused: u64,
     /// Whether refusals count no longer once anything is gone.
     is_lasting: bool,
@@ -51,10 +51,10 @@ pub(super) struct Patience {
     is_over: bool,
 }
 
-impl Patience {
+impl FailureBudget {
     /// One that ends with so many refusals in a row, or with a bucket that answers nobody.
-    pub(super) fn of(most_refused: u64) -> Patience {
-        Patience {
+    pub(super) fn of(most_refused: u64) -> FailureBudget {
+        FailureBudget {
             most_refused,
             is_lasting: false,
             in_a_row: 0,
@@ -63,10 +63,10 @@ impl Patience {
     }
 
     /// One that only so many refusals before anything is gone end, or a bucket that answers nobody.
-    pub(super) fn lasting(most_refused: u64) -> Patience {
-        Patience {
+    pub(super) fn lasting(most_refused: u64) -> FailureBudget {
+        FailureBudget {
             is_lasting: true,
-            ..Patience::of(most_refused)
+            ..FailureBudget::of(most_refused)
         }
     }
 
@@ -169,7 +169,7 @@ impl Broker {
     }
 }
 
-fn noted(id: UploadId, answer: Result<(), StoreTrouble>) -> Removal {
+fn noted(id: UploadId, answer: Result<(), StoreError>) -> Removal {
     if let Err(trouble) = &answer {
         tracing::warn!(upload = %id, code = %trouble.code, "an object is still to be removed");
     }
@@ -178,19 +178,19 @@ fn noted(id: UploadId, answer: Result<(), StoreTrouble>) -> Removal {
 
 #[cfg(test)]
 mod tests {
-    use super::{Patience, Removal};
+    use super::{FailureBudget, Removal};
 
     const REFUSED: [Removal; 16] = [Removal::Refused; 16];
 
     #[test]
     fn a_lasting_patience_ends_with_so_many_refusals_only_where_nothing_went_before() {
-        let mut none_gone = Patience::lasting(64);
+        let mut none_gone = FailureBudget::lasting(64);
         for answered in 1..=4 {
             assert!(!none_gone.is_over());
             none_gone.take_in(&REFUSED);
             assert_eq!(none_gone.is_over(), answered == 4);
         }
-        let mut one_gone = Patience::lasting(64);
+        let mut one_gone = FailureBudget::lasting(64);
         one_gone.take_in(&[Removal::Refused, Removal::Gone]);
         for _ in 0..1_000 {
             one_gone.take_in(&REFUSED);

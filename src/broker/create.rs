@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::{Creation, DbTrouble, NewUpload, NoteKind};
+use crate::db::{Creation, DbError, NewUpload, NoteKind};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::grant::Grant;
@@ -11,7 +11,7 @@ use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::{Status, Upload};
 use crate::policy::admission::{RefusalKind, admit};
 use crate::policy::evidence::{Declared, Issued};
-use crate::store::PresignedRequest;
+use crate::storage::PresignedRequest;
 
 use super::access::{self, Act};
 use super::idempotency::{IdempotencyKey, Repeatable};
@@ -85,7 +85,7 @@ impl Broker {
         ask: CreateUpload,
         grant: Option<Grant>,
         key: Option<IdempotencyKey>,
-    ) -> Result<Begun<impl Future<Output = Result<Creation, DbTrouble>>>, BrokerError> {
+    ) -> Result<Begun<impl Future<Output = Result<Creation, DbError>>>, BrokerError> {
         let record = ask.object_id.clone();
         let admitted = admit(declared(ask), &self.0.options.fields, self.0.options.proof)
             .map_err(BrokerError::Refused)?;
@@ -188,7 +188,7 @@ impl Broker {
     fn present(&self, issued: Issued) -> Result<Presented, BrokerError> {
         // Asked in the deadline's last second, nothing is left to sign for.
         let presigned = match self.0.store.presign_put(&issued, now()) {
-            Err(trouble) if trouble.code == "deadline-passed" => {
+            Err(error) if error.code == "deadline-passed" => {
                 return Err(BrokerError::UploadExpired);
             }
             signed => signed?,

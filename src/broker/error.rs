@@ -1,12 +1,12 @@
 //! Why a verb did not do what was asked. `http` turns each into a problem by one match without a wildcard.
 
-use crate::db::{DbTrouble, OverQuota};
+use crate::db::{DbError, OverQuota};
 use crate::domain::field::FieldName;
-use crate::domain::upload::{Difference, Status, Upload};
+use crate::domain::upload::{FieldError, Status, Upload};
 use crate::policy::admission::{Refusal, RefusalKind};
-use crate::store::StoreTrouble;
+use crate::storage::StoreError;
 
-use super::flights::Cut;
+use crate::broker::single_flight::Cut;
 
 /// After how many seconds a caller should come back when a part we depend on does not answer.
 const RETRY_AFTER_SECS: u32 = 2;
@@ -55,7 +55,7 @@ pub enum BrokerError {
     /// The bucket has no object for this upload yet.
     ObjectMissing,
     /// What arrived is not what was declared.
-    ObjectMismatch(Vec<Difference>),
+    ObjectMismatch(Vec<FieldError>),
     /// The upload's time is over.
     UploadExpired,
     /// The bucket gave no clear answer; nothing changed.
@@ -102,7 +102,7 @@ impl BrokerError {
         pointer: &str,
         detail: impl Into<String>,
     ) -> BrokerError {
-        let differences = vec![Difference::new(pointer, detail)];
+        let differences = vec![FieldError::new(pointer, detail)];
         BrokerError::Refused(Refusal { kind, differences })
     }
 
@@ -115,23 +115,23 @@ impl BrokerError {
     }
 }
 
-impl From<StoreTrouble> for BrokerError {
-    fn from(trouble: StoreTrouble) -> BrokerError {
-        BrokerError::bucket(format!("{}: {}", trouble.operation, trouble.code))
+impl From<StoreError> for BrokerError {
+    fn from(error: StoreError) -> BrokerError {
+        BrokerError::bucket(format!("{}: {}", error.operation, error.code))
     }
 }
 
-impl From<DbTrouble> for BrokerError {
-    fn from(trouble: DbTrouble) -> BrokerError {
+impl From<DbError> for BrokerError {
+    fn from(error: DbError) -> BrokerError {
         let unavailable = |cause| BrokerError::DatabaseUnavailable {
             retry_after_secs: RETRY_AFTER_SECS,
             cause,
         };
-        match trouble {
-            DbTrouble::Busy => unavailable("busy"),
-            DbTrouble::Unavailable => unavailable("not connected"),
-            DbTrouble::Unknown => unavailable("a change without an answer"),
-            DbTrouble::Internal(cause) => BrokerError::Internal(cause),
+        match error {
+            DbError::Busy => unavailable("busy"),
+            DbError::Unavailable => unavailable("not connected"),
+            DbError::Unknown => unavailable("a change without an answer"),
+            DbError::Internal(cause) => BrokerError::Internal(cause),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::db::KeyOwner;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{Status, Upload};
-use crate::store::Listed;
+use crate::storage::Listed;
 
 use super::cleanup::Removal;
 use super::{Broker, BrokerError};

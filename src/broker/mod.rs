@@ -5,25 +5,25 @@
 
 mod access;
 mod attach;
+mod bucket_notifications;
 mod cleanup;
 mod confirm;
 mod create;
 mod error;
-mod flights;
 mod fsck;
+mod gauges;
 mod grants;
-mod hint;
 mod idempotency;
-mod operate;
+mod manual_actions;
 mod overview;
 mod read;
 mod recount;
 mod removal;
 mod remove;
 mod seal;
+mod single_flight;
 mod sweep;
 mod timeline;
-mod watch;
 
 use std::sync::{Arc, Mutex};
 
@@ -36,16 +36,16 @@ use crate::domain::ids::{UploadId, random_text};
 use crate::domain::object_key::Layout;
 use crate::domain::upload::{Status, Upload};
 use crate::policy::admission::ChecksumProof;
-use crate::store::Store;
+use crate::storage::Store;
 use crate::telemetry::metrics::Metrics;
 
+pub use self::bucket_notifications::HintOutcome;
 pub use self::create::{CreateUpload, Presented};
 pub use self::error::BrokerError;
 pub use self::fsck::{Damage, Finding, FsckWalk};
 pub use self::grants::MintGrant;
-pub use self::hint::HintOutcome;
 pub use self::idempotency::IdempotencyKey;
-pub use self::operate::ReplayWhat;
+pub use self::manual_actions::ReplayWhat;
 pub use self::overview::{
     Age, BrokerNumbers, FieldFates, Overview, PendingNow, Rejections, Series,
 };
@@ -55,10 +55,10 @@ pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
 pub use crate::db::{EndpointState, LogEntry, OverQuota};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
-use self::flights::Flights;
-use self::hint::Hints;
+use self::bucket_notifications::Hints;
 use self::idempotency::Repeatables;
 use self::read::Probe;
+use self::single_flight::SingleFlight;
 
 /// What the verbs need to know of the configuration.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ struct Inner {
     store: Store,
     metrics: Metrics,
     runtime: Handle,
-    flights: Flights<Result<Upload, BrokerError>>,
+    flights: SingleFlight<Result<Upload, BrokerError>>,
     hints: Hints,
     probe: Probe,
     /// The token of this broker's last recount.
@@ -111,7 +111,7 @@ impl Broker {
         metrics: Metrics,
         runtime: Handle,
     ) -> Broker {
-        let flights = Flights::new(runtime.clone(), options.confirms_in_flight);
+        let flights = SingleFlight::new(runtime.clone(), options.confirms_in_flight);
         let hints = Hints::new(options.hints_waiting, options.confirms_in_flight);
         Broker(Arc::new(Inner {
             name: random_text(&rand::random()),

@@ -12,7 +12,7 @@ use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::{Status, Upload};
-use crate::store::ServedAs;
+use crate::storage::ServedAs;
 
 use super::access::{self, Act};
 use super::{Broker, BrokerError, now};

@@ -33,7 +33,7 @@ impl Broker {
     pub async fn release_recount(&self) -> Result<(), BrokerError> {
         let token = self.recounting().take();
         if let Some(token) = token {
-            self.0.db.release_turn(RECOUNT, &token).await?;
+            self.0.db.release_lease(RECOUNT, &token).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use crate::db::{StatusStep, Transition};
 use crate::domain::upload::Upload;
 
-use super::cleanup::{Patience, Removal};
+use super::cleanup::{FailureBudget, Removal};
 use super::{Broker, BrokerError, now};
 
 /// How many uploads are removed at the same time.
@@ -16,13 +16,13 @@ const MOST_REFUSED: u64 = 128;
 /// A walk over what is due, round after round. It needs no place: a row that was looked at has moved, and is due no more.
 #[derive(Debug)]
 pub struct RemovalWalk {
-    patience: Patience,
+    patience: FailureBudget,
 }
 
 impl Default for RemovalWalk {
     fn default() -> RemovalWalk {
         RemovalWalk {
-            patience: Patience::of(MOST_REFUSED),
+            patience: FailureBudget::of(MOST_REFUSED),
         }
     }
 }

@@ -7,11 +7,11 @@ use crate::db::{Confirm, Confirmed, NoteKind, SealAttempt, StatusStep, Transitio
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::field::{FieldPolicy, Visibility};
 use crate::domain::object_key::FinalKey;
-use crate::domain::upload::{ConfirmedBy, Difference, Status, Upload};
+use crate::domain::upload::{ConfirmedBy, FieldError, Status, Upload};
 use crate::policy::admission::ChecksumProof;
 use crate::policy::evidence::{Observed, SealHeaders, Verified};
 use crate::policy::verification::{Doubt, verify};
-use crate::store::CopyAnswer;
+use crate::storage::CopyAnswer;
 
 use super::{Broker, BrokerError, now};
 
@@ -81,15 +81,14 @@ impl Broker {
                     return Ok(None);
                 }
                 // The attempt stays open: its copy may still land, and the sweeper must know the key.
-                CopyAnswer::Unknown(trouble) if trouble.retry_fast && sent < COPIES_PER_CONFIRM => {
-                }
-                CopyAnswer::Unknown(trouble) => {
+                CopyAnswer::Unknown(error) if error.retry_fast && sent < COPIES_PER_CONFIRM => {}
+                CopyAnswer::Unknown(error) => {
                     let problem = format!(
                         "the bucket gave no clear answer to the copy: {}",
-                        trouble.code
+                        error.code
                     );
                     self.note(upload.id, NoteKind::Problem, problem).await;
-                    return Err(trouble.into());
+                    return Err(error.into());
                 }
             }
         }
@@ -153,7 +152,7 @@ impl Broker {
         &self,
         upload: Upload,
         key: FinalKey,
-        differences: Vec<Difference>,
+        differences: Vec<FieldError>,
     ) -> Result<Upload, BrokerError> {
         let step = StatusStep::Reject {
             differences,

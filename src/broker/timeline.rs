@@ -5,7 +5,7 @@
 use crate::db::{LogEntry, Note, NoteKind};
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
-use crate::domain::upload::{Difference, Status, Upload};
+use crate::domain::upload::{FieldError, Status, Upload};
 
 use super::access::{self, Act};
 use super::{Broker, BrokerError, now};
@@ -44,7 +44,7 @@ impl Broker {
             uploads.iter().partition(|it| !it.differences.is_empty());
         let others: Vec<UploadId> = others.into_iter().map(|it| it.id).collect();
         let mut problems = self.0.db.problems_of(&others).await?;
-        let in_words = |it: &Upload| (it.id, Difference::in_words(&it.differences));
+        let in_words = |it: &Upload| (it.id, FieldError::in_words(&it.differences));
         problems.extend(told.into_iter().map(in_words));
         Ok(Some(problems))
     }

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::broker::{Broker, Damage, Finding, FsckWalk};
 
-use super::by_hand::{ByHand, Needs, Output, Progress, operator, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
+use crate::cli::offline::{ByHand, Needs, Output, Progress, operator, reason};
 
 /// How many findings a table shows; all of them are counted, and `-o json` has them all.
 const MOST_SHOWN: usize = 200;

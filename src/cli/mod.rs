@@ -1,7 +1,6 @@
 //! The command line: one file a command. A command prints its result on standard output, everything else on standard
 //! error, and fails with one clear line and an exit code that says of which kind it is (`outcome`).
 
-mod by_hand;
 mod check_config;
 mod descriptors;
 mod dev;
@@ -11,6 +10,7 @@ mod dev_words;
 mod fsck;
 mod health;
 mod migrate;
+mod offline;
 mod openapi;
 mod outcome;
 mod serve;

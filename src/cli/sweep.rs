@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::broker::{Broker, Counts, SweepKind, SweepWalk};
 
-use super::by_hand::{ByHand, Needs, Output, Progress, operator, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
+use crate::cli::offline::{ByHand, Needs, Output, Progress, operator, reason};
 
 /// Why something is left although no batch failed.
 const CUT: &str = "the bucket refuses everything or gives no clear answer: the rest is left";

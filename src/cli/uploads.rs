@@ -11,11 +11,11 @@ use crate::domain::ids::UploadId;
 use crate::domain::upload::{Status, Upload};
 use crate::http;
 
-use super::by_hand::{ByHand, Needs, Output, operator, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
 use super::uploads_settle::{Goal, settle};
 use super::uploads_words::{HEADS, TIMELINE_HEADS, cells, lines, timeline_cells};
+use crate::cli::offline::{ByHand, Needs, Output, operator, reason};
 
 #[derive(Debug, Args)]
 #[command(

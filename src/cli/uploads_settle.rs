@@ -7,11 +7,11 @@ use crate::domain::ids::UploadId;
 use crate::domain::upload::{Status, Upload};
 use crate::http;
 
-use super::by_hand::{ByHand, Needs, Output, operator, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
 use super::uploads::plain;
 use super::uploads_words::text;
+use crate::cli::offline::{ByHand, Needs, Output, operator, reason};
 
 /// What somebody wants uploads to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,13 +10,13 @@ use crate::domain::ids::EventId;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{Endpoint, Webhooks};
 
-use super::by_hand::{ByHand, Needs, Output, operator};
 use super::outcome::{self, Failure};
 use super::serve;
 use super::table::table;
 use super::webhooks_words::{
     delivery_cells, delivery_json, endpoint_cells, endpoint_json, text_of,
 };
+use crate::cli::offline::{ByHand, Needs, Output, operator};
 
 #[derive(Debug, Args)]
 pub struct WebhooksArgs {
@@ -236,6 +236,6 @@ fn find<'w>(webhooks: &'w Webhooks, name: &str) -> Result<&'w Endpoint, Failure>
     })
 }
 
-fn failed(error: crate::db::DbTrouble) -> Failure {
+fn failed(error: crate::db::DbError) -> Failure {
     Failure::Runtime(error.to_string())
 }

@@ -57,6 +57,6 @@ fn filter(text: &str) -> Result<String, String> {
             None => is_level(part),
         });
     fits.then(|| text.to_owned()).ok_or_else(|| {
-        "must be a level (off, error, warn, info, debug, trace), or such as \"info,bytepass::store=debug\"".to_owned()
+        "must be a level (off, error, warn, info, debug, trace), or such as \"info,bytepass::storage=debug\"".to_owned()
     })
 }

@@ -2,51 +2,14 @@
 //!
 //! Called by `broker`. Its guarantees: a status changes in one function, with exactly one event ([`transition`]); what is recorded
 //! is an open attempt's key ([`confirm`]); every answer comes after the commit; and an answer that isn't known says so
-//! ([`DbTrouble::Unknown`]) instead of guessing. Writes go through one thread ([`writer`]), reads through a pool ([`reader`]). No
+//! ([`DbError::Unknown`]) instead of guessing. Writes go through one thread ([`writer`]), reads through a pool ([`reader`]). No
 //! transaction waits for the network.
 
-mod attachments;
-mod attempts;
-mod batch;
-mod books;
-mod confirm;
-mod connection;
-mod counters;
-mod creation;
-mod deliveries;
-mod delivery_list;
-mod detachments;
-mod due;
-mod endpoints;
-mod event_body;
-mod grants;
-mod idempotency;
-mod insert;
-mod leases;
-mod list;
-mod location;
-mod log;
-mod migrate;
-mod outbox;
-mod overview;
-mod owners;
-mod queue;
-mod reader;
-mod recorded;
-mod recount;
-mod removals;
-mod replay;
-mod row;
-mod schema;
-mod slots;
-mod stats;
-mod sweep;
-mod transition;
-mod trouble;
-mod turns;
+mod engine;
+mod events;
+mod ops;
+mod requests;
 mod uploads;
-mod watch;
-mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -57,39 +20,40 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-pub use attachments::{Attach, AttachTo, Attached};
-pub use attempts::SealAttempt;
-pub use books::{OverQuota, PendingQuota};
-pub use confirm::{Confirm, Confirmed};
-pub use creation::Creation;
-pub use deliveries::{Attempt, Outcome};
-pub use delivery_list::{DeliveryFilter, DeliveryRow, EndpointTotals};
-pub use detachments::Detach;
-pub use due::{Copied, DueUpload};
-pub use endpoints::EndpointState;
-pub use grants::{Minted, NewGrant};
-pub use idempotency::IdempotencyClaim;
-pub use leases::{Lease, Leased};
-pub use list::Filter;
-pub use log::{LogEntry, Note, NoteKind};
-pub use outbox::Subscription;
-pub use overview::{AtLeast, Fate, Outcomes, Overview, PendingNow, Rejections, Window};
-pub use owners::owner_shard;
-pub use recorded::KeyOwner;
-pub use recount::{RECOUNT, Recounted};
-pub use replay::{DeliveryState, Replay};
-pub use stats::{Total, Totals};
-pub use transition::{Change, StatusStep, Transition};
-pub use trouble::{DbSetupError, DbTrouble};
-pub use turns::Turn;
-pub use uploads::NewUpload;
+pub use engine::error::{DbError, DbSetupError};
+pub use events::deliveries::{Attempt, Outcome};
+pub use events::delivery_claims::{ClaimRequest, DeliveryClaim};
+pub use events::delivery_list::{DeliveryFilter, DeliveryRow, EndpointTotals};
+pub use events::endpoints::EndpointState;
+pub use events::outbox::Subscription;
+pub use events::replay::{DeliveryState, Replay};
+pub use ops::leases::Lease;
+pub use ops::overview::{AtLeast, Fate, Outcomes, Overview, PendingNow, Rejections, Window};
+pub use ops::timeline::{LogEntry, Note, NoteKind};
+pub use requests::grants::{Minted, NewGrant};
+pub use requests::idempotency::IdempotencyClaim;
+pub use uploads::attachments::{Attach, AttachTo, Attached};
+pub use uploads::attempts::SealAttempt;
+pub use uploads::confirm::{Confirm, Confirmed};
+pub use uploads::counter_deltas::{OverQuota, PendingQuota};
+pub use uploads::create::Creation;
+pub use uploads::detachments::Detach;
+pub use uploads::find::NewUpload;
+pub use uploads::list::Filter;
+pub use uploads::owners::owner_shard;
+pub use uploads::recorded_keys::KeyOwner;
+pub use uploads::recount::{RECOUNT, Recounted};
+pub use uploads::stats::{Total, Totals};
+pub use uploads::sweep_queries::{Copied, DueUpload};
+pub use uploads::transition::{Change, StatusStep, Transition};
 
-use connection::{Connector, Role};
-use location::Location;
-use outbox::Outbox;
-use queue::{Queue, WriterState};
-use reader::Readers;
-use writer::Writer;
+use engine::connection::{Connector, Role};
+use engine::location::Location;
+use engine::migrate;
+use engine::queue::{Queue, WriterState};
+use engine::reader::Readers;
+use engine::writer::Writer;
+use events::outbox::Outbox;
 
 use crate::telemetry::metrics::Metrics;
 
@@ -209,10 +173,10 @@ impl Db {
     }
 
     /// Whether the writer has a connection that answers, and a read is answered in time.
-    pub async fn ping(&self) -> Result<(), DbTrouble> {
+    pub async fn ping(&self) -> Result<(), DbError> {
         use diesel::connection::SimpleConnection as _;
         if !self.queue.is_served() {
-            return Err(DbTrouble::Unavailable);
+            return Err(DbError::Unavailable);
         }
         self.readers
             .read(|conn| Ok(conn.batch_execute("SELECT 1")?))

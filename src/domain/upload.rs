@@ -178,23 +178,23 @@ pub struct Confirmation {
 
 /// One way in which what arrived, or what was asked for, differs from what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct FieldError {
     /// A JSON pointer to the member of the request, `/size`.
     pub pointer: String,
     /// What is wrong and what would be right, for a person.
     pub detail: String,
 }
 
-impl Difference {
+impl FieldError {
     /// All of them in one line.
-    pub fn in_words(differences: &[Difference]) -> String {
+    pub fn in_words(differences: &[FieldError]) -> String {
         let details = differences.iter().map(|it| it.detail.as_str());
         details.collect::<Vec<_>>().join("; ")
     }
 
     /// A difference at a pointer.
-    pub fn new(pointer: &str, detail: impl Into<String>) -> Difference {
-        Difference {
+    pub fn new(pointer: &str, detail: impl Into<String>) -> FieldError {
+        FieldError {
             pointer: pointer.to_owned(),
             detail: detail.into(),
         }
@@ -239,7 +239,7 @@ pub struct Upload {
     /// What was recorded at confirm; stays when the upload is detached or deleted.
     pub confirmation: Option<Confirmation>,
     /// Why it was rejected; empty unless it was.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<FieldError>,
     /// When it was attached to its record.
     pub attached_at: Option<DateTime<Utc>>,
     /// When it was detached from it.

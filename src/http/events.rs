@@ -13,8 +13,8 @@ use crate::broker::{Broker, HintOutcome};
 use super::examples;
 use super::extract::event::{Delivered, refused};
 use super::problem::{Code, Problem};
-use super::records::{self, Record, Shape};
 use super::server::Shared;
+use crate::http::s3_notification::{self, Record, Shape};
 
 /// When a sender should come back, in seconds.
 const RETRY_AFTER_SECS: u32 = 5;
@@ -70,7 +70,7 @@ pub async fn receive(
             }
         },
     };
-    let (shape, records) = records::read(body);
+    let (shape, records) = s3_notification::read(body);
     let (mut view, mut full) = (EventView::default(), false);
     for record in records {
         let outcome = take(&broker, &record);

@@ -30,7 +30,7 @@ pub fn openapi() -> Document {
         operations::stats, ops::overview, ops::timeline, ops::sweep, ops::replay, operations::recheck, operations::expire, operations::livez, operations::readyz,
         events::receive,
     ),
-    components(schemas(ProblemView, views::DifferenceView)),
+    components(schemas(ProblemView, views::FieldErrorView)),
     tags(
         (name = "Uploads", description = "From asking to a sealed object."),
         (name = "Attachments", description = "Which upload belongs to which record: for backends."),
@@ -61,7 +61,7 @@ struct ProblemView {
     instance: String,
     /// Each thing that is wrong.
     #[schema(required = false)]
-    errors: Vec<views::DifferenceView>,
+    errors: Vec<views::FieldErrorView>,
     /// The status that the upload has, with `wrong-status`.
     #[schema(required = false)]
     status_now: String,

@@ -11,7 +11,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::domain::upload::{Difference, Status};
+use crate::domain::upload::{FieldError, Status};
 
 pub use super::codes::Code;
 
@@ -37,7 +37,7 @@ pub struct Problem(Box<Inner>);
 struct Inner {
     code: Code,
     detail: String,
-    errors: Vec<Difference>,
+    errors: Vec<FieldError>,
     members: Vec<(&'static str, Value)>,
     extra: Extra,
     cause: Option<String>,
@@ -60,11 +60,11 @@ impl Problem {
     pub fn invalid_member(pointer: &str, detail: impl Into<String>) -> Problem {
         let detail = detail.into();
         Problem::new(Code::InvalidRequest, at(pointer, &detail))
-            .with_errors(vec![Difference::new(pointer, detail)])
+            .with_errors(vec![FieldError::new(pointer, detail)])
     }
 
     /// Each thing that is wrong with the body.
-    pub fn of_differences(code: Code, differences: Vec<Difference>) -> Problem {
+    pub fn of_differences(code: Code, differences: Vec<FieldError>) -> Problem {
         let details: Vec<String> = differences
             .iter()
             .map(|found| at(&found.pointer, &found.detail))
@@ -135,7 +135,7 @@ impl Problem {
         self
     }
 
-    fn with_errors(mut self, errors: Vec<Difference>) -> Problem {
+    fn with_errors(mut self, errors: Vec<FieldError>) -> Problem {
         self.0.errors = errors;
         self
     }
@@ -162,7 +162,7 @@ impl Problem {
 
     fn members<'a>(&'a self, public_url: &str, instance: &'a str) -> Document<'a> {
         let row = self.0.code.row();
-        let error = |found: &'a Difference| Pointed {
+        let error = |found: &'a FieldError| Pointed {
             pointer: &found.pointer,
             detail: &found.detail,
         };

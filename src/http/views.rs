@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::broker::{Broker, BrokerError, Download, Page, Presented};
 use crate::domain::ids::UploadId;
 use crate::domain::principal::Principal;
-use crate::domain::upload::{Difference, Upload};
+use crate::domain::upload::{FieldError, Upload};
 
 use super::requests::to_cursor;
 
@@ -79,7 +79,7 @@ pub struct UploadView {
     /// How what arrived differs from what was declared, on a rejected upload.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
-    errors: Vec<DifferenceView>,
+    errors: Vec<FieldErrorView>,
     /// What a rejected upload contradicted, or what kept another from being settled last, or null: for the scope `ops` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, required = false)]
@@ -113,8 +113,8 @@ pub struct PresignedView {
 
 /// One thing that differs.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Difference)]
-pub struct DifferenceView {
+#[schema(as = FieldError)]
+pub struct FieldErrorView {
     /// A JSON pointer to the member that it is about.
     pub pointer: String,
     /// What is wrong, for a person.
@@ -218,8 +218,8 @@ impl UploadView {
     }
 }
 
-fn difference(found: Difference) -> DifferenceView {
-    DifferenceView {
+fn difference(found: FieldError) -> FieldErrorView {
+    FieldErrorView {
         pointer: found.pointer,
         detail: found.detail,
     }

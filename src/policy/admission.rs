@@ -4,7 +4,7 @@ use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::field::{FieldName, FieldPolicies, FieldPolicy};
 use crate::domain::file_name::FileName;
 use crate::domain::media_type::MediaType;
-use crate::domain::upload::Difference;
+use crate::domain::upload::FieldError;
 
 use super::evidence::{Admitted, Declared};
 
@@ -29,7 +29,7 @@ pub struct Refusal {
     /// The code.
     pub kind: RefusalKind,
     /// Each thing that is wrong.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<FieldError>,
 }
 
 /// How the bucket proves a checksum that a client declared.
@@ -52,9 +52,9 @@ pub fn admit(
     let Some(policy) = fields.get(&declared.field) else {
         return Err(unknown_field(&declared.field, fields));
     };
-    let mut problems: Vec<(RefusalKind, Difference)> = Vec::new();
+    let mut problems: Vec<(RefusalKind, FieldError)> = Vec::new();
     let mut keep = |kind, pointer: &str, detail: String| {
-        problems.push((kind, Difference::new(pointer, detail)))
+        problems.push((kind, FieldError::new(pointer, detail)))
     };
 
     let filename = FileName::parse(&declared.filename)
@@ -102,7 +102,7 @@ pub fn unknown_field(name: &FieldName, fields: &FieldPolicies) -> Refusal {
     let detail = format!("there is no field {name}; the fields are {known}");
     Refusal {
         kind: RefusalKind::UnknownField,
-        differences: vec![Difference::new("/field", detail)],
+        differences: vec![FieldError::new("/field", detail)],
     }
 }
 

@@ -1,7 +1,7 @@
 //! Is this what was declared? Compares a sealed copy, as HeadObject shows it, with the upload's row.
 
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
-use crate::domain::upload::{Difference, Upload};
+use crate::domain::upload::{FieldError, Upload};
 
 use super::admission::ChecksumProof;
 use super::evidence::{Observed, SealHeaders, Verified};
@@ -10,7 +10,7 @@ use super::evidence::{Observed, SealHeaders, Verified};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
     /// It is not what was declared: the upload is rejected.
-    Mismatch(Vec<Difference>),
+    Mismatch(Vec<FieldError>),
     /// Nothing shows whether it is: the upload stays as it is, and nothing is recorded.
     Unproven(ChecksumAlgorithm),
 }
@@ -29,7 +29,7 @@ pub fn verify(
             "{} bytes were declared, {} arrived",
             upload.size, observed.size
         );
-        differences.push(Difference::new("/size", detail));
+        differences.push(FieldError::new("/size", detail));
     }
     compare_headers(observed, expected, &mut differences);
     let unproven = match &upload.checksum {
@@ -37,7 +37,7 @@ pub fn verify(
         Some(declared) => match evidence_for(declared, observed, proof, hashed) {
             Evidence::Holds => None,
             Evidence::Contradicts(detail) => {
-                differences.push(Difference::new("/checksum", detail));
+                differences.push(FieldError::new("/checksum", detail));
                 None
             }
             Evidence::Missing => Some(declared.algorithm()),
@@ -54,7 +54,7 @@ pub fn verify(
     }
 }
 
-fn compare_headers(observed: &Observed, expected: &SealHeaders, differences: &mut Vec<Difference>) {
+fn compare_headers(observed: &Observed, expected: &SealHeaders, differences: &mut Vec<FieldError>) {
     let pairs = [
         (
             "/content_type",
@@ -78,14 +78,14 @@ fn compare_headers(observed: &Observed, expected: &SealHeaders, differences: &mu
     for (pointer, header, found, wanted) in pairs {
         if found.as_deref() != Some(wanted) {
             let found = found.as_deref().unwrap_or("absent");
-            differences.push(Difference::new(
+            differences.push(FieldError::new(
                 pointer,
                 format!("{header} is {found}, not {wanted}"),
             ));
         }
     }
     for (header, _) in &observed.smuggled {
-        differences.push(Difference::new(
+        differences.push(FieldError::new(
             "",
             format!("the object carries {header}, which was not declared"),
         ));

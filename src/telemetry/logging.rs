@@ -40,7 +40,7 @@ impl LogFormat {
 /// A filter that can't be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the log filter {filter:?} can't be read: {cause}; write a level (error, warn, info, debug, trace) or bytepass::store=debug,info"
+    "the log filter {filter:?} can't be read: {cause}; write a level (error, warn, info, debug, trace) or bytepass::storage=debug,info"
 )]
 pub struct InvalidLogFilter {
     filter: String,

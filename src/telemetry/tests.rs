@@ -54,7 +54,7 @@ fn c1_other_crates_never_log_below_warn_even_at_trace() {
             tracing::info!(target: "hyper::proto", "canary-hyper");
             tracing::trace!(target: "bytepassenger", "canary-neighbor");
             tracing::warn!(target: "aws_config", "heard: credentials expire");
-            tracing::trace!(target: "bytepass::store", "heard: ours");
+            tracing::trace!(target: "bytepass::storage", "heard: ours");
         });
         let text = sink.text();
         assert!(!text.contains("canary"), "{filter}: {text}");

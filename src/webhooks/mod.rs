@@ -18,8 +18,8 @@ use chrono::{TimeDelta, Utc};
 use tokio::sync::watch;
 
 use crate::db::{
-    Attempt, Db, DbTrouble, DeliveryFilter, DeliveryRow, EndpointTotals, Lease, Leased, Outcome,
-    Replay,
+    Attempt, ClaimRequest, Db, DbError, DeliveryClaim, DeliveryFilter, DeliveryRow, EndpointTotals,
+    Outcome, Replay,
 };
 use crate::domain::ids::EventId;
 use crate::outbound::{Limits, Outbound};
@@ -36,12 +36,12 @@ const RECORD_PAUSE: Duration = Duration::from_millis(200);
 const REPLAY_BATCH: u32 = 500;
 
 /// A delivery that this process may make now.
-pub struct Parcel {
-    leased: Leased,
+pub struct ClaimedDelivery {
+    leased: DeliveryClaim,
     leased_at: Instant,
 }
 
-impl Parcel {
+impl ClaimedDelivery {
     /// The event that it carries.
     pub fn event(&self) -> &EventId {
         &self.leased.event
@@ -112,23 +112,27 @@ impl Webhooks {
     }
 
     /// Leases what is due at an endpoint, at most so many.
-    pub async fn lease(&self, endpoint: &Endpoint, limit: usize) -> Result<Vec<Parcel>, DbTrouble> {
+    pub async fn lease(
+        &self,
+        endpoint: &Endpoint,
+        limit: usize,
+    ) -> Result<Vec<ClaimedDelivery>, DbError> {
         let (now, leased_at) = (Utc::now(), Instant::now());
-        let lease = Lease {
+        let lease = ClaimRequest {
             endpoint: endpoint.name.clone(),
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
             now,
             until: now + TimeDelta::seconds(i64::from(self.0.options.lease_secs)),
         };
-        let leased = self.0.db.lease_deliveries(lease).await?;
-        let parcel = |leased| Parcel { leased, leased_at };
+        let leased = self.0.db.claim_deliveries(lease).await?;
+        let parcel = |leased| ClaimedDelivery { leased, leased_at };
         Ok(leased.into_iter().map(parcel).collect())
     }
 
     /// Makes one attempt and records what came of it. Does nothing when so much of the lease has passed that it could end
     /// before the attempt: another worker may then be at it, and the order of an upload's events would be lost.
-    pub async fn deliver(&self, endpoint: &Endpoint, parcel: Parcel) {
-        let Parcel { leased, leased_at } = parcel;
+    pub async fn deliver(&self, endpoint: &Endpoint, parcel: ClaimedDelivery) {
+        let ClaimedDelivery { leased, leased_at } = parcel;
         let options = &self.0.options;
         let lease = Duration::from_secs(u64::from(options.lease_secs));
         if leased_at.elapsed() + Duration::from_millis(options.timeout_ms) > lease {
@@ -197,12 +201,12 @@ impl Webhooks {
     }
 
     /// Deliveries as they stand, the newest event first.
-    pub async fn list(&self, filter: DeliveryFilter) -> Result<Vec<DeliveryRow>, DbTrouble> {
+    pub async fn list(&self, filter: DeliveryFilter) -> Result<Vec<DeliveryRow>, DbError> {
         self.0.db.list_deliveries(filter).await
     }
 
     /// How an endpoint stands.
-    pub async fn totals(&self, endpoint: &Endpoint) -> Result<EndpointTotals, DbTrouble> {
+    pub async fn totals(&self, endpoint: &Endpoint) -> Result<EndpointTotals, DbError> {
         self.0.db.endpoint_totals(&endpoint.name).await
     }
 
@@ -212,7 +216,7 @@ impl Webhooks {
         endpoint: &Endpoint,
         event: EventId,
         by: &str,
-    ) -> Result<bool, DbTrouble> {
+    ) -> Result<bool, DbError> {
         let replay = Replay::Event(event);
         let replayed = self
             .0
@@ -223,7 +227,7 @@ impl Webhooks {
     }
 
     /// Delivers everything again that is dead now. How many it is.
-    pub async fn replay_dead(&self, endpoint: &Endpoint, by: &str) -> Result<usize, DbTrouble> {
+    pub async fn replay_dead(&self, endpoint: &Endpoint, by: &str) -> Result<usize, DbError> {
         let (started, mut sum) = (Utc::now(), 0);
         loop {
             let replay = Replay::Dead(started, REPLAY_BATCH);
@@ -240,12 +244,12 @@ impl Webhooks {
     }
 
     /// Lets an endpoint be called again that had answered 410. False if it was not disabled.
-    pub async fn enable(&self, endpoint: &Endpoint) -> Result<bool, DbTrouble> {
+    pub async fn enable(&self, endpoint: &Endpoint) -> Result<bool, DbError> {
         self.0.db.enable_endpoint(&endpoint.name).await
     }
 }
 
-fn report(endpoint: &Endpoint, delivery: &Leased, answer: &Answer, outcome: &Outcome) {
+fn report(endpoint: &Endpoint, delivery: &DeliveryClaim, answer: &Answer, outcome: &Outcome) {
     let (endpoint, event) = (endpoint.name.as_str(), delivery.event);
     let error = answer.error.as_deref().unwrap_or_default();
     match outcome {

@@ -36,8 +36,8 @@ pub mod statuses;
 pub mod sweeping;
 pub mod tamper;
 pub mod temporary_keys;
+pub mod test_env;
 pub mod tokens;
-pub mod world;
 
 /// The value of an environment variable of `tests/run`; `None` when it is unset or empty.
 pub fn setting(name: &str) -> Option<String> {

@@ -16,7 +16,7 @@ use super::records::{Records, confirm_within, is_confirmed_once};
 use super::rows::Rows;
 use super::s3_proxy::S3Proxy;
 use super::s3_script::{Act, Which};
-use super::world::{Broker, World};
+use super::test_env::{Broker, TestEnv};
 
 /// How long all is well before the cut.
 const BEFORE: Duration = Duration::from_millis(400);
@@ -50,18 +50,18 @@ enum Proxy {
 pub struct Scene {
     broker: Broker,
     proxy: Proxy,
-    world: World,
+    test_env: TestEnv,
 }
 
 impl Scene {
     /// Sets it up; `None` where there is no Postgres to go away.
     pub async fn new(victim: Victim) -> Option<Scene> {
-        let world = World::new().await;
+        let test_env = TestEnv::new().await;
         let sweeper = json!({"enabled": true, "interval_secs": 1});
-        let (proxy, change) = match (victim, &world.database) {
+        let (proxy, change) = match (victim, &test_env.database) {
             (Victim::Bucket, _) => {
-                let proxy = S3Proxy::before(&world.bucket);
-                let storage = json!({"endpoint": proxy.endpoint(), "public_endpoint": world.bucket.server.endpoint});
+                let proxy = S3Proxy::before(&test_env.bucket);
+                let storage = json!({"endpoint": proxy.endpoint(), "public_endpoint": test_env.bucket.server.endpoint});
                 (Proxy::Bucket(proxy), json!({"storage": storage}))
             }
             (Victim::Database, AnyDatabase::Sqlite(_)) => return None,
@@ -76,9 +76,9 @@ impl Scene {
         // All that is asked for during an outage is one owner's, and may be more than an owner may have pending.
         change["limits"] = json!({"pending_uploads_per_owner": 0, "pending_bytes_per_owner": 0});
         Some(Scene {
-            broker: world.broker_with(change).await,
+            broker: test_env.broker_with(change).await,
             proxy,
-            world,
+            test_env,
         })
     }
 
@@ -118,12 +118,12 @@ impl Scene {
 
         self.cut(how);
         let cut = Instant::now();
-        let rows = Rows::of(&self.world);
+        let rows = Rows::of(&self.test_env);
         // For the sweeper, which may judge neither while it can't ask.
         rows.set_deadline(late.id(), -5);
         rows.set_deadline(absent.id(), -5);
         tokio::time::sleep(length.saturating_sub(cut.elapsed())).await;
-        let mut records = Records::of(&self.world.database);
+        let mut records = Records::of(&self.test_env.database);
         for id in [late.id(), absent.id()] {
             let row = records.upload(id);
             assert_eq!((row.status.as_str(), row.version), ("pending", 0), "{id}");
@@ -141,7 +141,7 @@ impl Scene {
     }
 
     async fn swept(&self, id: &str, status: &str, heal: Instant) {
-        let mut records = Records::of(&self.world.database);
+        let mut records = Records::of(&self.test_env.database);
         while records.upload(id).status != status {
             assert!(heal.elapsed() < LIMIT, "{id} is not {status}");
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -151,13 +151,13 @@ impl Scene {
     async fn is_true(&self, told: Told, ours: [&str; 2]) {
         let user = self.broker.user();
         for confirmed in &told.confirmed {
-            is_confirmed_once(&self.world, confirmed, JPEG).await;
+            is_confirmed_once(&self.test_env, confirmed, JPEG).await;
         }
         for id in &told.staged {
             let confirmed = confirm_within(&user, id, LIMIT).await;
-            is_confirmed_once(&self.world, &confirmed, JPEG).await;
+            is_confirmed_once(&self.test_env, &confirmed, JPEG).await;
         }
-        let rows = Records::of(&self.world.database).uploads();
+        let rows = Records::of(&self.test_env.database).uploads();
         let there: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
         let known: BTreeSet<&str> = told
             .created

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::api::{Answer, Api};
 use super::outage_figures::{Ask, Seen};
 use super::records::is_come_back;
-use super::world::Broker;
+use super::test_env::Broker;
 
 /// What they upload.
 pub const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";

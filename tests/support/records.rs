@@ -8,7 +8,7 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConne
 
 use super::api::{Answer, Api};
 use super::database::AnyDatabase;
-use super::world::World;
+use super::test_env::TestEnv;
 
 /// A connection of the test's own.
 pub enum Records {
@@ -155,10 +155,10 @@ impl Records {
 }
 
 /// Fails the test unless this confirmed upload has one record, one recorded attempt, one event, and its object these bytes.
-pub async fn is_confirmed_once(world: &World, confirmed: &Answer, bytes: &[u8]) {
+pub async fn is_confirmed_once(test_env: &TestEnv, confirmed: &Answer, bytes: &[u8]) {
     let (id, key) = (confirmed.id(), confirmed.json["key"].as_str());
     assert_eq!(confirmed.json["status"], "confirmed");
-    let mut records = Records::of(&world.database);
+    let mut records = Records::of(&test_env.database);
     let row = records.upload(id);
     assert_eq!((row.status.as_str(), row.version), ("confirmed", 1));
     assert_eq!(row.object_key.as_deref(), key, "{id}");
@@ -176,7 +176,7 @@ pub async fn is_confirmed_once(world: &World, confirmed: &Answer, bytes: &[u8]) 
         kind: "upload.confirmed".to_owned(),
     };
     assert_eq!(events, [one]);
-    let object = world.bucket.get(key).await;
+    let object = test_env.bucket.get(key).await;
     assert_eq!(object.as_deref(), Some(bytes), "{key}");
 }
 

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::records::Records;
-use super::world::World;
+use super::test_env::TestEnv;
 
 /// A way into one test's database, with plain SQL that both databases understand.
 pub struct Rows {
@@ -24,9 +24,9 @@ struct Line {
 
 impl Rows {
     /// The tables of this world.
-    pub fn of(world: &World) -> Rows {
+    pub fn of(test_env: &TestEnv) -> Rows {
         Rows {
-            url: world.database.url(),
+            url: test_env.database.url(),
         }
     }
 

@@ -6,7 +6,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::api::{Answer, Api, send};
-use super::world::Broker;
+use super::test_env::Broker;
 
 /// Where events go.
 pub const PATH: &str = "/v1/events/s3";

@@ -4,22 +4,22 @@
 use bytepass::domain::upload::Status;
 
 use super::api::Api;
-use super::world::{World, backend_token, sign_backend};
+use super::test_env::{TestEnv, backend_token, sign_backend};
 
 /// Bytes of the uploads that these helpers make.
 pub const BYTES: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 
 /// One upload of `user` in each status, in the order of the contract.
-pub async fn in_every_status(world: &World, user: &Api) -> Vec<(Status, String)> {
+pub async fn in_every_status(test_env: &TestEnv, user: &Api) -> Vec<(Status, String)> {
     let mut all = Vec::new();
     for status in Status::ALL {
-        all.push((status, in_status(world, user, status).await));
+        all.push((status, in_status(test_env, user, status).await));
     }
     all
 }
 
 /// An upload of `user` for `Product.image` in this status; gives its id. An attached one belongs to the record of its own id.
-pub async fn in_status(world: &World, user: &Api, status: Status) -> String {
+pub async fn in_status(test_env: &TestEnv, user: &Api, status: Status) -> String {
     let pending = async || {
         let created = user.create("Product.image", BYTES, "image/jpeg").await;
         created.expect(201).id().to_owned()
@@ -53,7 +53,10 @@ pub async fn in_status(world: &World, user: &Api, status: Status) -> String {
         Status::Rejected => {
             let id = pending().await;
             let key = format!("staging/{id}");
-            world.bucket.put(&key, b"other bytes", "image/jpeg").await;
+            test_env
+                .bucket
+                .put(&key, b"other bytes", "image/jpeg")
+                .await;
             user.confirm(&id)
                 .await
                 .expect_problem(422, "object-mismatch");
@@ -61,7 +64,7 @@ pub async fn in_status(world: &World, user: &Api, status: Status) -> String {
         }
     };
     if status == Status::Expired {
-        set_status(world, &id, status);
+        set_status(test_env, &id, status);
     }
     let read = user.read(&id).await.expect(200);
     assert_eq!(read.json["status"], status.as_str());
@@ -74,8 +77,8 @@ fn backend(api: &Api) -> Api {
 }
 
 /// Writes a status past the broker.
-pub fn set_status(world: &World, id: &str, status: Status) {
-    world.database.execute(&format!(
+pub fn set_status(test_env: &TestEnv, id: &str, status: Status) {
+    test_env.database.execute(&format!(
         "UPDATE uploads SET status = '{status}', version = version + 1 WHERE id = '{id}'"
     ));
 }

@@ -9,24 +9,24 @@ use serde_json::{Value, json};
 use super::records::Records;
 use super::s3_proxy::S3Proxy;
 use super::s3_script::{Act, Which};
-use super::world::World;
+use super::test_env::TestEnv;
 
 /// The verbs over this world, by the same settings as its brokers'.
-pub async fn verbs(world: &World, change: Value) -> Broker {
+pub async fn verbs(test_env: &TestEnv, change: Value) -> Broker {
     // Verbs make no schema; a broker's start does.
-    drop(world.broker().await);
-    let opened = open_broker(&world.config(change), &Metrics::new()).await;
+    drop(test_env.broker().await);
+    let opened = open_broker(&test_env.config(change), &Metrics::new()).await;
     opened.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The verbs with a proxy before their bucket, which they don't wait long for.
-pub async fn verbs_behind_proxy(world: &World) -> (Broker, S3Proxy) {
-    let proxy = S3Proxy::before(&world.bucket);
+pub async fn verbs_behind_proxy(test_env: &TestEnv) -> (Broker, S3Proxy) {
+    let proxy = S3Proxy::before(&test_env.bucket);
     let storage = json!({
-        "endpoint": proxy.endpoint(), "public_endpoint": world.bucket.server.endpoint,
+        "endpoint": proxy.endpoint(), "public_endpoint": test_env.bucket.server.endpoint,
         "attempt_timeout_ms": 300, "operation_timeout_ms": 700, "copy_base_ms": 500,
     });
-    (verbs(world, json!({ "storage": storage })).await, proxy)
+    (verbs(test_env, json!({ "storage": storage })).await, proxy)
 }
 
 /// A whole walk; what all of its batches counted.
@@ -47,8 +47,8 @@ pub async fn round(broker: &Broker, walk: &mut SweepWalk) -> Counts {
 }
 
 /// Begins a multipart upload past the broker, through S3's own API, with one part.
-pub async fn begin_multipart(world: &World, key: &str) {
-    let (client, bucket) = (&world.bucket.client, &world.bucket.name);
+pub async fn begin_multipart(test_env: &TestEnv, key: &str) {
+    let (client, bucket) = (&test_env.bucket.client, &test_env.bucket.name);
     let begun = client.create_multipart_upload().bucket(bucket).key(key);
     let begun = begun.send().await.expect("it begins");
     let part = client.upload_part().bucket(bucket).key(key).part_number(1);
@@ -58,8 +58,8 @@ pub async fn begin_multipart(world: &World, key: &str) {
 }
 
 /// The keys of multipart uploads that are neither completed nor aborted.
-pub async fn unfinished(world: &World) -> Vec<String> {
-    let (client, bucket) = (&world.bucket.client, &world.bucket.name);
+pub async fn unfinished(test_env: &TestEnv) -> Vec<String> {
+    let (client, bucket) = (&test_env.bucket.client, &test_env.bucket.name);
     let listed = client.list_multipart_uploads().bucket(bucket).send();
     let listed = listed.await.expect("a listing");
     let keys = listed.uploads().iter().filter_map(|it| it.key());
@@ -67,17 +67,17 @@ pub async fn unfinished(world: &World) -> Vec<String> {
 }
 
 /// Moves the deadline of every pending upload to so many seconds ago.
-pub fn overdue(world: &World, secs: i64) {
-    let at = moment(world, secs);
+pub fn overdue(test_env: &TestEnv, secs: i64) {
+    let at = moment(test_env, secs);
     let sql = format!("UPDATE uploads SET expires_at = '{at}' WHERE status = 'pending'");
-    Records::of(&world.database).execute(&sql);
+    Records::of(&test_env.database).execute(&sql);
 }
 
 /// Makes every open attempt so many seconds old. Tries again where brokers at work are in the way.
-pub fn age_attempts(world: &World, secs: i64) {
-    let at = moment(world, secs);
+pub fn age_attempts(test_env: &TestEnv, secs: i64) {
+    let at = moment(test_env, secs);
     let sql = format!("UPDATE seal_attempts SET started_at = '{at}' WHERE state = 'open'");
-    let mut records = Records::of(&world.database);
+    let mut records = Records::of(&test_env.database);
     let mut last = Ok(());
     for _ in 0..20 {
         last = records.try_execute(&sql);
@@ -89,9 +89,9 @@ pub fn age_attempts(world: &World, secs: i64) {
 }
 
 /// So many seconds ago, as the database writes it.
-pub fn moment(world: &World, secs_ago: i64) -> String {
+pub fn moment(test_env: &TestEnv, secs_ago: i64) -> String {
     let at = chrono::Utc::now() - chrono::TimeDelta::seconds(secs_ago);
-    let zone = if world.database.url().starts_with("postgres") {
+    let zone = if test_env.database.url().starts_with("postgres") {
         "+00"
     } else {
         ""

@@ -19,15 +19,15 @@ use url::Url;
 use super::api::{Answer, Api};
 use super::bucket::TestBucket;
 use super::s3_proxy::S3Proxy;
-use super::world::{Broker, World};
+use super::test_env::{Broker, TestEnv};
 
 /// Every algorithm that a client may declare.
 pub const ALGORITHMS: [&str; 5] = ["sha256", "crc32", "crc32c", "crc64nvme", "md5"];
 
 /// A broker that reaches the bucket through a proxy, while clients reach it directly. It is patient, so that a test may hold
 /// an answer as long as a slow machine needs; `change` comes over that.
-pub async fn behind_proxy(world: &World, change: Value) -> (Broker, S3Proxy) {
-    let endpoint = world.bucket.server.endpoint.clone();
+pub async fn behind_proxy(test_env: &TestEnv, change: Value) -> (Broker, S3Proxy) {
+    let endpoint = test_env.bucket.server.endpoint.clone();
     let upstream = endpoint.trim_start_matches("http://");
     let proxy = S3Proxy::start(upstream.parse().expect("an address"));
     let mut storage = json!({
@@ -37,7 +37,7 @@ pub async fn behind_proxy(world: &World, change: Value) -> (Broker, S3Proxy) {
     for (key, value) in change.as_object().expect("keys of [storage]") {
         storage[key] = value.clone();
     }
-    let broker = world.broker_with(json!({"storage": storage})).await;
+    let broker = test_env.broker_with(json!({"storage": storage})).await;
     (broker, proxy)
 }
 

@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use crate::broker::cleanup::Removal;
 use crate::broker::{Broker, BrokerError};
-use crate::store::{StoreTrouble, Unfinished};
+use crate::storage::{StoreError, Unfinished};
 
 use super::{SweepReport, SweepWalk};
 
@@ -20,7 +20,7 @@ impl Broker {
         let page = store
             .list_staged(walk.place.staged.as_deref(), walk.limit)
             .await
-            .map_err(|trouble| walk.not_listed(trouble))?;
+            .map_err(|error| walk.not_listed(error))?;
         let is_old = |age_secs: i64| age_secs >= i64::from(options.sweep.staging_max_age_secs);
         let old = page.objects.iter().filter(|it| is_old(it.age_secs));
         let keys: Vec<_> = old.map(|it| options.layout.staging_key(it.id)).collect();
@@ -61,7 +61,7 @@ impl Broker {
         let page = store
             .list_unfinished(prefix, &walk.place.unfinished, walk.limit)
             .await
-            .map_err(|trouble| walk.not_listed(trouble))?;
+            .map_err(|error| walk.not_listed(error))?;
         let is_old = |it: &&Unfinished| it.age_secs >= i64::from(max_age_secs);
         let old: Vec<&Unfinished> = page.uploads.iter().filter(is_old).collect();
         let mut report = SweepReport::of(old.len(), walk.limit);
@@ -115,9 +115,9 @@ impl Broker {
     }
 }
 
-fn noted(answer: Result<(), StoreTrouble>) -> Removal {
-    if let Err(trouble) = &answer {
-        tracing::warn!(operation = trouble.operation, code = %trouble.code, "something is still to be removed");
+fn noted(answer: Result<(), StoreError>) -> Removal {
+    if let Err(error) = &answer {
+        tracing::warn!(operation = error.operation, code = %error.code, "something is still to be removed");
     }
     Removal::of(&answer)
 }

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::Turn;
+use crate::db::Lease;
 
 use super::{Broker, BrokerError, now};
 
@@ -131,20 +131,20 @@ impl Broker {
     /// Makes a kind of sweeping this broker's for so long; false while it is another's. Asked again, it lasts longer.
     pub async fn take_sweep(&self, kind: SweepKind, secs: u32) -> Result<bool, BrokerError> {
         let at = now();
-        let turn = Turn {
+        let turn = Lease {
             name: kind.lease(),
             holder: self.0.name.clone(),
             at,
             until: at + TimeDelta::seconds(i64::from(secs)),
         };
-        Ok(self.0.db.take_turn(turn).await?)
+        Ok(self.0.db.acquire_lease(turn).await?)
     }
 
     /// Leaves every kind of sweeping to the other brokers: for the end of this one.
     pub async fn release_sweeps(&self) -> Result<(), BrokerError> {
         for kind in SweepKind::ALL {
             let (lease, name) = (kind.lease(), &self.0.name);
-            self.0.db.release_turn(lease, name).await?;
+            self.0.db.release_lease(lease, name).await?;
         }
         Ok(())
     }

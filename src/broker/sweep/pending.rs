@@ -5,7 +5,7 @@ use futures::future::join_all;
 
 use crate::broker::{Broker, BrokerError};
 use crate::db::{DueUpload, Transition};
-use crate::domain::upload::{ConfirmedBy, Difference, Status};
+use crate::domain::upload::{ConfirmedBy, FieldError, Status};
 
 use super::{SweepReport, SweepWalk};
 
@@ -136,7 +136,7 @@ impl Broker {
 fn problem_of(error: BrokerError) -> String {
     let text = match error {
         BrokerError::StoreUnavailable { cause, .. } => cause,
-        BrokerError::Refused(refusal) => Difference::in_words(&refusal.differences),
+        BrokerError::Refused(refusal) => FieldError::in_words(&refusal.differences),
         BrokerError::Internal(cause) => {
             tracing::error!(cause, "a fault of ours keeps the sweeper from an upload");
             "an internal error, see the log".to_owned()

@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 
 use crate::broker::BrokerError;
-use crate::broker::cleanup::{Patience, Removal};
+use crate::broker::cleanup::{FailureBudget, Removal};
 use crate::db::Copied;
 use crate::domain::ids::UploadId;
-use crate::store::{StoreTrouble, UnfinishedMarker};
+use crate::storage::{StoreError, UnfinishedMarker};
 
 use super::{SweepKind, SweepReport};
 
@@ -17,7 +17,7 @@ const MOST_REFUSED_LISTED: u64 = 2_048;
 
 /// Where a walk is. A kind moves its own members, and the others stay at the beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Cursor {
     pub(super) owed_attempts: Option<Copied>,
     pub(super) owed_upload: UploadId,
     pub(super) staged: Option<String>,
@@ -27,8 +27,8 @@ pub(super) struct Place {
     pub(super) tried: usize,
 }
 
-impl Place {
-    const BEGINNING: Place = Place {
+impl Cursor {
+    const BEGINNING: Cursor = Cursor {
         owed_attempts: None,
         owed_upload: UploadId::NONE,
         staged: None,
@@ -38,8 +38,8 @@ impl Place {
     };
 
     /// Whether it is `other`, or behind it. The pages of a prefix have no order, so among them only the same one counts.
-    fn reaches(&self, other: &Place) -> bool {
-        fn in_order(place: &Place) -> impl Ord + '_ {
+    fn reaches(&self, other: &Cursor) -> bool {
+        fn in_order(place: &Cursor) -> impl Ord + '_ {
             let attempt = place.owed_attempts.as_ref();
             let attempt = attempt.map(|it| (it.started_at, it.key.as_str()));
             (attempt, place.owed_upload, &place.staged, place.prefix)
@@ -59,10 +59,10 @@ pub struct SweepWalk {
     pub(super) limit: u32,
     pub(super) dry_run: bool,
     pub(super) by_hand: bool,
-    pub(super) patience: Patience,
-    pub(super) place: Place,
+    pub(super) patience: FailureBudget,
+    pub(super) place: Cursor,
     /// Where this round began.
-    began: Place,
+    began: Cursor,
     /// Whether this round has gone on from the beginning, to end where it began.
     is_second_lap: bool,
 }
@@ -79,9 +79,9 @@ impl SweepWalk {
             limit: limit.max(1),
             dry_run: false,
             by_hand: false,
-            patience: Patience::of(most_refused),
-            place: Place::BEGINNING,
-            began: Place::BEGINNING,
+            patience: FailureBudget::of(most_refused),
+            place: Cursor::BEGINNING,
+            began: Cursor::BEGINNING,
             is_second_lap: false,
         }
     }
@@ -91,7 +91,7 @@ impl SweepWalk {
     pub fn by_hand(kind: SweepKind, limit: u32) -> SweepWalk {
         SweepWalk {
             by_hand: true,
-            patience: Patience::lasting(MOST_REFUSED_LISTED),
+            patience: FailureBudget::lasting(MOST_REFUSED_LISTED),
             ..SweepWalk::new(kind, limit)
         }
     }
@@ -131,9 +131,9 @@ impl SweepWalk {
         if more && !is_round {
             return true;
         }
-        if !self.is_second_lap && self.began != Place::BEGINNING {
+        if !self.is_second_lap && self.began != Cursor::BEGINNING {
             self.is_second_lap = true;
-            self.place = Place::BEGINNING;
+            self.place = Cursor::BEGINNING;
             return true;
         }
         self.give_up_place();
@@ -150,15 +150,15 @@ impl SweepWalk {
     }
 
     /// What the bucket refuses to list from here, it may list from the beginning.
-    pub(super) fn not_listed(&mut self, trouble: StoreTrouble) -> BrokerError {
-        if trouble.refused {
+    pub(super) fn not_listed(&mut self, error: StoreError) -> BrokerError {
+        if error.refused {
             self.give_up_place();
         }
-        trouble.into()
+        error.into()
     }
 
     fn give_up_place(&mut self) {
-        self.place = Place::BEGINNING;
+        self.place = Cursor::BEGINNING;
     }
 
     /// The next round begins here.

@@ -33,7 +33,7 @@ fn a_bad_value_is_named_with_its_key_its_line_and_what_is_allowed() {
         ),
         (
             "[telemetry]\nlog = \"loud\"",
-            r#"telemetry.log = "loud" (bytepass.toml:2): must be a level (off, error, warn, info, debug, trace), or such as "info,bytepass::store=debug""#,
+            r#"telemetry.log = "loud" (bytepass.toml:2): must be a level (off, error, warn, info, debug, trace), or such as "info,bytepass::storage=debug""#,
         ),
         (
             "[limits]\npage_default = 500",

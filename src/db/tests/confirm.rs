@@ -3,9 +3,9 @@
 use futures::future::join_all;
 
 use super::support::{Rig, create, new_key, now, open_attempt, record};
-use crate::db::attempts::AttemptState;
-use crate::db::{Change, Db, DbTrouble, SealAttempt, StatusStep, Transition};
-use crate::domain::upload::{Difference, Status, Upload};
+use crate::db::uploads::attempts::AttemptState;
+use crate::db::{Change, Db, DbError, SealAttempt, StatusStep, Transition};
+use crate::domain::upload::{FieldError, Status, Upload};
 
 fn moved(transition: &Transition) -> bool {
     matches!(transition, Transition::Moved(_))
@@ -127,7 +127,7 @@ async fn an_attempt_of_another_upload_is_not_recorded() {
         };
         assert!(matches!(
             db.open_attempt(taken).await,
-            Err(DbTrouble::Internal(_))
+            Err(DbError::Internal(_))
         ));
     }
 }
@@ -157,7 +157,7 @@ async fn a_rejection_keeps_its_differences_and_abandons_its_attempt() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();
         let attempt = open_attempt(&db, upload.id).await;
-        let differences = vec![Difference::new(
+        let differences = vec![FieldError::new(
             "/size",
             "100 bytes were declared, \"99\" arrived",
         )];

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures::future::join_all;
 
 use super::support::{Rig, admitted, create, new_key, new_upload, now};
-use crate::db::{DbTrouble, NewUpload, SealAttempt};
+use crate::db::{DbError, NewUpload, SealAttempt};
 use crate::domain::ids::UploadId;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,8 +65,8 @@ async fn a_failing_item_does_not_fail_its_neighbours() {
             db.open_attempt(attempt(taken)),
         );
         assert!(good.iter().all(Result::is_ok));
-        assert!(matches!(stolen, Err(DbTrouble::Internal(_))), "{stolen:?}");
-        assert!(matches!(lost, Err(DbTrouble::Internal(_))), "{lost:?}");
+        assert!(matches!(stolen, Err(DbError::Internal(_))), "{stolen:?}");
+        assert!(matches!(lost, Err(DbError::Internal(_))), "{lost:?}");
         assert_eq!(fine, Ok(()));
         assert_eq!(
             db.find_upload(taken).await.unwrap().unwrap().owner,
@@ -103,7 +103,7 @@ async fn what_no_column_can_hold_is_refused_before_it_is_queued() {
         };
         assert!(matches!(
             db.create_one(huge).await,
-            Err(DbTrouble::Internal(_))
+            Err(DbError::Internal(_))
         ));
         let most = NewUpload {
             admitted: admitted("Product.image", i64::MAX as u64),
@@ -125,7 +125,7 @@ async fn a_row_that_cannot_be_read_names_its_column_and_does_not_panic() {
         rig.connect()
             .batch_execute("UPDATE uploads SET content_type = 'x'")
             .unwrap();
-        let Err(DbTrouble::Internal(why)) = db.find_upload(id).await else {
+        let Err(DbError::Internal(why)) = db.find_upload(id).await else {
             panic!("read")
         };
         assert!(

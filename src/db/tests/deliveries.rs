@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::support::{Rig, create, now, open_attempt, record};
 use crate::db::{
-    Attempt, Change, Db, DbOptions, DeliveryFilter, DeliveryState, Lease, Leased, Outcome, Replay,
-    StatusStep, Subscription,
+    Attempt, Change, ClaimRequest, Db, DbOptions, DeliveryClaim, DeliveryFilter, DeliveryState,
+    Outcome, Replay, StatusStep, Subscription,
 };
 use crate::domain::event::EventType;
 use crate::domain::ids::UploadId;
@@ -46,17 +46,17 @@ async fn two_events(db: &Db) -> UploadId {
     upload.id
 }
 
-async fn lease_at(db: &Db, at: DateTime<Utc>) -> Vec<Leased> {
-    let lease = Lease {
+async fn lease_at(db: &Db, at: DateTime<Utc>) -> Vec<DeliveryClaim> {
+    let lease = ClaimRequest {
         endpoint: "all".into(),
         limit: 100,
         now: at,
         until: at + TimeDelta::seconds(60),
     };
-    db.lease_deliveries(lease).await.unwrap()
+    db.claim_deliveries(lease).await.unwrap()
 }
 
-async fn settle(db: &Db, delivery: &Leased, at: DateTime<Utc>, outcome: Outcome) -> bool {
+async fn settle(db: &Db, delivery: &DeliveryClaim, at: DateTime<Utc>, outcome: Outcome) -> bool {
     let attempt = Attempt {
         endpoint: "all".into(),
         delivery: delivery.clone(),
@@ -143,13 +143,13 @@ async fn r5_brokers_that_lease_at_once_share_out_what_is_due() {
         }
         let tasks = (0..16).map(|n| {
             let db = if n % 2 == 0 { one.clone() } else { two.clone() };
-            let lease = Lease {
+            let lease = ClaimRequest {
                 endpoint: "all".into(),
                 limit: 3,
                 now: later(1),
                 until: later(61),
             };
-            tokio::spawn(async move { db.lease_deliveries(lease).await.unwrap() })
+            tokio::spawn(async move { db.claim_deliveries(lease).await.unwrap() })
         });
         let mut leased = Vec::new();
         for task in tasks.collect::<Vec<_>>() {

@@ -9,11 +9,11 @@ use secrecy::SecretString;
 
 use super::proxy::Proxy;
 use super::support::{Rig, create, new_upload, now, open_attempt, record};
-use crate::db::books::Books;
-use crate::db::connection::AnyConnection;
-use crate::db::queue::Write;
-use crate::db::trouble::Failure;
-use crate::db::{Change, Db, DbOptions, DbTrouble, StatusStep, Transition};
+use crate::db::engine::connection::AnyConnection;
+use crate::db::engine::error::Failure;
+use crate::db::engine::queue::Write;
+use crate::db::uploads::counter_deltas::CounterDeltas;
+use crate::db::{Change, Db, DbError, DbOptions, StatusStep, Transition};
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
 use crate::telemetry::metrics::Metrics;
@@ -115,16 +115,16 @@ async fn r1_an_outage_fails_fast_and_ends_within_a_second() {
 
     proxy.set_down(true);
     let first = db.create_one(new_upload("user:1")).await;
-    assert_eq!(first.err(), Some(DbTrouble::Unavailable));
+    assert_eq!(first.err(), Some(DbError::Unavailable));
     tokio::time::sleep(Duration::from_millis(300)).await;
     let began = Instant::now();
     let answers = join_all((0..50).map(|_| db.create_one(new_upload("user:1")))).await;
     assert!(
         answers
             .iter()
-            .all(|answer| matches!(answer, Err(DbTrouble::Unavailable)))
+            .all(|answer| matches!(answer, Err(DbError::Unavailable)))
     );
-    assert_eq!(db.ping().await, Err(DbTrouble::Unavailable));
+    assert_eq!(db.ping().await, Err(DbError::Unavailable));
     assert!(
         began.elapsed() < Duration::from_millis(300),
         "{:?}",
@@ -175,7 +175,7 @@ impl Write for Panics {
         UploadId::new(now(), &[0; 10])
     }
 
-    fn write(&self, _: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
+    fn write(&self, _: &mut AnyConnection, _: &mut CounterDeltas) -> Result<(), Failure> {
         panic!("on purpose, in a test");
     }
 }
@@ -190,9 +190,9 @@ impl Write for RollsBack {
         UploadId::new(now(), &[0; 10])
     }
 
-    fn write(&self, conn: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
+    fn write(&self, conn: &mut AnyConnection, _: &mut CounterDeltas) -> Result<(), Failure> {
         conn.batch_execute("ROLLBACK")?;
-        Err(DbTrouble::Internal("on purpose".to_owned()).into())
+        Err(DbError::Internal("on purpose".to_owned()).into())
     }
 }
 
@@ -201,10 +201,7 @@ async fn a_connection_whose_rollback_failed_is_not_used_again() {
     for rig in Rig::each() {
         let db = rig.open();
         let refused = db.queue.submit(RollsBack).await;
-        assert!(
-            matches!(refused, Err(DbTrouble::Internal(_))),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(DbError::Internal(_))), "{refused:?}");
         let again = Instant::now();
         while db.create_one(new_upload("user:1")).await.is_err() {
             assert!(again.elapsed() < Duration::from_secs(2));
@@ -216,7 +213,7 @@ async fn a_connection_whose_rollback_failed_is_not_used_again() {
 async fn r15_a_panic_in_the_writer_leaves_nobody_hanging_and_it_goes_on() {
     for rig in Rig::each() {
         let db = rig.open();
-        assert_eq!(db.queue.submit(Panics).await, Err(DbTrouble::Unknown));
+        assert_eq!(db.queue.submit(Panics).await, Err(DbError::Unknown));
         let again = Instant::now();
         while db.create_one(new_upload("user:1")).await.is_err() {
             assert!(again.elapsed() < Duration::from_secs(1));
@@ -237,7 +234,7 @@ async fn r15_a_thousand_panics_in_queries_leave_a_pool_that_answers() {
             });
             for answer in join_all(reads).await {
                 // Or there was no connection in time, because those of panics are made anew.
-                let told = matches!(answer, Err(DbTrouble::Internal(_) | DbTrouble::Busy));
+                let told = matches!(answer, Err(DbError::Internal(_) | DbError::Busy));
                 assert!(told, "{answer:?}");
             }
         }

@@ -6,8 +6,8 @@ use diesel::connection::SimpleConnection as _;
 use futures::future::join_all;
 
 use super::support::{Rig, create, new_upload};
-use crate::db::connection::AnyConnection;
-use crate::db::{Db, DbOptions, DbTrouble};
+use crate::db::engine::connection::AnyConnection;
+use crate::db::{Db, DbError, DbOptions};
 use crate::telemetry::metrics::Metrics;
 
 /// A connection that keeps every writer waiting until it is dropped.
@@ -45,11 +45,8 @@ async fn r13_an_exhausted_pool_is_busy_within_two_seconds() {
         };
         let (first, second, (read, took)) =
             tokio::join!(db.readers.read(slow), db.readers.read(slow), reads);
-        assert_eq!(
-            (first, second),
-            (Err(DbTrouble::Busy), Err(DbTrouble::Busy))
-        );
-        assert_eq!(read, Err(DbTrouble::Busy));
+        assert_eq!((first, second), (Err(DbError::Busy), Err(DbError::Busy)));
+        assert_eq!(read, Err(DbError::Busy));
         assert!((1_900..2_600).contains(&took.as_millis()), "{took:?}");
         // The permits come back with the connections, and not with the callers' patience.
         tokio::time::sleep(Duration::from_millis(1_200)).await;
@@ -80,13 +77,13 @@ async fn a_full_queue_is_busy_at_once_and_nothing_of_it_happens() {
         let at_once = |took: &Duration| *took < Duration::from_millis(300);
         let refused = answers
             .iter()
-            .filter(|(answer, took)| *answer == Err(DbTrouble::Busy) && at_once(took))
+            .filter(|(answer, took)| *answer == Err(DbError::Busy) && at_once(took))
             .count();
         assert!(refused >= 14, "{answers:?}");
         // What the writer had taken (one, or the next one at the very moment of giving up) is unknown; the rest was withdrawn.
         let unknown = answers
             .iter()
-            .filter(|(answer, _)| *answer == Err(DbTrouble::Unknown))
+            .filter(|(answer, _)| *answer == Err(DbError::Unknown))
             .count();
         assert!(
             unknown <= 2 && answers.iter().all(|(answer, _)| answer.is_err()),
@@ -140,7 +137,7 @@ async fn a_lock_that_is_held_makes_a_change_busy_and_not_a_fault() {
         let began = Instant::now();
         assert_eq!(
             db.create_one(new_upload("user:1")).await.err(),
-            Some(DbTrouble::Busy)
+            Some(DbError::Busy)
         );
         assert!(
             began.elapsed() < Duration::from_millis(4_500),

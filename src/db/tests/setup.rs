@@ -8,8 +8,8 @@ use diesel::sql_types::Text;
 use secrecy::SecretString;
 
 use super::support::{Rig, create};
-use crate::db::location::Location;
-use crate::db::migrate::{revert_all, revert_newest};
+use crate::db::engine::location::Location;
+use crate::db::engine::migrate::{revert_all, revert_newest};
 use crate::db::{Db, DbOptions, DbSetupError};
 use crate::telemetry::metrics::Metrics;
 
@@ -167,7 +167,7 @@ async fn a_reader_can_not_write() {
     for rig in Rig::each() {
         let db = rig.open();
         let id = create(&db).await.upload().id;
-        let write = |conn: &mut crate::db::connection::AnyConnection| {
+        let write = |conn: &mut crate::db::engine::connection::AnyConnection| {
             Ok(conn.batch_execute("UPDATE uploads SET owner = 'x'")?)
         };
         assert!(db.readers.read(write).await.is_err());
@@ -197,7 +197,7 @@ fn names(rig: &Rig) -> BTreeSet<String> {
 fn both_databases_have_the_same_names_and_the_schema_file_knows_them() {
     let on_sqlite = names(&Rig::sqlite());
     assert!(on_sqlite.len() > 30, "{on_sqlite:?}");
-    let schema = include_str!("../schema.rs");
+    let schema = include_str!("../engine/schema.rs");
     for name in &on_sqlite {
         if let Some((_, column)) = name.split_once('.') {
             let known = schema.contains(&format!(" {column} -> ")) || column == "type";

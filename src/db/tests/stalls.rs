@@ -7,11 +7,11 @@ use secrecy::SecretString;
 
 use super::proxy::Proxy;
 use super::support::{Rig, new_upload, now};
-use crate::db::books::Books;
-use crate::db::connection::AnyConnection;
-use crate::db::queue::Write;
-use crate::db::trouble::Failure;
-use crate::db::{Db, DbOptions, DbTrouble};
+use crate::db::engine::connection::AnyConnection;
+use crate::db::engine::error::Failure;
+use crate::db::engine::queue::Write;
+use crate::db::uploads::counter_deltas::CounterDeltas;
+use crate::db::{Db, DbError, DbOptions};
 use crate::domain::ids::UploadId;
 use crate::telemetry::metrics::Metrics;
 
@@ -25,9 +25,9 @@ impl Write for Slow {
         UploadId::new(now(), &[0; 10])
     }
 
-    fn write(&self, _: &mut AnyConnection, _: &mut Books) -> Result<(), Failure> {
+    fn write(&self, _: &mut AnyConnection, _: &mut CounterDeltas) -> Result<(), Failure> {
         std::thread::sleep(self.0);
-        Err(DbTrouble::Internal("on purpose".to_owned()).into())
+        Err(DbError::Internal("on purpose".to_owned()).into())
     }
 }
 
@@ -55,12 +55,12 @@ async fn r3_a_batch_whose_commit_has_no_answer_waits_for_one_connect_and_not_for
     let began = Instant::now();
     let answers = join_all((0..20).map(|_| db.create_one(new_upload("user:1")))).await;
     let took = began.elapsed();
-    let all = |trouble: DbTrouble| {
+    let all = |error: DbError| {
         answers
             .iter()
-            .all(|answer| answer.as_ref().err() == Some(&trouble))
+            .all(|answer| answer.as_ref().err() == Some(&error))
     };
-    assert!(all(DbTrouble::Unknown), "{answers:?}");
+    assert!(all(DbError::Unknown), "{answers:?}");
     assert!(took < Duration::from_secs(12), "{took:?}");
     assert!(proxy.lost_one() && busy.await.unwrap().is_err());
     assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 20);
@@ -70,8 +70,8 @@ async fn r3_a_batch_whose_commit_has_no_answer_waits_for_one_connect_and_not_for
 async fn fails_at_once(db: &Db) {
     let began = Instant::now();
     let create = db.create_one(new_upload("user:1")).await;
-    assert_eq!(create.err(), Some(DbTrouble::Unavailable));
-    assert_eq!(db.ping().await, Err(DbTrouble::Unavailable));
+    assert_eq!(create.err(), Some(DbError::Unavailable));
+    assert_eq!(db.ping().await, Err(DbError::Unavailable));
     let took = began.elapsed();
     assert!(took < Duration::from_millis(300), "{took:?}");
 }
@@ -94,7 +94,7 @@ async fn r1_while_a_batch_hangs_nobody_else_waits_for_it() {
         let db = Db::open(options, Metrics::new()).unwrap();
         db.ping().await.unwrap();
         let hanging = db.queue.submit(Slow(Duration::from_secs(2))).await;
-        assert_eq!(hanging, Err(DbTrouble::Unknown));
+        assert_eq!(hanging, Err(DbError::Unknown));
         tokio::time::sleep(Duration::from_millis(100)).await;
         fails_at_once(&db).await;
         serves_again(&db).await;
@@ -110,7 +110,7 @@ async fn r1_a_connection_that_swallows_everything_costs_one_wait_and_not_one_a_c
     db.ping().await.unwrap();
     proxy.set_silent(true);
     let first = db.create_one(new_upload("user:1")).await;
-    assert_eq!(first.err(), Some(DbTrouble::Unknown));
+    assert_eq!(first.err(), Some(DbError::Unknown));
     tokio::time::sleep(Duration::from_millis(200)).await;
     fails_at_once(&db).await;
     fails_at_once(&db).await;

@@ -6,12 +6,12 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use secrecy::SecretString;
 
-use crate::db::connection::{AnyConnection, Connector, Role};
-use crate::db::location::Location;
-use crate::db::row::AttemptRow;
-use crate::db::schema::seal_attempts;
+use crate::db::engine::connection::{AnyConnection, Connector, Role};
+use crate::db::engine::location::Location;
+use crate::db::engine::schema::seal_attempts;
+use crate::db::uploads::row::AttemptRow;
 use crate::db::{
-    AttachTo, Confirm, Confirmed, Creation, Db, DbOptions, DbTrouble, NewUpload, SealAttempt,
+    AttachTo, Confirm, Confirmed, Creation, Db, DbError, DbOptions, NewUpload, SealAttempt,
     Transition,
 };
 use crate::domain::field::{Cardinality, FieldName, FieldPolicies, FieldPolicy, Visibility};
@@ -144,10 +144,10 @@ impl Drop for Rig {
 
 impl Db {
     /// A pending upload that nothing keeps from being made.
-    pub async fn create_one(&self, new: NewUpload) -> Result<Issued, DbTrouble> {
+    pub async fn create_one(&self, new: NewUpload) -> Result<Issued, DbError> {
         match self.create(new, None).await? {
             Creation::Created(upload) => Issued::from_row(upload)
-                .map_err(|upload| DbTrouble::Internal(format!("{} isn't pending", upload.id))),
+                .map_err(|upload| DbError::Internal(format!("{} isn't pending", upload.id))),
             other => panic!("{other:?}"),
         }
     }

@@ -3,11 +3,11 @@
 use chrono::TimeDelta;
 
 use super::support::{Rig, create, field, new_upload_for, now, open_attempt, record};
-use crate::db::{StatusStep, Transition, Turn};
+use crate::db::{Lease, StatusStep, Transition};
 use crate::domain::ids::UploadId;
 
-fn lease(holder: &str, from_secs: i64, to_secs: i64) -> Turn {
-    Turn {
+fn lease(holder: &str, from_secs: i64, to_secs: i64) -> Lease {
+    Lease {
         name: "sweep-pending",
         holder: holder.to_owned(),
         at: now() + TimeDelta::seconds(from_secs),
@@ -19,15 +19,15 @@ fn lease(holder: &str, from_secs: i64, to_secs: i64) -> Turn {
 async fn r5_a_lease_is_one_brokers_until_its_end_or_its_release() {
     for rig in Rig::each() {
         let (one, other) = (rig.open(), rig.open());
-        assert_eq!(one.take_turn(lease("one", 0, 60)).await, Ok(true));
-        assert_eq!(other.take_turn(lease("other", 1, 90)).await, Ok(false));
-        assert_eq!(one.take_turn(lease("one", 2, 80)).await, Ok(true));
-        assert_eq!(other.take_turn(lease("other", 61, 90)).await, Ok(false));
-        assert_eq!(other.take_turn(lease("other", 80, 90)).await, Ok(true));
-        one.release_turn("sweep-pending", "one").await.unwrap();
-        assert_eq!(one.take_turn(lease("one", 81, 99)).await, Ok(false));
-        other.release_turn("sweep-pending", "other").await.unwrap();
-        assert_eq!(one.take_turn(lease("one", 81, 99)).await, Ok(true));
+        assert_eq!(one.acquire_lease(lease("one", 0, 60)).await, Ok(true));
+        assert_eq!(other.acquire_lease(lease("other", 1, 90)).await, Ok(false));
+        assert_eq!(one.acquire_lease(lease("one", 2, 80)).await, Ok(true));
+        assert_eq!(other.acquire_lease(lease("other", 61, 90)).await, Ok(false));
+        assert_eq!(other.acquire_lease(lease("other", 80, 90)).await, Ok(true));
+        one.release_lease("sweep-pending", "one").await.unwrap();
+        assert_eq!(one.acquire_lease(lease("one", 81, 99)).await, Ok(false));
+        other.release_lease("sweep-pending", "other").await.unwrap();
+        assert_eq!(one.acquire_lease(lease("one", 81, 99)).await, Ok(true));
     }
 }
 
@@ -37,10 +37,10 @@ async fn r10_a_lease_of_a_broker_whose_clock_was_a_day_ahead_keeps_nobody_from_t
     for rig in Rig::each() {
         let (ahead, other) = (rig.open(), rig.open());
         let turn = lease("ahead", DAY_SECS, DAY_SECS + 60);
-        assert_eq!(ahead.take_turn(turn).await, Ok(true));
-        assert_eq!(other.take_turn(lease("other", 0, 60)).await, Ok(true));
+        assert_eq!(ahead.acquire_lease(turn).await, Ok(true));
+        assert_eq!(other.acquire_lease(lease("other", 0, 60)).await, Ok(true));
         // A little ahead is believed.
-        assert_eq!(ahead.take_turn(lease("ahead", 30, 90)).await, Ok(false));
+        assert_eq!(ahead.acquire_lease(lease("ahead", 30, 90)).await, Ok(false));
     }
 }
 
@@ -51,7 +51,7 @@ async fn r5_of_many_brokers_that_ask_at_once_one_gets_the_lease() {
         let asking = brokers
             .iter()
             .enumerate()
-            .map(|(n, db)| async move { db.take_turn(lease(&n.to_string(), 0, 60)).await });
+            .map(|(n, db)| async move { db.acquire_lease(lease(&n.to_string(), 0, 60)).await });
         let answers = futures::future::join_all(asking).await;
         let won = answers.iter().filter(|answer| **answer == Ok(true)).count();
         assert_eq!(won, 1, "{answers:?}");

@@ -1,7 +1,7 @@
 use crate::auth::AuthError;
 use crate::broker::{BrokerError, Refusal, RefusalKind};
 use crate::domain::field::FieldName;
-use crate::domain::upload::{Difference, Status};
+use crate::domain::upload::{FieldError, Status};
 use crate::http::codes::{CODES, Code};
 use crate::http::problem::Problem;
 
@@ -55,10 +55,10 @@ fn every_code_of_the_contract_has_its_row_and_its_status() {
     }
 }
 
-fn differences() -> Vec<Difference> {
+fn differences() -> Vec<FieldError> {
     vec![
-        Difference::new("/content_type", "must be image/jpeg"),
-        Difference::new("", "the object carries content-encoding"),
+        FieldError::new("/content_type", "must be image/jpeg"),
+        FieldError::new("", "the object carries content-encoding"),
     ]
 }
 

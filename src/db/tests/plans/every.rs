@@ -9,7 +9,7 @@ use diesel::sql_types::{Integer, Text};
 
 use super::recorder::Recorder;
 use super::scenario;
-use crate::db::connection::AnyConnection;
+use crate::db::engine::connection::AnyConnection;
 use crate::db::tests::support::Rig;
 
 /// Tables of a few rows, whatever the load: one for each field and status and slot, kind of work, endpoint.

@@ -4,9 +4,9 @@ use diesel::prelude::*;
 
 use super::{Explain, assert_by_index, planner};
 use crate::db::Filter;
-use crate::db::list::list_query;
-use crate::db::owners::Part;
 use crate::db::tests::support::{Rig, field, now};
+use crate::db::uploads::list::list_query;
+use crate::db::uploads::owners::Part;
 use crate::domain::attachment::ObjectId;
 use crate::domain::ids::UploadId;
 use crate::domain::principal::FieldPattern;

@@ -14,18 +14,18 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Bool, Integer, Text};
 
 use crate::db::Filter;
-use crate::db::attachments::attached_query;
-use crate::db::connection::AnyConnection;
-use crate::db::due::{
+use crate::db::engine::connection::AnyConnection;
+use crate::db::engine::schema::{events, leases, seal_attempts, uploads};
+use crate::db::tests::support::{Rig, field, now};
+use crate::db::uploads::attachments::attached_query;
+use crate::db::uploads::list::list_query;
+use crate::db::uploads::owners::Part;
+use crate::db::uploads::removals::due_query;
+use crate::db::uploads::row::column_time;
+use crate::db::uploads::sweep_queries::{
     Copied, due_uploads_query, owed_attempts_query, owed_uploads_query, stale_attempts_query,
     unattached_query,
 };
-use crate::db::list::list_query;
-use crate::db::owners::Part;
-use crate::db::removals::due_query;
-use crate::db::row::column_time;
-use crate::db::schema::{events, leases, seal_attempts, uploads};
-use crate::db::tests::support::{Rig, field, now};
 use crate::domain::attachment::ObjectId;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
@@ -158,7 +158,7 @@ fn what_a_confirm_looks_for_is_found_by_an_index() {
 fn the_oldest_pending_uploads_are_read_from_their_index_alone() {
     for rig in Rig::each() {
         let conn = &mut planner(&rig);
-        let plan = plan!(rig, conn, crate::db::stats::pending_query!(500));
+        let plan = plan!(rig, conn, crate::db::uploads::stats::pending_query!(500));
         assert_by_index(&plan, "uploads_status");
         assert!(
             plan.contains("Index Only Scan") || plan.contains("COVERING INDEX"),

@@ -10,13 +10,13 @@ use crate::db::tests::support::{
     Rig, create, field, new_upload, now, open_attempt, record, record_and_attach,
 };
 use crate::db::{
-    Attach, AttachTo, Change, Db, DbOptions, Detach, IdempotencyClaim, Minted, Note, NoteKind,
-    PendingQuota, StatusStep, Subscription, Transition, Turn,
+    Attach, AttachTo, Change, Db, DbOptions, Detach, IdempotencyClaim, Lease, Minted, Note,
+    NoteKind, PendingQuota, StatusStep, Subscription, Transition,
 };
 use crate::domain::attachment::ObjectId;
 use crate::domain::event::EventType;
 use crate::domain::ids::UploadId;
-use crate::domain::upload::{Difference, Upload};
+use crate::domain::upload::{FieldError, Upload};
 use crate::telemetry::metrics::Metrics;
 
 /// Lives it. What each verb answers is the matter of other tests.
@@ -82,7 +82,7 @@ async fn uploads(db: &Db) {
     moved(db, expired, StatusStep::Expire).await;
     let rejected = create(db).await.into_upload().id;
     let key = open_attempt(db, rejected).await;
-    let differences = vec![Difference::new("/size", "other")];
+    let differences = vec![FieldError::new("/size", "other")];
     let attempt = key.clone();
     let step = StatusStep::Reject {
         differences,
@@ -215,14 +215,14 @@ async fn sweeper(db: &Db) {
     db.unattached_uploads("media", field("Product.image"), later(1), 9)
         .await
         .unwrap();
-    let turn = || Turn {
+    let turn = || Lease {
         name: "sweep",
         holder: "one".into(),
         at: now(),
         until: later(60),
     };
-    db.take_turn(turn()).await.unwrap();
-    db.release_turn("sweep", "one").await.unwrap();
+    db.acquire_lease(turn()).await.unwrap();
+    db.release_lease("sweep", "one").await.unwrap();
     for kind in [NoteKind::Problem, NoteKind::Event, NoteKind::Event] {
         let (upload, detail, at) = (pending, "n".to_owned(), now());
         let note = Note {

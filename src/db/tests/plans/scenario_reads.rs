@@ -3,13 +3,14 @@
 use super::scenario::{later, to};
 use crate::db::tests::support::{Rig, create, field, now};
 use crate::db::{
-    Attempt, Db, DeliveryFilter, DeliveryState, Filter, Lease, Leased, Outcome, Replay, Window,
+    Attempt, ClaimRequest, Db, DeliveryClaim, DeliveryFilter, DeliveryState, Filter, Outcome,
+    Replay, Window,
 };
 use crate::domain::ids::{EventId, UploadId};
 use crate::domain::principal::FieldPattern;
 use crate::domain::upload::Status;
 
-async fn attempted(db: &Db, delivery: Leased, outcome: Outcome) {
+async fn attempted(db: &Db, delivery: DeliveryClaim, outcome: Outcome) {
     let attempt = Attempt {
         endpoint: "all".into(),
         delivery,
@@ -22,13 +23,13 @@ async fn attempted(db: &Db, delivery: Leased, outcome: Outcome) {
 }
 
 pub async fn deliveries(db: &Db) {
-    let lease = Lease {
+    let lease = ClaimRequest {
         endpoint: "all".into(),
         limit: 100,
         now: later(1),
         until: later(61),
     };
-    let mut leased = db.lease_deliveries(lease).await.unwrap().into_iter();
+    let mut leased = db.claim_deliveries(lease).await.unwrap().into_iter();
     let outcomes = [
         Outcome::Delivered,
         Outcome::Retry(later(60)),

@@ -1,0 +1,134 @@
+//! Migrations, one folder a dialect with the same names, embedded in the binary.
+
+use std::time::{Duration, Instant};
+
+use diesel::backend::Backend;
+use diesel::connection::SimpleConnection as _;
+use diesel::dsl::sql;
+use diesel::migration::{Migration, MigrationSource as _};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+use diesel::sqlite::Sqlite;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::connection::{AnyConnection, Connector};
+use crate::db::engine::error::DbSetupError;
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// The advisory lock of a migration: "bytepass" in ASCII.
+const LOCK: i64 = 0x6279_7465_7061_7373;
+
+/// How long a migration waits for a table, in milliseconds: far less than anybody waits for the database.
+const TRY_MS: u32 = 300;
+/// What brokers have between two tries.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+/// For how long it is tried.
+const TRIES: Duration = Duration::from_secs(120);
+
+/// Applies what is pending, and says how many they were. Two brokers that start at once do it one after the other.
+pub(in crate::db) fn run(connector: &Connector) -> Result<usize, DbSetupError> {
+    let done = match connector.connect()? {
+        AnyConnection::Sqlite(mut conn) => run_on_sqlite(&mut conn),
+        AnyConnection::Postgres(mut conn) => run_on_postgres(&mut conn),
+    };
+    done.map_err(|error| DbSetupError::Migrate(connector.location.redact(&error.to_string())))
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// In short tries, because brokers of the version before are at work: whatever waits for a table keeps those out who come after it,
+/// and a transaction of theirs that has one of the tables may want the other one.
+fn run_on_postgres(conn: &mut PgConnection) -> Result<usize, Failed> {
+    // Held by the session: it ends with the connection, whatever happens.
+    conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
+    let pending = conn.pending_migrations(POSTGRES)?.len();
+    conn.batch_execute(&format!("SET lock_timeout = {TRY_MS}"))?;
+    let end = Instant::now() + TRIES;
+    loop {
+        match conn.run_pending_migrations(POSTGRES) {
+            Ok(_) => return Ok(pending),
+            Err(error) if is_in_the_way(&error.to_string()) && Instant::now() < end => {
+                tracing::info!("somebody has a table that a migration needs; it is tried again");
+                std::thread::sleep(BETWEEN_TRIES);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_in_the_way(error: &str) -> bool {
+    ["lock timeout", "deadlock detected"]
+        .iter()
+        .any(|part| error.contains(part))
+}
+
+/// All of them under one write lock: the harness's own transactions begin too late to keep a second broker out.
+fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<usize, Failed> {
+    conn.immediate_transaction(|conn| Ok(conn.run_pending_migrations(SQLITE)?.len()))
+}
+
+diesel::table! {
+    /// Diesel's own table of what was applied.
+    __diesel_schema_migrations (version) {
+        version -> Text,
+    }
+}
+use __diesel_schema_migrations as applied;
+
+/// How many are embedded and not applied. Writes nothing, where Diesel's own way to ask would make its table.
+pub(in crate::db) fn pending(connector: &Connector) -> Result<usize, DbSetupError> {
+    let pending = match connector.connect()? {
+        AnyConnection::Sqlite(mut conn) => applied_on_sqlite(&mut conn)
+            .map_err(Failed::from)
+            .and_then(|applied| lacking::<Sqlite>(&SQLITE, &applied)),
+        AnyConnection::Postgres(mut conn) => applied_on_postgres(&mut conn)
+            .map_err(Failed::from)
+            .and_then(|applied| lacking::<Pg>(&POSTGRES, &applied)),
+    };
+    pending.map_err(|error| DbSetupError::Migrate(connector.location.redact(&error.to_string())))
+}
+
+fn applied_on_sqlite(conn: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+    let there = "EXISTS (SELECT 1 FROM sqlite_master WHERE name = '__diesel_schema_migrations')";
+    match diesel::select(sql::<Bool>(there)).get_result(conn)? {
+        true => applied::table.select(applied::version).load(conn),
+        false => Ok(Vec::new()),
+    }
+}
+
+fn applied_on_postgres(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
+    let there = "to_regclass('__diesel_schema_migrations') IS NOT NULL";
+    match diesel::select(sql::<Bool>(there)).get_result(conn)? {
+        true => applied::table.select(applied::version).load(conn),
+        false => Ok(Vec::new()),
+    }
+}
+
+fn lacking<B: Backend>(embedded: &EmbeddedMigrations, applied: &[String]) -> Result<usize, Failed> {
+    let all: Vec<Box<dyn Migration<B>>> = embedded.migrations()?;
+    let versions = all.iter().map(|it| it.name().version().to_string());
+    Ok(versions.filter(|it| !applied.contains(it)).count())
+}
+
+/// Undoes the newest migration.
+#[cfg(test)]
+pub(in crate::db) fn revert_newest(conn: &mut AnyConnection) {
+    let undone = match conn {
+        AnyConnection::Sqlite(conn) => conn.revert_last_migration(SQLITE).map(|_| ()),
+        AnyConnection::Postgres(conn) => conn.revert_last_migration(POSTGRES).map(|_| ()),
+    };
+    undone.expect("its down.sql works");
+}
+
+/// Undoes every migration, and says how many they were.
+#[cfg(test)]
+pub(in crate::db) fn revert_all(conn: &mut AnyConnection) -> usize {
+    let undone = match conn {
+        AnyConnection::Sqlite(conn) => conn.revert_all_migrations(SQLITE),
+        AnyConnection::Postgres(conn) => conn.revert_all_migrations(POSTGRES),
+    };
+    undone.expect("every down.sql works").len()
+}

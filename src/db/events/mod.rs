@@ -1,0 +1,9 @@
+//! Events and their deliveries: the outbox, claims, results and replays.
+
+pub(in crate::db) mod deliveries;
+pub(in crate::db) mod delivery_claims;
+pub(in crate::db) mod delivery_list;
+pub(in crate::db) mod endpoints;
+pub(in crate::db) mod event_body;
+pub(in crate::db) mod outbox;
+pub(in crate::db) mod replay;

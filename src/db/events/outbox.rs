@@ -1,0 +1,180 @@
+//! The outbox: an event and what has to be delivered of it, written in the transaction of the change that it tells of.
+//!
+//! Used by every status change. So there is no event without its deliveries, no delivery of a change that was rolled back, and
+//! nothing that is enqueued after a commit and lost with the process. Whoever delivers is woken after the commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::dsl::{max, sql};
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use tokio::sync::watch;
+
+use super::event_body::body_text;
+use super::replay::DeliveryState;
+use crate::db::Db;
+use crate::db::engine::connection::AnyConnection;
+use crate::db::engine::error::Failure;
+use crate::db::engine::schema::{deliveries, events};
+use crate::db::uploads::row::column_time;
+use crate::domain::event::EventType;
+use crate::domain::ids::EventId;
+use crate::domain::upload::Upload;
+
+/// An endpoint, and the events that it is to be told of.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// What it wants.
+    pub types: Vec<EventType>,
+}
+
+/// Who wants what, and whom to wake.
+pub(in crate::db) struct Outbox {
+    subscriptions: Vec<Subscription>,
+    /// The transaction that is being written, or one whose commit has no answer, holds a new delivery.
+    has_new: AtomicBool,
+    commits: watch::Sender<u64>,
+}
+
+impl Outbox {
+    /// That of these endpoints.
+    pub(in crate::db) fn new(subscriptions: Vec<Subscription>) -> Outbox {
+        Outbox {
+            subscriptions,
+            has_new: AtomicBool::new(false),
+            commits: watch::Sender::new(0),
+        }
+    }
+
+    /// The names of the endpoints.
+    pub(in crate::db) fn endpoints(&self) -> Vec<String> {
+        let names = self.subscriptions.iter().map(|it| it.endpoint.clone());
+        names.collect()
+    }
+
+    /// Wakes whoever delivers, if there is something new. Called by the writer after each commit.
+    pub(in crate::db) fn announce(&self) {
+        if self.has_new.swap(false, Ordering::AcqRel) {
+            self.commits.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+/// An event that is to be. Its id is made once a change, so that a repeated write recognizes its own event.
+#[derive(Clone)]
+pub(in crate::db) struct NewEvent {
+    id: EventId,
+    outbox: Arc<Outbox>,
+}
+
+impl Db {
+    /// A new event, for one status change.
+    pub(in crate::db) fn new_event(&self, at: DateTime<Utc>) -> NewEvent {
+        NewEvent {
+            id: EventId::new(at, &rand::random()),
+            outbox: self.outbox.clone(),
+        }
+    }
+
+    /// Changes after each commit of this process that has something new to deliver.
+    pub fn new_deliveries(&self) -> watch::Receiver<u64> {
+        self.outbox.commits.subscribe()
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = events)]
+struct EventRow {
+    id: String,
+    upload_id: String,
+    seq: i64,
+    event_type: &'static str,
+    occurred_at: NaiveDateTime,
+    body: String,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = deliveries)]
+pub(in crate::db) struct NewDelivery<'a> {
+    pub(in crate::db) endpoint: &'a str,
+    pub(in crate::db) event_id: &'a str,
+    pub(in crate::db) upload_id: &'a str,
+    pub(in crate::db) seq: i64,
+    pub(in crate::db) state: &'static str,
+    pub(in crate::db) next_at: NaiveDateTime,
+}
+
+impl NewEvent {
+    /// Its id.
+    pub(in crate::db) fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// Another event of the same change, about another upload.
+    pub(in crate::db) fn another(&self, at: DateTime<Utc>) -> NewEvent {
+        NewEvent {
+            id: EventId::new(at, &rand::random()),
+            outbox: self.outbox.clone(),
+        }
+    }
+
+    /// Appends the event to the upload as it is after the change, and one delivery for each endpoint that wants it.
+    pub(in crate::db) fn append(
+        &self,
+        conn: &mut AnyConnection,
+        kind: EventType,
+        at: DateTime<Utc>,
+        upload: &Upload,
+    ) -> Result<(), Failure> {
+        let (event_id, upload_id) = (self.id.to_string(), upload.id.to_string());
+        let row = EventRow {
+            id: event_id.clone(),
+            upload_id: upload_id.clone(),
+            seq: upload.version,
+            event_type: kind.as_str(),
+            occurred_at: column_time(at),
+            body: body_text(self.id, kind, at, upload)?,
+        };
+        diesel::insert_into(events::table)
+            .values(row)
+            .execute(conn)?;
+        let wanting = self.outbox.subscriptions.iter();
+        for subscription in wanting.filter(|it| it.types.contains(&kind)) {
+            let endpoint = subscription.endpoint.as_str();
+            let held = held_back_until(conn, endpoint, &upload_id)?;
+            let delivery = NewDelivery {
+                endpoint,
+                event_id: &event_id,
+                upload_id: &upload_id,
+                seq: upload.version,
+                state: DeliveryState::Pending.as_str(),
+                next_at: held.map_or(column_time(at), |held| held.max(column_time(at))),
+            };
+            diesel::insert_into(deliveries::table)
+                .values(delivery)
+                .execute(conn)?;
+            self.outbox.has_new.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+/// When an earlier event of the upload is tried next: a later one is not due before, and so is not looked at in vain.
+fn held_back_until(
+    conn: &mut AnyConnection,
+    endpoint: &str,
+    upload: &str,
+) -> QueryResult<Option<NaiveDateTime>> {
+    // Not the bare state: SQLite would look at all that is pending for the endpoint, and not at what the upload has.
+    let is_pending = sql::<Text>("state || ''").eq(DeliveryState::Pending.as_str());
+    deliveries::table
+        .filter(deliveries::endpoint.eq(endpoint))
+        .filter(deliveries::upload_id.eq(upload))
+        .filter(is_pending)
+        .select(max(deliveries::next_at))
+        .first(conn)
+}

@@ -1,0 +1,179 @@
+//! How deliveries are made again.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use super::outbox::NewDelivery;
+use crate::db::Db;
+use crate::db::engine::connection::AnyConnection;
+use crate::db::engine::error::{DbError, Failure};
+use crate::db::engine::queue::Write;
+use crate::db::engine::schema::{deliveries, events};
+use crate::db::ops::timeline::{self, NoteKind};
+use crate::db::uploads::counter_deltas::CounterDeltas;
+use crate::db::uploads::row::column_time;
+use crate::domain::ids::{EventId, UploadId};
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// To be made, or being made.
+    Pending,
+    /// It arrived.
+    Delivered,
+    /// Given up, until it is replayed.
+    Dead,
+}
+
+impl DeliveryState {
+    /// Every state.
+    pub const ALL: [DeliveryState; 3] = [
+        DeliveryState::Pending,
+        DeliveryState::Delivered,
+        DeliveryState::Dead,
+    ];
+
+    /// The name in the database and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeliveryState::Pending => "pending",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Dead => "dead",
+        }
+    }
+}
+
+/// What is to be made again.
+#[derive(Debug, Clone)]
+pub enum Replay {
+    /// The delivery of one event, whatever became of it, also to an endpoint that was not told of it at the time.
+    Event(EventId),
+    /// Those of all events of an upload that the endpoint was told of.
+    Upload(UploadId),
+    /// Dead ones that were last tried before this time, at most so many.
+    Dead(DateTime<Utc>, u32),
+}
+
+impl Db {
+    /// Makes deliveries pending again, as new ones. How many it were; 0 for an event that does not exist. Where it is about one upload,
+    /// its log says who (`by`) asked for it.
+    pub async fn replay(
+        &self,
+        endpoint: &str,
+        replay: Replay,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Result<usize, DbError> {
+        let upload = match &replay {
+            Replay::Dead(..) => None,
+            Replay::Upload(upload) => Some(*upload),
+            Replay::Event(event) => self.upload_of(*event).await?,
+        };
+        let again = Again {
+            endpoint: endpoint.to_owned(),
+            replay,
+            upload,
+            by: by.to_owned(),
+            now,
+        };
+        self.queue.submit(again).await
+    }
+
+    /// The upload that an event is about.
+    async fn upload_of(&self, event: EventId) -> Result<Option<UploadId>, DbError> {
+        let query = move |conn: &mut AnyConnection| {
+            let id: Option<String> = events::table
+                .filter(events::id.eq(event.to_string()))
+                .select(events::upload_id)
+                .first(conn)
+                .optional()?;
+            Ok(id.and_then(|id| UploadId::parse(&id).ok()))
+        };
+        self.readers.read(query).await
+    }
+}
+
+struct Again {
+    endpoint: String,
+    replay: Replay,
+    /// The one upload that it is about, whose log it writes to.
+    upload: Option<UploadId>,
+    by: String,
+    now: DateTime<Utc>,
+}
+
+impl Write for Again {
+    type Answer = usize;
+
+    fn upload(&self) -> UploadId {
+        self.upload.unwrap_or(UploadId::NONE)
+    }
+
+    fn write(&self, conn: &mut AnyConnection, _: &mut CounterDeltas) -> Result<usize, Failure> {
+        let ids = match &self.replay {
+            Replay::Event(event) => vec![event.to_string()],
+            Replay::Upload(upload) => deliveries::table
+                .filter(deliveries::endpoint.eq(&self.endpoint))
+                .filter(deliveries::upload_id.eq(upload.to_string()))
+                .order(deliveries::seq)
+                .select(deliveries::event_id)
+                .load(conn)?,
+            Replay::Dead(before, limit) => deliveries::table
+                .filter(deliveries::endpoint.eq(&self.endpoint))
+                .filter(deliveries::state.eq(DeliveryState::Dead.as_str()))
+                .filter(deliveries::last_at.lt(column_time(*before)))
+                .order(deliveries::event_id)
+                .limit(i64::from(*limit))
+                .select(deliveries::event_id)
+                .load(conn)?,
+        };
+        // A lease stays: who holds it is at work on it, and settles it or lets it end.
+        let again = diesel::update(deliveries::table)
+            .filter(deliveries::endpoint.eq(&self.endpoint))
+            .filter(deliveries::event_id.eq_any(&ids))
+            .set((
+                deliveries::state.eq(DeliveryState::Pending.as_str()),
+                deliveries::attempts.eq(0),
+                deliveries::next_at.eq(column_time(self.now)),
+            ))
+            .execute(conn)?;
+        let again = match self.replay {
+            Replay::Event(event) if again == 0 => self.first_time(conn, event)?,
+            _ => again,
+        };
+        if again > 0
+            && let Some(upload) = self.upload
+        {
+            let detail = format!("deliver to {} again, by {}", self.endpoint, self.by);
+            timeline::note(conn, upload, NoteKind::Operator, &detail, self.now)?;
+        }
+        Ok(again)
+    }
+}
+
+impl Again {
+    /// The endpoint was not configured when the event happened, or did not want it.
+    fn first_time(&self, conn: &mut AnyConnection, event: EventId) -> Result<usize, Failure> {
+        let event_id = event.to_string();
+        let found: Option<(String, i64)> = events::table
+            .filter(events::id.eq(&event_id))
+            .filter(events::body.is_not_null())
+            .select((events::upload_id, events::seq))
+            .first(conn)
+            .optional()?;
+        let Some((upload_id, seq)) = found else {
+            return Ok(0);
+        };
+        let delivery = NewDelivery {
+            endpoint: &self.endpoint,
+            event_id: &event_id,
+            upload_id: &upload_id,
+            seq,
+            state: DeliveryState::Pending.as_str(),
+            next_at: column_time(self.now),
+        };
+        Ok(diesel::insert_into(deliveries::table)
+            .values(delivery)
+            .execute(conn)?)
+    }
+}

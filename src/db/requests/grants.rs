@@ -1,0 +1,234 @@
+//! Grants: minting one, counting its uses, forgetting old ones.
+//!
+//! A use is counted by one update that demands that there is one left, in the transaction of the upload that it is for: so the
+//! maximum holds within a batch, and across brokers.
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+
+use super::idempotency::{self, Claimed, IdempotencyClaim};
+use crate::db::Db;
+use crate::db::engine::connection::AnyConnection;
+use crate::db::engine::error::{DbError, Failure};
+use crate::db::engine::queue::Write;
+use crate::db::engine::schema::grants;
+use crate::db::uploads::counter_deltas::CounterDeltas;
+use crate::db::uploads::row::column_time;
+use crate::domain::attachment::ObjectId;
+use crate::domain::field::FieldName;
+use crate::domain::grant::Grant;
+use crate::domain::ids::{GrantId, UploadId};
+
+/// For how long a grant's row outlives it, in days: it says who made it, while its uploads are looked into.
+const KEPT_DAYS: i64 = 30;
+
+/// A grant to be minted.
+#[derive(Debug, Clone)]
+pub struct NewGrant {
+    /// The grant, unused.
+    pub grant: Grant,
+    /// The configured name of the issuer that vouched for who mints it.
+    pub issuer: String,
+    /// Who mints it.
+    pub subject: String,
+    /// What makes a repetition of the request get the same grant.
+    pub claim: Option<IdempotencyClaim>,
+}
+
+/// What became of a grant to be minted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Minted {
+    /// The grant: the new one, or that of the same request before.
+    Grant(Grant),
+    /// Another request succeeded with the same idempotency key.
+    OtherBody,
+}
+
+/// Why a grant allows no further upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::db) enum NoUse {
+    /// All its uploads were made; it ends then.
+    UsedUp(DateTime<Utc>),
+    /// It has ended, or its row was removed to withdraw it.
+    Over,
+}
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = grants, treat_none_as_default_value = false)]
+struct GrantRow {
+    id: String,
+    field: String,
+    owner: String,
+    object_id: Option<String>,
+    max_uploads: i32,
+    max_size: i64,
+    used: i32,
+    issuer: String,
+    subject: String,
+    created_at: NaiveDateTime,
+    expires_at: NaiveDateTime,
+}
+
+impl Db {
+    /// Commits a grant. The same request again is the same grant.
+    pub async fn mint_grant(&self, new: NewGrant) -> Result<Minted, DbError> {
+        let row = GrantRow::of(&new)?;
+        let claim = new.claim;
+        self.queue.submit(Mint { row, claim }).await
+    }
+
+    /// A grant by its id, ended ones included.
+    pub async fn find_grant(&self, id: GrantId) -> Result<Option<Grant>, DbError> {
+        let id = id.to_string();
+        let query = move |conn: &mut AnyConnection| find(conn, &id);
+        self.readers.read(query).await
+    }
+
+    /// Forgets idempotency keys and grants whose time has passed, at most `limit` of each; says how many there were.
+    pub async fn prune(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, DbError> {
+        self.queue.submit(Prune { now, limit }).await
+    }
+}
+
+struct Mint {
+    row: GrantRow,
+    claim: Option<IdempotencyClaim>,
+}
+
+impl Write for Mint {
+    type Answer = Minted;
+
+    fn upload(&self) -> UploadId {
+        UploadId::NONE
+    }
+
+    fn contends_for(&self) -> Option<String> {
+        self.claim.as_ref().map(IdempotencyClaim::contends_for)
+    }
+
+    fn write(&self, conn: &mut AnyConnection, _: &mut CounterDeltas) -> Result<Minted, Failure> {
+        // Its own row, from a commit whose answer was lost.
+        if let Some(grant) = find(conn, &self.row.id)? {
+            return Ok(Minted::Grant(grant));
+        }
+        if let Some(claim) = &self.claim {
+            match idempotency::claim(conn, claim)? {
+                Claimed::Fresh => {}
+                Claimed::OtherBody => return Ok(Minted::OtherBody),
+                Claimed::Repeat(id) => {
+                    let lost = || DbError::Internal(format!("the repeated grant {id} is gone"));
+                    return Ok(Minted::Grant(find(conn, &id)?.ok_or_else(lost)?));
+                }
+            }
+        }
+        diesel::insert_into(grants::table)
+            .values(self.row.clone())
+            .execute(conn)?;
+        Ok(Minted::Grant(self.row.clone().into_grant()?))
+    }
+}
+
+fn find(conn: &mut AnyConnection, id: &str) -> Result<Option<Grant>, Failure> {
+    let row: Option<GrantRow> = grants::table
+        .find(id)
+        .select(GrantRow::as_select())
+        .first(conn)
+        .optional()?;
+    Ok(row.map(GrantRow::into_grant).transpose()?)
+}
+
+/// Counts one use, if there is one left.
+pub(in crate::db) fn count_use(
+    conn: &mut AnyConnection,
+    id: GrantId,
+    now: DateTime<Utc>,
+) -> Result<Result<(), NoUse>, Failure> {
+    let id = id.to_string();
+    let left = grants::table
+        .find(&id)
+        .filter(grants::used.lt(grants::max_uploads))
+        .filter(grants::expires_at.gt(column_time(now)));
+    let counted = diesel::update(left)
+        .set(grants::used.eq(grants::used + 1))
+        .execute(conn)?;
+    if counted == 1 {
+        return Ok(Ok(()));
+    }
+    Ok(Err(match find(conn, &id)? {
+        Some(grant) if grant.expires_at > now => NoUse::UsedUp(grant.expires_at),
+        _ => NoUse::Over,
+    }))
+}
+
+/// Takes back what [`count_use`] counted in the same transaction: nobody ever sees it.
+pub(in crate::db) fn uncount_use(conn: &mut AnyConnection, id: GrantId) -> QueryResult<()> {
+    diesel::update(grants::table.find(id.to_string()))
+        .set(grants::used.eq(grants::used - 1))
+        .execute(conn)
+        .map(drop)
+}
+
+struct Prune {
+    now: DateTime<Utc>,
+    limit: u32,
+}
+
+impl Write for Prune {
+    type Answer = usize;
+
+    fn upload(&self) -> UploadId {
+        UploadId::NONE
+    }
+
+    fn write(&self, conn: &mut AnyConnection, _: &mut CounterDeltas) -> Result<usize, Failure> {
+        let keys = idempotency::forget_expired(conn, self.now, self.limit)?;
+        Ok(keys + forget_old(conn, self.now, self.limit)?)
+    }
+}
+
+fn forget_old(conn: &mut AnyConnection, now: DateTime<Utc>, limit: u32) -> QueryResult<usize> {
+    let before = column_time(now - TimeDelta::days(KEPT_DAYS));
+    let due: Vec<String> = grants::table
+        .filter(grants::expires_at.le(before))
+        .order((grants::expires_at, grants::id))
+        .limit(i64::from(limit))
+        .select(grants::id)
+        .load(conn)?;
+    diesel::delete(grants::table.filter(grants::id.eq_any(due))).execute(conn)
+}
+
+impl GrantRow {
+    fn of(new: &NewGrant) -> Result<GrantRow, DbError> {
+        let grant = &new.grant;
+        let unfit = |column| DbError::Internal(format!("grants.{column} can't hold its value"));
+        Ok(GrantRow {
+            id: grant.id.to_string(),
+            field: grant.field.as_str().to_owned(),
+            owner: grant.owner.clone(),
+            object_id: grant.object_id.as_ref().map(|id| id.as_str().to_owned()),
+            max_uploads: i32::try_from(grant.max_uploads).map_err(|_| unfit("max_uploads"))?,
+            max_size: i64::try_from(grant.max_size).map_err(|_| unfit("max_size"))?,
+            used: i32::try_from(grant.used).map_err(|_| unfit("used"))?,
+            issuer: new.issuer.clone(),
+            subject: new.subject.clone(),
+            created_at: column_time(grant.created_at),
+            expires_at: column_time(grant.expires_at),
+        })
+    }
+
+    fn into_grant(self) -> Result<Grant, DbError> {
+        let bad = |column| DbError::Internal(format!("grants.{column} can't be read"));
+        let object_id = self.object_id.as_deref().map(ObjectId::parse).transpose();
+        Ok(Grant {
+            id: GrantId::parse(&self.id).map_err(|_| bad("id"))?,
+            field: FieldName::parse(&self.field).map_err(|_| bad("field"))?,
+            owner: self.owner,
+            object_id: object_id.map_err(|_| bad("object_id"))?,
+            max_uploads: u32::try_from(self.max_uploads).map_err(|_| bad("max_uploads"))?,
+            max_size: u64::try_from(self.max_size).map_err(|_| bad("max_size"))?,
+            used: u32::try_from(self.used).map_err(|_| bad("used"))?,
+            created_at: self.created_at.and_utc(),
+            expires_at: self.expires_at.and_utc(),
+        })
+    }
+}

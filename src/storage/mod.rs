@@ -1,0 +1,150 @@
+//! The bucket. Only `broker` calls this room, and only this room knows the S3 API.
+//!
+//! It exists so that "what did the bucket say" has one meaning: an answer that is not clear is a [`StoreError`], and nothing
+//! is ever concluded from one. Guarantees: a PUT is signed only for an [`Issued`](crate::policy::evidence::Issued) upload's
+//! staging key, without network, and never beyond the credentials that sign it; a copy is exactly one HTTP request; every call
+//! ends within its time; no key outside the layout's prefixes is touched. Nothing here is logged except failing credentials.
+
+mod client;
+mod clock;
+mod disposition;
+mod error;
+mod hash;
+mod identity;
+mod inspect;
+mod list;
+mod options;
+mod presign;
+mod remove;
+mod seal;
+mod sigv4;
+
+#[cfg(test)]
+mod tests;
+
+pub use disposition::ServedAs;
+pub use error::StoreError;
+pub use list::{
+    Listed, ListedPage, Seen, Staged, StagedPage, Unfinished, UnfinishedMarker, UnfinishedPage,
+};
+pub use options::{CredentialSource, StoreOptions, StoreSetupError};
+pub use presign::PresignedRequest;
+pub use seal::CopyAnswer;
+
+use std::future::Future;
+use std::time::Instant;
+
+use aws_credential_types::provider::SharedCredentialsProvider;
+use tracing::Instrument as _;
+
+use crate::domain::object_key::{FinalKey, StagingKey};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces;
+use identity::SigningIdentity;
+use sigv4::Target;
+
+/// One bucket: two doors to it (its own endpoint, and the one that is signed for), and the identities to pass them.
+pub struct Store {
+    options: StoreOptions,
+    client: aws_sdk_s3::Client,
+    target: Target,
+    signer: SigningIdentity,
+    /// Signs downloads where the signer may only put: who may not read can't let others read.
+    reader: Option<SigningIdentity>,
+    public_base: String,
+    metrics: Metrics,
+}
+
+impl Store {
+    /// Resolves credentials and addresses. The bucket itself isn't asked anything ([`Store::ping`] does that). Must run
+    /// inside a tokio runtime, which also runs the renewal of credentials until the store is dropped.
+    pub async fn connect(
+        options: StoreOptions,
+        metrics: Metrics,
+    ) -> Result<Store, StoreSetupError> {
+        let http = client::http_client(&options);
+        let calls = client::provider(&options, &options.credentials, &http).await?;
+        let (signer, reader) = match &options.signer_credentials {
+            Some(source) => {
+                let signer = client::provider(&options, source, &http).await?;
+                (signer, Some(calls.clone()))
+            }
+            None => (calls.clone(), None),
+        };
+        let client = client::build(&options, calls, http, metrics.clone());
+        Store::assemble(options, client, signer, reader, metrics).await
+    }
+
+    async fn assemble(
+        options: StoreOptions,
+        client: aws_sdk_s3::Client,
+        signer: SharedCredentialsProvider,
+        reader: Option<SharedCredentialsProvider>,
+        metrics: Metrics,
+    ) -> Result<Store, StoreSetupError> {
+        let target = client::target(&options).await?;
+        let ahead_secs = options.longest_url_lifetime_secs;
+        let start = |provider| SigningIdentity::start(provider, ahead_secs, &options.bucket);
+        let signer = start(signer).await?;
+        let reader = match reader {
+            Some(provider) => Some(start(provider).await?),
+            None => None,
+        };
+        let public_base = match &options.public_base_url {
+            Some(base) => base.as_str().trim_end_matches('/').to_owned(),
+            None => target.base(),
+        };
+        Ok(Store {
+            options,
+            client,
+            target,
+            signer,
+            reader,
+            public_base,
+            metrics,
+        })
+    }
+
+    /// Counts and times a call, whatever comes of it.
+    async fn measured<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let (begun, span) = (Instant::now(), traces::s3(operation));
+        let answer = call.instrument(span.clone()).await;
+        let code = match &answer {
+            Ok(_) => "ok",
+            Err(error) => {
+                traces::s3_failed(&span, &error.code);
+                &error.code
+            }
+        };
+        self.metrics.s3_call(operation, code, begun.elapsed());
+        answer
+    }
+
+    /// Refuses a staging key that this layout never made: a bug or a foreign row must not reach anything else in the bucket.
+    fn guard_staging(&self, operation: &'static str, key: &StagingKey) -> Result<(), StoreError> {
+        let inside = below(key.as_str(), &self.options.layout.staging_prefix);
+        inside
+            .then_some(())
+            .ok_or_else(|| StoreError::outside(operation))
+    }
+
+    /// The same for a final key: below the location, and never in staging, even where the location is empty.
+    fn guard_final(&self, operation: &'static str, key: &FinalKey) -> Result<(), StoreError> {
+        let layout = &self.options.layout;
+        let inside = below(key.as_str(), &layout.location)
+            && !key.as_str().starts_with(&layout.staging_prefix);
+        inside
+            .then_some(())
+            .ok_or_else(|| StoreError::outside(operation))
+    }
+}
+
+/// Whether the key names something below the prefix, and not by a detour that some store would resolve.
+fn below(key: &str, prefix: &str) -> bool {
+    let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+    key.strip_prefix(prefix).is_some() && key.split('/').all(plain)
+}

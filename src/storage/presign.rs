@@ -1,0 +1,133 @@
+//! Requests that a client sends by itself: signed here, without network, for exactly what was admitted.
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use secrecy::SecretString;
+
+use super::disposition::{ServedAs, content_disposition};
+use super::sigv4::{Ask, Window, encode_path, presign};
+use super::{Store, StoreError};
+use crate::domain::object_key::FinalKey;
+use crate::policy::evidence::Issued;
+
+/// Signature Version 4 allows no more than a week.
+const LONGEST_LIFETIME_SECS: i64 = 7 * 86_400;
+
+/// What a client sends, verbatim. The URL is a secret: its `Debug` shows nothing.
+#[derive(Debug, Clone)]
+pub struct PresignedRequest {
+    /// `PUT` or `GET`.
+    pub method: &'static str,
+    /// The signed URL: whoever has it may do this.
+    pub url: SecretString,
+    /// To send as they are. Never `host` or `content-length`: both are signed, and clients set them by themselves.
+    pub headers: Vec<(String, String)>,
+    /// From then on the store refuses it.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// Signs the one PUT of this upload: its staging key, length, type and checksum. It lives as long as the row says, ends
+    /// with the upload, and a minute before the credentials that sign it; with nothing left it is a trouble, never a dead URL.
+    pub fn presign_put(
+        &self,
+        issued: &Issued,
+        now: DateTime<Utc>,
+    ) -> Result<PresignedRequest, StoreError> {
+        let upload = issued.upload();
+        if upload.bucket != self.options.bucket {
+            return Err(StoreError::of("presign-put", "other-bucket"));
+        }
+        let key = self.options.layout.staging_key(upload.id);
+        let size = upload.size.to_string();
+        let to_send = std::iter::once(("content-type", upload.content_type.as_str())).chain(
+            upload
+                .checksum
+                .as_ref()
+                .map(|checksum| (checksum.algorithm().header(), checksum.value())),
+        );
+        let mut signed = Vec::with_capacity(3);
+        signed.push(("content-length", size.as_str()));
+        signed.extend(to_send.clone());
+        let ask = Ask {
+            method: "PUT",
+            key: key.as_str(),
+            headers: &signed,
+            query: &[("x-id", "PutObject")],
+        };
+        let identity = self.signer.current();
+        let limits = [Some(upload.expires_at), identity.ends_before_margin()];
+        let window = window(now, upload.url_lifetime_secs, limits)
+            .map_err(|code| StoreError::of("presign-put", code))?;
+        Ok(PresignedRequest {
+            method: ask.method,
+            url: presign(&self.target, &self.options.region, &identity, &ask, &window),
+            headers: to_send
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            expires_at: window.ends_at(),
+        })
+    }
+
+    /// Signs a GET of a recorded object, which the store then answers with this type and this file name.
+    pub fn presign_get(
+        &self,
+        key: &FinalKey,
+        served_as: &ServedAs<'_>,
+        lifetime_secs: u32,
+        now: DateTime<Utc>,
+    ) -> Result<PresignedRequest, StoreError> {
+        self.guard_final("presign-get", key)?;
+        let disposition = content_disposition(served_as);
+        let ask = Ask {
+            method: "GET",
+            key: key.as_str(),
+            headers: &[],
+            query: &[
+                ("response-content-disposition", &disposition),
+                ("response-content-type", served_as.media_type.as_str()),
+                ("x-id", "GetObject"),
+            ],
+        };
+        let identity = self.reader.as_ref().unwrap_or(&self.signer).current();
+        let limits = [None, identity.ends_before_margin()];
+        let window = window(now, lifetime_secs, limits)
+            .map_err(|code| StoreError::of("presign-get", code))?;
+        Ok(PresignedRequest {
+            method: ask.method,
+            url: presign(&self.target, &self.options.region, &identity, &ask, &window),
+            headers: Vec::new(),
+            expires_at: window.ends_at(),
+        })
+    }
+
+    /// Where anyone may read this object, if its field is public.
+    pub fn public_url(&self, key: &FinalKey) -> String {
+        format!("{}/{}", self.public_base, encode_path(key.as_str()))
+    }
+}
+
+/// The time that a URL gets: what is wanted, cut by its upload's end and its signer's. At least a second, or the reason.
+fn window(
+    now: DateTime<Utc>,
+    wanted_secs: u32,
+    [upload_ends, signer_ends]: [Option<DateTime<Utc>>; 2],
+) -> Result<Window, &'static str> {
+    let signed_at = now.trunc_subsecs(0);
+    let secs_until = |end: DateTime<Utc>| (end - signed_at).num_seconds();
+    let of_signer = signer_ends.map_or(LONGEST_LIFETIME_SECS, secs_until);
+    if of_signer < 1 {
+        return Err("credentials-expired");
+    }
+    let secs = i64::from(wanted_secs)
+        .min(of_signer)
+        .min(LONGEST_LIFETIME_SECS)
+        .min(upload_ends.map_or(i64::MAX, secs_until));
+    u32::try_from(secs)
+        .ok()
+        .filter(|&secs| secs > 0)
+        .map(|lifetime_secs| Window {
+            signed_at,
+            lifetime_secs,
+        })
+        .ok_or("deadline-passed")
+}

@@ -1,0 +1,185 @@
+//! B5: `typ` and `aud` keep callers' tokens, grants and receipts apart, although the broker signs two of them with one key.
+
+use bytepass::auth::{GrantToken, Signer, SignerOptions, SigningKeyPem};
+use bytepass::domain::attachment::ObjectId;
+use bytepass::domain::field::FieldName;
+use bytepass::domain::ids::GrantId;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::receipt_of;
+use crate::support::receipts::{self, AUDIENCE, ISSUER, KID, OTHER_PEM, PEM};
+use crate::support::statuses::BYTES;
+use crate::support::test_env::{Broker, TestEnv, sign_backend, sign_user, user_token};
+use crate::support::tokens::now_secs;
+
+/// The signer of every broker of the tests.
+fn signer() -> Signer {
+    Signer::new(SignerOptions {
+        issuer: ISSUER.to_owned(),
+        receipts_audience: AUDIENCE.to_owned(),
+        receipt_lifetime_secs: 60,
+        keys: vec![SigningKeyPem {
+            kid: KID.to_owned(),
+            pem: PEM.into(),
+        }],
+    })
+    .expect("a good key")
+}
+
+/// The token of a grant that no database knows, for the user's product images.
+fn grant(expires_at: DateTime<Utc>) -> String {
+    let id = GrantId::new(Utc::now(), &rand::random());
+    signer().grant_token(&GrantToken {
+        id,
+        field: &FieldName::parse("Product.image").expect("a field"),
+        owner: "user:1",
+        object_id: Some(&ObjectId::parse("42").expect("an id")),
+        issued_at: expires_at - TimeDelta::minutes(5),
+        expires_at,
+    })
+}
+
+fn soon() -> DateTime<Utc> {
+    Utc::now() + TimeDelta::minutes(5)
+}
+
+/// Whether this bearer is somebody, as the broker sees it: 401 says that it is not.
+async fn is_somebody(broker: &Broker, token: &str) -> bool {
+    let answer = broker
+        .anonymous()
+        .with_token(token)
+        .get("/v1/uploads")
+        .await;
+    if answer.status == 401 {
+        answer.expect_problem(401, "token-invalid");
+        return false;
+    }
+    true
+}
+
+/// The claims that a caller of the users' issuer would have, but for these.
+fn callers_claims(iss: &str, aud: &str) -> Value {
+    json!({"iss": iss, "aud": aud, "sub": "1", "scope": "uploads:write", "iat": now_secs(), "exp": now_secs() + 300})
+}
+
+#[tokio::test]
+async fn b5_a_receipt_is_nobodys_bearer() {
+    let test_env = TestEnv::new().await;
+    let broker = test_env.broker().await;
+    let confirmed = broker
+        .user()
+        .upload("Product.image", BYTES, "image/png")
+        .await;
+    let receipt = receipt_of(&confirmed);
+    assert!(!is_somebody(&broker, &receipt).await);
+    let (header, claims) = receipts::read(&receipt);
+    // With a grant's typ its audience gives it away; with a grant's audience too it says no grant's id.
+    for typ in ["grant+jwt", "JWT", "at+jwt", "RECEIPT+JWT"] {
+        let mut other = header.clone();
+        other["typ"] = json!(typ);
+        assert!(
+            !is_somebody(&broker, &receipts::sign(PEM, &other, &claims)).await,
+            "{typ}"
+        );
+    }
+    let mut grants = claims.clone();
+    grants["aud"] = json!(format!("{ISSUER}/grants"));
+    let mut other = header;
+    other["typ"] = json!("grant+jwt");
+    assert!(!is_somebody(&broker, &receipts::sign(PEM, &other, &grants)).await);
+}
+
+#[tokio::test]
+async fn b5_a_grant_is_a_bearer_only_as_the_broker_signed_it_and_until_it_ends() {
+    let test_env = TestEnv::new().await;
+    let broker = test_env.broker().await;
+    let token = grant(soon());
+    assert!(
+        is_somebody(&broker, &token).await,
+        "a sound grant is somebody"
+    );
+    let (header, claims) = receipts::read(&token);
+    assert_eq!(claims["aud"], format!("{ISSUER}/grants"));
+    assert_eq!(claims["sub"], "user:1");
+    assert_eq!(
+        (&claims["field"], &claims["object_id"]),
+        (&json!("Product.image"), &json!("42"))
+    );
+    assert!(
+        claims["jti"]
+            .as_str()
+            .is_some_and(|jti| jti.starts_with("grt_"))
+    );
+    assert!(!is_somebody(&broker, &grant(Utc::now() - TimeDelta::seconds(1))).await);
+    for typ in [json!("receipt+jwt"), json!("JWT"), json!(null)] {
+        let mut other = header.clone();
+        other["typ"] = typ;
+        assert!(
+            !is_somebody(&broker, &receipts::sign(PEM, &other, &claims)).await,
+            "{other}"
+        );
+    }
+    for (name, value) in [
+        ("aud", json!(AUDIENCE)),
+        ("aud", json!("bytepass")),
+        ("aud", json!([format!("{ISSUER}/grants"), AUDIENCE])),
+        ("iss", json!("users")),
+        ("jti", json!("upl_01knavb5w8e59a3fjc8w6qgp7z")),
+        ("field", json!("Product.*")),
+        ("sub", json!(null)),
+        ("exp", json!(null)),
+    ] {
+        let forged = receipts::with_claim(&token, name, value.clone());
+        assert!(!is_somebody(&broker, &forged).await, "{name}: {value}");
+    }
+    assert!(!is_somebody(&broker, &receipts::sign(OTHER_PEM, &header, &claims)).await);
+    let mut unknown = header;
+    unknown["kid"] = json!("another");
+    assert!(!is_somebody(&broker, &receipts::sign(PEM, &unknown, &claims)).await);
+}
+
+#[tokio::test]
+async fn b5_an_issuer_of_callers_can_sign_no_grant_and_the_brokers_key_no_caller() {
+    let test_env = TestEnv::new().await;
+    let broker = test_env.broker().await;
+    // The issuer's own key, and everything else as a grant has it.
+    let (_, claims) = receipts::read(&grant(soon()));
+    for iss in [ISSUER, "users"] {
+        let mut forged = user_token("1")
+            .header("typ", json!("grant+jwt"))
+            .claim("iss", json!(iss));
+        for name in ["aud", "sub", "jti", "field"] {
+            forged = forged.claim(name, claims[name].clone());
+        }
+        assert!(!is_somebody(&broker, &sign_user(&forged)).await, "{iss}");
+        let forged = forged.header("kid", json!(KID));
+        assert!(!is_somebody(&broker, &sign_user(&forged)).await, "{iss}");
+        assert!(!is_somebody(&broker, &sign_backend(&forged)).await, "{iss}");
+    }
+    // The broker's key, and everything else as a caller has it.
+    let header = json!({"alg": "EdDSA", "kid": KID, "typ": "JWT"});
+    for (iss, aud) in [
+        ("users", "bytepass"),
+        (ISSUER, "bytepass"),
+        (ISSUER, AUDIENCE),
+    ] {
+        let forged = receipts::sign(PEM, &header, &callers_claims(iss, aud));
+        assert!(!is_somebody(&broker, &forged).await, "{iss} {aud}");
+    }
+    assert!(is_somebody(&broker, &sign_user(&user_token("1"))).await);
+}
+
+#[tokio::test]
+async fn b5_a_grant_of_a_broker_with_other_keys_is_nobody_here() {
+    let test_env = TestEnv::new().await;
+    let here = test_env.broker().await;
+    let other = json!({"receipts": {"keys": [{"kid": KID, "pem": OTHER_PEM}]}});
+    let elsewhere = test_env.broker_with(other).await;
+    let renamed = json!({"receipts": {"issuer": "https://elsewhere.test"}});
+    let renamed = test_env.broker_with(renamed).await;
+    let token = grant(soon());
+    assert!(is_somebody(&here, &token).await);
+    assert!(!is_somebody(&elsewhere, &token).await);
+    assert!(!is_somebody(&renamed, &token).await);
+}

@@ -1,0 +1,110 @@
+//! Who has no secret and floods the door that SNS comes in by is in nobody's way but its own.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::s3_events::PATH;
+use crate::support::sns::{CERTIFICATE, Sns};
+use crate::support::test_env::{Broker, TestEnv};
+
+/// Where the real SNS calls from; strangers call from 127.0.0.1.
+const SNS_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const HEADER: &str = "x-amz-sns-message-type";
+
+fn client_at(address: Ipv4Addr) -> Client {
+    let builder = Client::builder().no_proxy();
+    let builder = builder.local_address(IpAddr::V4(address));
+    builder.build().expect("a client")
+}
+
+async fn tell(client: &Client, broker: &Broker, message: &Value) -> StatusCode {
+    let request = client
+        .post(format!("{}{PATH}", broker.url))
+        .header(HEADER, "Notification")
+        .body(message.to_string());
+    request.send().await.expect("an answer").status()
+}
+
+fn genuine(sns: &Sns) -> Value {
+    sns.notification(&json!({"Event": "s3:TestEvent"}).to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b5_forged_messages_with_names_of_no_certificate_keep_no_genuine_new_one_from_being_fetched()
+ {
+    let (sns, test_env) = (
+        Sns::with_one_certificate(CERTIFICATE).await,
+        TestEnv::new().await,
+    );
+    let broker = Arc::new(test_env.broker_with(sns.settings()).await);
+    let (done, refused) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let forged = genuine(&sns);
+    let (began, mut strangers) = (Instant::now(), Vec::new());
+    for _ in 0..6 {
+        let (broker, done, refused) = (broker.clone(), done.clone(), refused.clone());
+        let (mut forged, origin) = (forged.clone(), sns.origin.clone());
+        strangers.push(tokio::spawn(async move {
+            let client = client_at(Ipv4Addr::LOCALHOST);
+            while !done.load(Ordering::SeqCst) {
+                let name = format!("{:032x}", rand::random::<u128>());
+                let url = format!("{origin}/SimpleNotificationService-{name}.pem");
+                forged["SigningCertURL"] = json!(url);
+                assert_eq!(tell(&client, &broker, &forged).await, 503);
+                refused.fetch_add(1, Ordering::SeqCst);
+            }
+        }));
+    }
+    while refused.load(Ordering::SeqCst) < 100 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Its very first try, although it is a name that nobody has seen.
+    let told = tell(&client_at(SNS_ADDRESS), &broker, &forged).await;
+    done.store(true, Ordering::SeqCst);
+    for stranger in strangers {
+        stranger.await.expect("each is refused");
+    }
+    assert_eq!(told, 200);
+    // Nor may strangers make us ask SNS for much: theirs, one a second, and the genuine one.
+    let most = began.elapsed().as_secs() as usize + 3;
+    let asked = sns.asked().len();
+    assert!(asked <= most, "{asked} of at most {most}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b11_slow_bodies_of_strangers_keep_no_genuine_message_out_and_are_given_up_early() {
+    let (sns, test_env) = (Sns::start(CERTIFICATE).await, TestEnv::new().await);
+    let change = sns.settings();
+    let mut change = change.clone();
+    change["server"] = json!({"body_timeout_ms": 30_000});
+    let broker = test_env.broker_with(change).await;
+    let address: SocketAddr = broker.url["http://".len()..].parse().expect("an address");
+    let slow: Vec<TcpStream> = (0..100)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).expect("a connection");
+            let head = format!(
+                "POST {PATH} HTTP/1.1\r\nhost: broker\r\n{HEADER}: Notification\r\ncontent-length: 1000\r\n\r\n{{"
+            );
+            stream.write_all(head.as_bytes()).expect("it is taken");
+            stream
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let message = genuine(&sns);
+    assert_eq!(tell(&client_at(SNS_ADDRESS), &broker, &message).await, 200);
+    // Its own address has its places again long before a body's usual time is over.
+    let (begun, own) = (Instant::now(), client_at(Ipv4Addr::LOCALHOST));
+    while tell(&own, &broker, &message).await != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "still no place");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    drop(slow);
+}

@@ -1,0 +1,90 @@
+//! Who is not the bucket is not believed: a secret that is missing, wrong, or another's.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::api::send;
+use crate::support::records::Records;
+use crate::support::s3_events::*;
+use crate::support::test_env::{TestEnv, backend_token, sign_backend};
+
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
+
+#[tokio::test]
+async fn b5_who_has_no_secret_or_a_wrong_one_is_refused_and_nothing_happens() {
+    let test_env = TestEnv::new().await;
+    let broker = test_env.broker_with(settings()).await;
+    let created = broker
+        .user()
+        .stage("Product.image", JPEG, "image/jpeg")
+        .await;
+    let event = s3(
+        &test_env.bucket.name,
+        &staged(created.id()),
+        "ObjectCreated:Put",
+    );
+    let ask = || post(&broker, &event);
+    let jwt = sign_backend(&backend_token("uploads:confirm ops"));
+    let almost = format!("{}x", &SECRET[..SECRET.len() - 1]);
+    let refused = [
+        ask().bearer_auth(&almost),
+        ask().bearer_auth(format!("{SECRET}x")),
+        ask().bearer_auth(&SECRET[1..]),
+        ask().bearer_auth(""),
+        ask().bearer_auth(&jwt),
+        ask().basic_auth(SECRET, Some("")),
+        ask().basic_auth(SECRET, None::<&str>),
+        ask().basic_auth("bytepass", Some(&almost)),
+        ask().header("authorization", format!("Digest {SECRET}")),
+        ask().header("authorization", "Basic %%%"),
+        ask().header("authorization", "a".repeat(5000)),
+        ask()
+            .bearer_auth(SECRET)
+            .header("authorization", "Bearer x"),
+        ask()
+            .bearer_auth(&almost)
+            .header("x-amz-sns-message-type", "Notification"),
+    ];
+    for request in refused {
+        let answer = send(request).await.expect_problem(401, "token-invalid");
+        assert!(!answer.text.contains(&SECRET[..20]), "{}", answer.text);
+    }
+    let missing = [
+        ask(),
+        ask().header("x-amz-sns-message-type", "Notification"),
+        broker
+            .anonymous()
+            .request(Method::POST, &format!("{PATH}?secret={SECRET}"))
+            .json(&event),
+    ];
+    for request in missing {
+        send(request).await.expect_problem(401, "token-missing");
+    }
+    Records::of(&test_env.database).untouched(created.id());
+    tell(&broker, &event).await.expect(200);
+    settled(&broker.user(), created.id()).await;
+}
+
+#[tokio::test]
+async fn two_secrets_count_while_senders_change_over_and_none_where_none_is_set() {
+    let test_env = TestEnv::new().await;
+    let next = "the-next-secret-of-the-tests-32-bytes-long";
+    let change = json!({"events": {"secret": next, "previous_secret": SECRET}});
+    let both = test_env.broker_with(change).await;
+    let event = json!({"Event": "s3:TestEvent"});
+    tell(&both, &event).await.expect(200);
+    send(post(&both, &event).bearer_auth(next))
+        .await
+        .expect(200);
+    // MinIO's `auth_token` may stand in the header as it is.
+    send(post(&both, &event).header("authorization", next))
+        .await
+        .expect(200);
+    let none = test_env.broker().await;
+    tell(&none, &event)
+        .await
+        .expect_problem(401, "token-invalid");
+    send(post(&none, &event).bearer_auth(""))
+        .await
+        .expect_problem(401, "token-invalid");
+}
