@@ -10,7 +10,7 @@ use crate::support::sweeping::{a_year_ago, overdue};
 use crate::support::tamper::{plant, staging_key};
 use crate::support::test_env::TestEnv;
 
-use super::dev::PNG;
+use super::once::dev::PNG;
 use super::uploads::Desk;
 
 /// A desk before whose bucket stands a proxy.

@@ -1,7 +1,7 @@
 //! `bytepass dev` with a configuration, addresses and folders of somebody's own.
 
-use super::dev::{check_pasted, pasted, plain_dev};
 use super::folder;
+use super::once::dev::{check_pasted, pasted, plain_dev};
 use crate::support::command::bytepass;
 
 fn field(name: &str, lines: &str) -> String {

@@ -7,7 +7,7 @@ use crate::support::command::{Outcome, bytepass};
 use crate::support::tamper::staging_key;
 use crate::support::test_env::TestEnv;
 
-use super::dev::PNG;
+use super::once::dev::PNG;
 
 const FIELD: &str = "Product.image";
 

@@ -9,7 +9,7 @@ use crate::support::s3_proxy::S3Proxy;
 use crate::support::sweeping::a_year_ago;
 use crate::support::test_env::TestEnv;
 
-use super::dev::PNG;
+use super::once::dev::PNG;
 use super::uploads::Desk;
 
 const FIELD: &str = "Product.image";

@@ -7,7 +7,7 @@ use crate::support::s3_proxy::S3Proxy;
 use crate::support::sweeping::a_year_ago;
 use crate::support::test_env::TestEnv;
 
-use super::dev::PNG;
+use super::once::dev::PNG;
 use super::uploads::Desk;
 
 const FIX: [&str; 6] = ["fsck", "--fix", "--unknown", "--yes", "-o", "json"];

@@ -9,7 +9,7 @@ use crate::support::s3_script::{Act, Which};
 use crate::support::test_env::TestEnv;
 
 use super::by_hand::desk_behind_proxy;
-use super::dev::PNG;
+use super::once::dev::PNG;
 use super::uploads::Desk;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use crate::support::sweeping::{a_year_ago, begin_multipart, unfinished};
 use crate::support::tamper::staging_key;
 use crate::support::test_env::TestEnv;
 
-use super::dev::PNG;
+use super::once::dev::PNG;
 use super::uploads::Desk;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use crate::support::rows::Rows;
 use crate::support::sweeping::overdue;
 use crate::support::test_env::TestEnv;
 
-use super::dev::PNG;
+use super::once::dev::PNG;
 
 /// A folder with the configuration of this world.
 pub(super) struct Desk(tempfile::TempDir);

@@ -1,0 +1,5 @@
+//! Commands that no external database or bucket can change.
+
+pub mod dev;
+mod stopping;
+mod token;

@@ -1,0 +1,234 @@
+//! How much one owner may have pending: reserved with the row, given back when it ends, whoever asks where.
+
+mod connections;
+mod requests;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::api::{Answer, Api};
+use crate::support::rows::Rows;
+use crate::support::tamper::{eventually, plant};
+use crate::support::test_env::{Broker, TestEnv};
+
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0 some bytes that are limited";
+
+fn at_most(uploads: u64) -> Value {
+    json!({"limits": {"pending_uploads_per_owner": uploads}})
+}
+
+async fn create(caller: &Api) -> Answer {
+    caller.create("Product.image", JPEG, "image/jpeg").await
+}
+
+/// The ids of what was allowed; the rest are refusals as they have to be.
+fn allowed(answers: Vec<Answer>, limit: u64) -> Vec<String> {
+    let mut ids = Vec::new();
+    for answer in answers {
+        if answer.status == 201 {
+            ids.push(answer.id().to_owned());
+            continue;
+        }
+        let refused = answer.expect_problem(429, "quota-exceeded");
+        let secs: u32 = refused.header("retry-after").parse().expect("seconds");
+        assert!(secs > 0);
+        let told = format!("has {limit} pending uploads, and may have {limit}");
+        let detail = refused.json["detail"].as_str().expect("a detail");
+        assert!(detail.contains(&told), "{detail}");
+    }
+    ids
+}
+
+fn owner_usage(test_env: &TestEnv, owner: &str) -> Vec<String> {
+    Rows::of(test_env).lines(&format!(
+        "SELECT CAST(pending_count AS text) || ' ' || CAST(pending_bytes AS text) AS line FROM owner_usage WHERE owner = '{owner}'"
+    ))
+}
+
+async fn all_at_once(brokers: &[Broker], subject: &str, count: usize) -> Vec<Answer> {
+    let callers: Vec<Api> = brokers.iter().map(|it| it.user_named(subject)).collect();
+    join_all((0..count).map(|n| create(&callers[n % callers.len()]))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i13_of_64_creates_at_once_against_a_limit_of_10_exactly_10_are_made_by_one_broker_or_two()
+{
+    for count in [1, 2] {
+        let test_env = TestEnv::new().await;
+        let mut brokers = Vec::new();
+        for _ in 0..count {
+            brokers.push(test_env.broker_with(at_most(10)).await);
+        }
+        let others = brokers[0].user_named("other");
+        let (answers, neighbours) = tokio::join!(
+            all_at_once(&brokers, "1", 64),
+            join_all((0..8).map(|_| create(&others)))
+        );
+        let ids = allowed(answers, 10);
+        assert_eq!(ids.len(), 10);
+        assert_eq!(
+            allowed(neighbours, 10).len(),
+            8,
+            "who has room is not refused"
+        );
+        let bytes = 10 * JPEG.len();
+        assert_eq!(owner_usage(&test_env, "user:1"), [format!("10 {bytes}")]);
+        // Reading and repeating cost no quota.
+        let user = brokers[0].user();
+        user.read(&ids[0]).await.expect(200);
+        user.post_empty(&format!("/v1/uploads/{}/presign", ids[0]))
+            .await
+            .expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_end_of_an_upload_gives_its_place_back_once() {
+    let test_env = TestEnv::new().await;
+    let mut change = at_most(5);
+    change["sweeper"] = json!({"enabled": true, "interval_secs": 1});
+    let brokers = [
+        test_env.broker_with(change.clone()).await,
+        test_env.broker_with(change).await,
+    ];
+    let user = brokers[0].user();
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(create(&user).await.expect(201));
+    }
+    create(&user).await.expect_problem(429, "quota-exceeded");
+
+    let canceled = &made[0];
+    user.delete(&format!("/v1/uploads/{}", canceled.id()))
+        .await
+        .expect(204);
+    user.delete(&format!("/v1/uploads/{}", canceled.id()))
+        .await
+        .expect(204);
+    user.put(&made[1], JPEG).await.expect(200);
+    let confirms = brokers
+        .iter()
+        .map(|it| async { it.user().confirm(made[1].id()).await.expect(200) });
+    join_all(confirms).await;
+    plant(&test_env.bucket, made[2].id(), b"shorter", None).await;
+    user.confirm(made[2].id())
+        .await
+        .expect_problem(422, "object-mismatch");
+    Rows::of(&test_env).set_deadline(made[3].id(), -5);
+    eventually("it expires", async || {
+        user.read(made[3].id()).await.json["status"] == "expired"
+    })
+    .await;
+    user.delete(&format!("/v1/uploads/{}", made[1].id()))
+        .await
+        .expect(204);
+
+    assert_eq!(
+        owner_usage(&test_env, "user:1"),
+        [format!("1 {}", JPEG.len())]
+    );
+    assert_eq!(allowed(all_at_once(&brokers, "1", 9).await, 5).len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_are_counted_and_what_a_backend_asks_for_counts_for_the_owner_it_names() {
+    let test_env = TestEnv::new().await;
+    let limit = 3 * JPEG.len() + 5;
+    let change =
+        json!({"limits": {"pending_bytes_per_owner": limit, "pending_uploads_per_owner": 0}});
+    let broker = test_env.broker_with(change).await;
+    let (user, backend) = (broker.user(), broker.backend("uploads:confirm"));
+    let body = |size: usize| json!({"field": "Product.image", "filename": "a.jpg", "content_type": "image/jpeg", "size": size, "owner": "user:1"});
+    create(&user).await.expect(201);
+    for _ in 0..2 {
+        backend
+            .post("/v1/uploads", &body(JPEG.len()))
+            .await
+            .expect(201);
+    }
+    let refused = backend.post("/v1/uploads", &body(6)).await;
+    let refused = refused.expect_problem(429, "quota-exceeded");
+    let detail = refused.json["detail"].as_str().expect("a detail");
+    assert!(
+        detail.contains(&format!("{} bytes", 3 * JPEG.len()))
+            && detail.contains(&limit.to_string()),
+        "{detail}"
+    );
+    backend.post("/v1/uploads", &body(5)).await.expect(201);
+    create(&user).await.expect_problem(429, "quota-exceeded");
+    create(&broker.user_named("2")).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_request_keeps_no_key_and_uses_no_grant_and_a_repeated_one_is_never_refused() {
+    let test_env = TestEnv::new().await;
+    let broker = test_env.broker_with(at_most(2)).await;
+    let user = broker.user();
+    let asking = async |key: &str| {
+        let body = json!({"field": "Product.image", "filename": "a.jpg", "content_type": "image/jpeg", "size": 9});
+        let request = user.request(reqwest::Method::POST, "/v1/uploads");
+        crate::support::api::send(request.header("idempotency-key", key).json(&body)).await
+    };
+    let first = asking("first").await.expect(201);
+    let second = asking("second").await.expect(201);
+    asking("third").await.expect_problem(429, "quota-exceeded");
+    assert_eq!(asking("first").await.expect(201).id(), first.id());
+    let grant =
+        json!({"field": "Product.image", "owner": "user:1", "max_uploads": 1, "expires_in": 600});
+    let grant = broker
+        .service()
+        .post("/v1/grants", &grant)
+        .await
+        .expect(201);
+    let page = broker
+        .anonymous()
+        .with_token(grant.json["grant"].as_str().expect("a grant"));
+    create(&page).await.expect_problem(429, "quota-exceeded");
+    user.delete(&format!("/v1/uploads/{}", second.id()))
+        .await
+        .expect(204);
+    let third = asking("third").await.expect(201);
+    user.delete(&format!("/v1/uploads/{}", third.id()))
+        .await
+        .expect(204);
+    create(&page).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r9_what_a_broker_of_the_version_before_changes_is_recounted() {
+    let test_env = TestEnv::new().await;
+    let change = json!({"limits": {"pending_uploads_per_owner": 3}, "workers": {"recount_interval_secs": 1}});
+    let broker = test_env.broker_with(change).await;
+    let user = broker.user();
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(create(&user).await.expect(201));
+    }
+    // The statements of that version: a row, and an end, and no counter.
+    test_env.database.execute(&format!(
+        "UPDATE uploads SET status = 'canceled', version = version + 1 WHERE id = '{}'",
+        made[0].id()
+    ));
+    let older = "upl_00000000000000000000000001";
+    test_env.database.execute(&format!(
+        "INSERT INTO uploads (id, status, version, field, owner, bucket, filename, content_type, size, created_at, expires_at, url_lifetime_secs) \
+         SELECT '{older}', 'pending', 0, field, 'user:2', bucket, filename, content_type, 7, created_at, expires_at, url_lifetime_secs \
+         FROM uploads WHERE id = '{}'",
+        made[1].id()
+    ));
+    eventually("the owner has room again", async || {
+        create(&user).await.status == 201
+    })
+    .await;
+    eventually("the other owner's is counted", async || {
+        owner_usage(&test_env, "user:2") == ["1 7"]
+    })
+    .await;
+    let stats = broker.ops().get("/v1/stats").await.expect(200);
+    let groups = stats.json["data"].as_array().expect("groups");
+    let count = |status: &str| {
+        let found = groups.iter().find(|it| it["status"] == status);
+        found.map_or(0, |it| it["count"].as_u64().expect("a count"))
+    };
+    assert_eq!((count("pending"), count("canceled")), (4, 1));
+}

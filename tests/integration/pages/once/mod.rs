@@ -1,0 +1,3 @@
+//! Pages that no external database or bucket can change.
+
+mod demo;

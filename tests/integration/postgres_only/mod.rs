@@ -1,0 +1,5 @@
+//! Tests that need a Postgres server.
+
+mod faults;
+mod proxy;
+mod tls;
