@@ -2,21 +2,21 @@
 //
 //	go get github.com/golang-jwt/jwt/v5 github.com/MicahParks/keyfunc/v3
 //
-// Copy this file; it is all there is. A handler that takes the receipt from the browser, which can't change a letter of it:
+// Copy this file. A handler that takes the receipt from the browser (a changed receipt is refused):
 //
 //	verifier, err := receipts.New(ctx, "https://uploads.example/.well-known/jwks.json", "https://uploads.example", "bytepass-receipts")
 //
 //	func setImage(w http.ResponseWriter, r *http.Request) {
 //		claims, err := verifier.Verify(r.FormValue("receipt"), "Product.image", "user:"+userID(r))
 //		if err != nil {
-//			http.Error(w, "this receipt is not good for that", http.StatusUnprocessableEntity)
+//			http.Error(w, "the receipt is not valid for this request", http.StatusUnprocessableEntity)
 //			return
 //		}
 //		// claims.Name is what the column of product.image holds.
 //	}
 //
-// The owner is the broker's word for this user: the owner_prefix of the issuer of its tokens, then the tokens' sub.
-// A receipt can be shown again until it expires: where one must count only once, keep its ID (jti) in a unique column.
+// The owner is how the broker names this user: the owner_prefix of the token's issuer, then the token's sub.
+// A receipt can be presented repeatedly until it expires. Where it may count only once, store its ID (jti) in a unique column.
 package receipts
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Claims is what a receipt says, besides its issuer, audience, subject (the owner), ID (the upload's) and times.
+// Claims are the members of a receipt, besides its issuer, audience, subject (the owner), ID (the upload's) and times.
 type Claims struct {
 	Field       string  `json:"field"`
 	ObjectID    *string `json:"object_id"`
@@ -58,7 +58,7 @@ func New(ctx context.Context, jwksURL, issuer, audience string) (*Verifier, erro
 		return nil, fmt.Errorf("the broker's keys: %w", err)
 	}
 	parser := jwt.NewParser(
-		// What the broker signs with. Never take the algorithms from the receipt itself.
+		// The algorithms that the broker signs with. Never take them from the receipt itself.
 		jwt.WithValidMethods([]string{"EdDSA", "ES256"}),
 		jwt.WithIssuer(issuer),
 		jwt.WithAudience(audience),
@@ -67,7 +67,7 @@ func New(ctx context.Context, jwksURL, issuer, audience string) (*Verifier, erro
 	return &Verifier{keys: keys.Keyfunc, parser: parser}, nil
 }
 
-// Verify gives the claims of a receipt that is good for this field and this owner. Compare ObjectID yourself where a
+// Verify returns the claims of a receipt that is valid for this field and owner. Compare ObjectID yourself where a
 // receipt must be for one record.
 func (v *Verifier) Verify(receipt, field, owner string) (*Claims, error) {
 	claims := new(Claims)
@@ -76,13 +76,13 @@ func (v *Verifier) Verify(receipt, field, owner string) (*Claims, error) {
 		return nil, err
 	}
 	switch {
-	// The broker's key signs other tokens too: only this says that it is a receipt.
+	// The broker's key also signs grants; the type tells them apart.
 	case token.Header["typ"] != "receipt+jwt":
-		return nil, errors.New("the token is no receipt")
+		return nil, errors.New("the token is not a receipt")
 	case claims.Field != field:
 		return nil, errors.New("the receipt is for another field")
 	case claims.Subject != owner:
-		return nil, errors.New("the receipt is somebody else's")
+		return nil, errors.New("the receipt belongs to another owner")
 	case claims.ID == "" || claims.Name == "":
 		return nil, errors.New("the receipt names no object")
 	}

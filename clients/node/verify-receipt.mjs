@@ -1,6 +1,6 @@
-// Verifies a receipt of Bytepass with jose: `npm install jose`. Copy this file; it is all there is.
+// Verifies a receipt of Bytepass with jose: `npm install jose`. Copy this file.
 //
-// A handler that takes the receipt from the browser, which can't change a letter of it (Express):
+// An Express handler that takes the receipt from the browser (a changed receipt is refused):
 //
 //   const verifyReceipt = receiptVerifier({
 //     jwksUrl: "https://uploads.example/.well-known/jwks.json", issuer: "https://uploads.example",
@@ -17,26 +17,26 @@
 //     }
 //   });
 //
-// `owner` is the broker's word for this user: the owner_prefix of the issuer of its tokens, then the tokens' `sub`.
-// A receipt can be shown again until it expires: where one must count only once, keep its `jti` in a unique column.
+// `owner` is how the broker names this user: the owner_prefix of the token's issuer, then the token's `sub`.
+// A receipt can be presented repeatedly until it expires. Where it may count only once, store its `jti` in a unique column.
 
 import { createRemoteJWKSet, errors, jwtVerify } from "jose";
 
-// What the broker signs with. Never take the algorithms from the receipt itself.
+// The algorithms that the broker signs with. Never take them from the receipt itself.
 const algorithms = ["EdDSA", "ES256"];
 const requiredClaims = ["sub", "jti", "field", "bucket", "key", "name", "size", "content_type", "etag", "iat", "exp"];
 
-/** This is no receipt for what is asked, and asking again will not help. */
+/** The receipt is not valid for this request; a retry will not help. */
 export class InvalidReceipt extends Error {}
 
-/** Gives a function; make one for a process, because it keeps the broker's keys for five minutes. */
+/** Returns the verifying function. Make one for a process: it caches the broker's keys for five minutes. */
 export function receiptVerifier({ jwksUrl, issuer, audience = "bytepass-receipts" }) {
   const keys = createRemoteJWKSet(new URL(jwksUrl), { cacheMaxAge: 300_000 });
   const options = { algorithms, issuer, audience, requiredClaims, typ: "receipt+jwt" };
 
   /**
-   * The claims of a receipt that is good for this field and this owner, and for this record if one is given.
-   * Throws InvalidReceipt, or another error if the broker's keys can't be had just now.
+   * The claims of a receipt that is valid for this field and owner, and for this record if one is given.
+   * Throws InvalidReceipt, or another error if the broker's keys can't be fetched now.
    */
   return async function verifyReceipt(receipt, { field, owner, objectId }) {
     const claims = await jwtVerify(receipt, keys, options).then(
@@ -48,7 +48,7 @@ export function receiptVerifier({ jwksUrl, issuer, audience = "bytepass-receipts
       },
     );
     if (claims.field !== field) throw new InvalidReceipt("the receipt is for another field");
-    if (claims.sub !== owner) throw new InvalidReceipt("the receipt is somebody else's");
+    if (claims.sub !== owner) throw new InvalidReceipt("the receipt belongs to another owner");
     if (objectId !== undefined && claims.object_id !== String(objectId)) {
       throw new InvalidReceipt("the receipt is for another record");
     }

@@ -32,11 +32,11 @@ MIDDLEWARE = [
 ]
 
 DATABASES = {"default": dj_database_url.config(default=f"sqlite:///{BASE_DIR}/shop.sqlite3?transaction_mode=IMMEDIATE", conn_max_age=60)}
-# Bytepass's database, to read `upload_v1` from; by a role that may do nothing else.
+# Bytepass's database, for reading `upload_v1`, with a role that may do nothing else.
 if "BYTEPASS_DATABASE_URL" in os.environ:
     DATABASES["bytepass"] = dj_database_url.config(env="BYTEPASS_DATABASE_URL")
 
-# --- the bucket, the same that Bytepass writes to ---
+# --- the bucket, the one that Bytepass writes to ---
 
 # Keys come from boto3's own chain: a role, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 BUCKET = {
@@ -44,21 +44,21 @@ BUCKET = {
     # Bytepass's `storage.location`. A column holds a name without it: products/x.jpg is the object media/products/x.jpg.
     "location": "media",
     "region_name": os.environ.get("MEDIA_REGION", "us-east-1"),
-    # Another S3 than AWS.
+    # For an S3 other than AWS.
     "endpoint_url": os.environ.get("MEDIA_ENDPOINT"),
     "addressing_style": "path" if "MEDIA_ENDPOINT" in os.environ else "virtual",
     "signature_version": "s3v4",
-    # What Django itself saves takes a free name, so that it never overwrites an object that Bytepass has sealed.
+    # Django saves under a free name, so that it never overwrites an object that Bytepass sealed.
     "file_overwrite": False,
     "default_acl": None,
 }
 STORAGES = {
-    # Anyone may read these: deploy/bucket/policy-public-fields.json.
+    # Readable by everyone: deploy/bucket/policy-public-fields.json.
     "default": {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {**BUCKET, "querystring_auth": False, "custom_domain": os.environ.get("MEDIA_DOMAIN")},
     },
-    # These only by a URL that is good for five minutes.
+    # Readable through URLs that are valid for five minutes.
     "private": {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {**BUCKET, "querystring_auth": True, "querystring_expire": 300},
@@ -72,7 +72,7 @@ BYTEPASS_URL = os.environ["BYTEPASS_URL"].rstrip("/")
 # `receipts.issuer` and `receipts.audience` of Bytepass's configuration.
 BYTEPASS_RECEIPT_ISSUER = os.environ.get("BYTEPASS_RECEIPT_ISSUER", BYTEPASS_URL)
 BYTEPASS_RECEIPT_AUDIENCE = os.environ.get("BYTEPASS_RECEIPT_AUDIENCE", "bytepass-receipts")
-# The issuer that this shop is for Bytepass: its users' tokens, signed here with a secret that both know.
+# This shop as an issuer of tokens: signed here with a secret that Bytepass knows.
 BYTEPASS_TOKEN_ISSUER = os.environ.get("BYTEPASS_TOKEN_ISSUER", "shop")
 BYTEPASS_TOKEN_AUDIENCE = os.environ.get("BYTEPASS_TOKEN_AUDIENCE", "bytepass")
 BYTEPASS_TOKEN_SECRET = os.environ["BYTEPASS_TOKEN_SECRET"]

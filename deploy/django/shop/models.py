@@ -1,4 +1,4 @@
-"""The shop as it was before Bytepass: nothing here knows of it."""
+"""The shop without Bytepass: nothing in this file depends on it."""
 
 from django.conf import settings
 from django.core.files.storage import storages

@@ -1,4 +1,4 @@
-"""What this shop says to Bytepass: who a user is, and which record an upload has become part of."""
+"""Calls to Bytepass: tokens for users, and attaching uploads to records."""
 
 import json
 import time
@@ -13,15 +13,15 @@ TIMEOUT_SECS = 5
 
 
 class Refused(Exception):
-    """Bytepass won't: another record has this upload, or it is gone."""
+    """Bytepass refuses: another record has this upload, or it does not exist any more."""
 
 
 class Unavailable(Exception):
-    """No clear answer: try again."""
+    """Bytepass gave no clear answer: try again."""
 
 
 def token(subject, scope, lifetime_secs, fields):
-    """A token by which Bytepass knows who asks; good for these fields only."""
+    """A token that identifies the caller to Bytepass, for these fields only."""
     now = int(time.time())
     claims = {
         "iss": settings.BYTEPASS_TOKEN_ISSUER,
@@ -36,7 +36,7 @@ def token(subject, scope, lifetime_secs, fields):
 
 
 def attach(upload_id, field, object_id):
-    """Ties the upload to the record: nobody can delete it any more, and Bytepass removes the file that it replaces. Repeatable."""
+    """Attaches the upload to the record: its owner can't delete it any more, and Bytepass removes the file that it replaces. Idempotent."""
     bearer = token("backend", "attachments:write", 60, [field])
     request = urllib.request.Request(
         f"{settings.BYTEPASS_URL}/v1/uploads/{quote(upload_id, safe='')}/attach",

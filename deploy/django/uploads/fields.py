@@ -32,7 +32,7 @@ class UploadField:
             getattr(record, self.column).name = name
             record.save(update_fields=[self.column])
 
-    def forget(self, name):
+    def clear(self, name):
         rows = self.model.objects.filter(**{self.column: name})
         rows.delete() if self.parent else rows.update(**{self.column: ""})
 
@@ -41,13 +41,13 @@ def staff(_record, user):
     return user.has_perm("shop.change_product")
 
 
-def whose_it_is(record, user):
+def is_owner(record, user):
     return record.user_id == user.pk
 
 
 FIELDS = {
     "Product.image": UploadField(Product, "image", staff),
     "ProductImage.image": UploadField(ProductImage, "image", staff, parent="product"),
-    "Deposit.deposit_proof": UploadField(Deposit, "deposit_proof", whose_it_is),
-    "Order.txid_proof": UploadField(Order, "txid_proof", whose_it_is),
+    "Deposit.deposit_proof": UploadField(Deposit, "deposit_proof", is_owner),
+    "Order.txid_proof": UploadField(Order, "txid_proof", is_owner),
 }

@@ -1,10 +1,10 @@
-"""What Bytepass knows (a view of its database), and what this shop has already done about it."""
+"""Bytepass's view of its uploads, and what this shop has already handled."""
 
 from django.db import models
 
 
 class Upload(models.Model):
-    """Bytepass's view `upload_v1`, the same on Postgres and SQLite. Read it: `Upload.objects.using("bytepass")`."""
+    """Bytepass's view `upload_v1`, the same on Postgres and SQLite. Query it with `Upload.objects.using("bytepass")`."""
 
     id = models.CharField(primary_key=True, max_length=30)
     # pending, confirmed, attached, detached, deleted, rejected, expired, canceled
@@ -36,22 +36,22 @@ class Upload(models.Model):
         db_table = "upload_v1"
 
 
-class TakenUpload(models.Model):
-    """An upload that a record has taken: by its receipt or by a webhook, whichever came first."""
+class RecordedUpload(models.Model):
+    """An upload that was attached to a record, through its receipt or a webhook, whichever came first."""
 
-    # Sorted by the time at which the uploads were asked for.
+    # Sorts by the uploads' creation time.
     upload_id = models.CharField(primary_key=True, max_length=30)
     field = models.CharField(max_length=200)
     object_id = models.CharField(max_length=255)
-    taken_at = models.DateTimeField(auto_now_add=True)
+    recorded_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        indexes = [models.Index(fields=["field", "object_id", "upload_id"], name="taken_upload_record")]
+        indexes = [models.Index(fields=["field", "object_id", "upload_id"], name="recorded_upload_record")]
 
 
 class WebhookMessage(models.Model):
-    """A webhook that was dealt with. Rows older than a week may go: no message is repeated that late."""
+    """A webhook that was handled. Rows older than a week can be deleted: no message is repeated that late."""
 
-    # The `webhook-id`: the same for every attempt to deliver one event.
+    # The `webhook-id`, the same for every attempt to deliver one event.
     id = models.CharField(primary_key=True, max_length=64)
     received_at = models.DateTimeField(auto_now_add=True, db_index=True)

@@ -1,6 +1,6 @@
-"""Verifies a receipt of Bytepass with PyJWT: `pip install "pyjwt[crypto]"`. Copy this file; it is all there is.
+"""Verifies a receipt of Bytepass with PyJWT: `pip install "pyjwt[crypto]"`. Copy this file.
 
-A Django view that takes the receipt from the browser, which can't change a letter of it:
+A Django view that takes the receipt from the browser (a changed receipt is refused):
 
     receipts = ReceiptVerifier("https://uploads.example/.well-known/jwks.json", issuer="https://uploads.example")
 
@@ -16,33 +16,33 @@ A Django view that takes the receipt from the browser, which can't change a lett
         product.save(update_fields=["image"])
         return JsonResponse({"url": product.image.url})
 
-`owner` is the broker's word for this user: the owner_prefix of the issuer of its tokens, then the tokens' `sub`.
-A receipt says what was confirmed and can be shown again until it expires. Where one must count only once (a deposit),
-keep its `jti`, the upload's id, in a unique column.
+`owner` is how the broker names this user: the owner_prefix of the token's issuer, then the token's `sub`.
+A receipt can be presented repeatedly until it expires. Where it may count only once (a deposit), store its `jti`, the
+upload's id, in a unique column.
 """
 
 import jwt
 
-# What the broker signs with. Never take the algorithms from the receipt itself.
+# The algorithms that the broker signs with. Never take them from the receipt itself.
 ALGORITHMS = ["EdDSA", "ES256"]
 REQUIRED = ["iss", "aud", "sub", "jti", "field", "bucket", "key", "name", "size", "content_type", "etag", "iat", "exp"]
 
 
 class InvalidReceipt(Exception):
-    """This is no receipt for what is asked, and asking again will not help."""
+    """The receipt is not valid for this request; a retry will not help."""
 
 
 class ReceiptVerifier:
-    """One for a process: it keeps the broker's keys for five minutes and fetches them again when it meets a new one."""
+    """Make one for a process: it caches the broker's keys for five minutes and fetches them again for an unknown one."""
 
     def __init__(self, jwks_url, issuer, audience="bytepass-receipts"):
         self.issuer, self.audience = issuer, audience
         self.keys = jwt.PyJWKClient(jwks_url, lifespan=300, timeout=5)
 
     def verify(self, receipt, *, field, owner, object_id=None):
-        """The claims of a receipt that is good for this field and this owner, and for this record if one is given.
+        """The claims of a receipt that is valid for this field and owner, and for this record if one is given.
 
-        Raises InvalidReceipt, or jwt.PyJWKClientConnectionError if the broker's keys can't be had just now.
+        Raises InvalidReceipt, or jwt.PyJWKClientConnectionError if the broker's keys can't be fetched now.
         """
         try:
             key = self.keys.get_signing_key_from_jwt(receipt)
@@ -53,14 +53,14 @@ class ReceiptVerifier:
             raise
         except jwt.PyJWTError as error:
             raise InvalidReceipt(str(error)) from error
-        # The broker's key signs other tokens too: only this says that it is a receipt.
+        # The broker's key also signs grants; the type tells them apart.
         if token["header"].get("typ") != "receipt+jwt":
-            raise InvalidReceipt("the token is no receipt")
+            raise InvalidReceipt("the token is not a receipt")
         claims = token["payload"]
         if claims["field"] != field:
             raise InvalidReceipt("the receipt is for another field")
         if claims["sub"] != owner:
-            raise InvalidReceipt("the receipt is somebody else's")
+            raise InvalidReceipt("the receipt belongs to another owner")
         if object_id is not None and claims.get("object_id") != str(object_id):
             raise InvalidReceipt("the receipt is for another record")
         return claims

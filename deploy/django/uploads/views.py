@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from . import bytepass
 from .fields import FIELDS
 from .models import WebhookMessage
-from .taking import Refused, take
+from .records import Refused, attach_to_record
 from .verify_receipt import InvalidReceipt, ReceiptVerifier
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,13 @@ def problem(status, detail, **headers):
 
 
 def try_again(error):
-    log.warning("Bytepass can't be asked: %s", error)
-    return problem(503, "this can't be checked now; try again", **{"Retry-After": "5"})
+    log.warning("Bytepass is not available: %s", error)
+    return problem(503, "the upload can't be checked now; try again", **{"Retry-After": "5"})
 
 
 @require_POST
 def token(request, field):
-    """A token with which the page of a logged-in user may upload for this field, and do nothing else."""
+    """A token with which a logged-in user's page may upload for this field, and nothing else."""
     if not request.user.is_authenticated:
         return problem(401, "log in first")
     if field not in FIELDS:
@@ -52,7 +52,7 @@ def token(request, field):
 
 @require_POST
 def receipt(request, field, object_id):
-    """`{"receipt": "…"}`, as confirm answered it: the record takes the upload."""
+    """Takes `{"receipt": "…"}`, as confirm returned it, and attaches the upload to the record."""
     if not request.user.is_authenticated:
         return problem(401, "log in first")
     try:
@@ -60,19 +60,19 @@ def receipt(request, field, object_id):
         owner = f"{settings.BYTEPASS_OWNER_PREFIX}{request.user.pk}"
         claims = verifier().verify(presented, field=field, owner=owner, object_id=object_id)
     except (ValueError, KeyError, TypeError):
-        return problem(400, 'a body like {"receipt": "…"} is needed')
+        return problem(400, 'the body must be {"receipt": "…"}')
     except InvalidReceipt as error:
         return problem(422, str(error))
     except jwt.PyJWKClientConnectionError as error:
         return try_again(error)
     try:
-        take(
+        attach_to_record(
             upload_id=claims["jti"], field=field, object_id=object_id, owner=owner, bucket=claims["bucket"],
             name=claims["name"],
         )
     except Refused as error:
         log.info("upload %s refused: %s", claims["jti"], error)
-        return problem(403, "this upload can't be taken")
+        return problem(403, "this upload can't be attached to this record")
     except bytepass.Unavailable as error:
         return try_again(error)
     return JsonResponse({"name": claims["name"]})
@@ -81,15 +81,15 @@ def receipt(request, field, object_id):
 @csrf_exempt
 @require_POST
 def webhook(request):
-    """What became of an upload, from Bytepass itself: also for the pages that were closed before they sent their receipt."""
+    """Handles Bytepass's webhooks. They also cover pages that were closed before they sent their receipt."""
     try:
-        # The bytes as they came: a signature is of these, not of what JSON says.
+        # The signature covers the received bytes, not the parsed JSON.
         event = Webhook(settings.BYTEPASS_WEBHOOK_SECRET).verify(request.body, dict(request.headers))
     except (WebhookVerificationError, ValueError) as error:
         log.warning("webhook refused: %s", error)
-        return problem(401, "this is not signed by Bytepass, or too old")
+        return problem(401, "the signature is invalid or too old")
     try:
-        # All of it or nothing, the message's row too: after anything but a 2xx, Bytepass sends the message again.
+        # One transaction with the message's row: after any answer but 2xx, Bytepass sends the message again.
         with transaction.atomic():
             _, is_new = WebhookMessage.objects.get_or_create(id=request.headers["webhook-id"])
             if is_new:
@@ -101,14 +101,14 @@ def webhook(request):
 
 def act_on(event_type, upload):
     if event_type == "upload.detached" and upload["field"] in FIELDS:
-        FIELDS[upload["field"]].forget(upload["name"])
+        FIELDS[upload["field"]].clear(upload["name"])
     if event_type != "upload.confirmed":
         return
     try:
-        take(
+        attach_to_record(
             upload_id=upload["id"], field=upload["field"], object_id=upload["object_id"], owner=upload["owner"],
             bucket=upload["bucket"], name=upload["name"],
         )
     except Refused as error:
-        # Another attempt would end in the same way, so the answer is a success all the same.
-        log.warning("upload %s not taken: %s", upload["id"], error)
+        # A retry would end in the same way, so the message is acknowledged.
+        log.warning("upload %s not attached: %s", upload["id"], error)

@@ -99,7 +99,7 @@ fn the_policies_name_no_more_than_the_two_prefixes_and_the_signer_may_only_put()
     let signer = &file("iam-signer.json")["Statement"];
     assert_eq!(signer.as_array().map(Vec::len), Some(1));
     assert_eq!(signer[0]["Action"], "s3:PutObject");
-    assert_eq!(signer[0]["Resource"], "arn:aws:s3:::BUCKET/staging/*");
+    assert_eq!(signer[0]["Resource"], "arn:aws:s3:::shop-media/staging/*");
 }
 
 #[test]

@@ -69,7 +69,7 @@ async fn anyone_may_read_public_fields(client: &Client, bucket: &str) {
     let path = format!("{SAMPLE}/../bucket/policy-public-fields.json");
     let policy = std::fs::read_to_string(path).expect("the policy");
     let put = client.put_bucket_policy().bucket(bucket);
-    put.policy(policy.replace("BUCKET", bucket))
+    put.policy(policy.replace("shop-media", bucket))
         .send()
         .await
         .expect("the bucket takes it");

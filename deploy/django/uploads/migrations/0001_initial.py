@@ -49,15 +49,15 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='TakenUpload',
+            name='RecordedUpload',
             fields=[
                 ('upload_id', models.CharField(max_length=30, primary_key=True, serialize=False)),
                 ('field', models.CharField(max_length=200)),
                 ('object_id', models.CharField(max_length=255)),
-                ('taken_at', models.DateTimeField(auto_now_add=True)),
+                ('recorded_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['field', 'object_id', 'upload_id'], name='taken_upload_record')],
+                'indexes': [models.Index(fields=['field', 'object_id', 'upload_id'], name='recorded_upload_record')],
             },
         ),
     ]

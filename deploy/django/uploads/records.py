@@ -1,4 +1,4 @@
-"""Ties a confirmed upload to the record that it is for: the one place where a column changes."""
+"""Attaches a confirmed upload to its record: the one place where a column changes."""
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -6,30 +6,30 @@ from django.db import transaction
 
 from . import bytepass
 from .fields import FIELDS
-from .models import TakenUpload
+from .models import RecordedUpload
 
 
 class Refused(Exception):
-    """This upload is not for such a record, or its owner may not change it."""
+    """The upload is not for such a record, or its owner may not change it."""
 
 
 @transaction.atomic
-def take(*, upload_id, field, object_id, owner, bucket, name):
-    """Attaches the upload and saves its name in the record, unless that was done already or a newer upload came first.
+def attach_to_record(*, upload_id, field, object_id, owner, bucket, name):
+    """Attaches the upload and saves its name in the record, unless that is done already or a newer upload came first.
 
-    The record stays locked meanwhile, also while Bytepass is asked: so the column and Bytepass agree on which of two uploads
-    for one record came last. Whatever goes wrong halfway, the webhook comes again and does the rest.
+    The record stays locked during the call to Bytepass, so that the column and Bytepass agree on which of two uploads for one
+    record came last. After a failure halfway, the webhook is sent again and completes the work.
     """
     upload_field = FIELDS.get(field)
     if upload_field is None or not object_id or bucket != settings.STORAGES["default"]["OPTIONS"]["bucket_name"]:
         raise Refused("no such field, no record, or another bucket")
     record = find(upload_field.record_model.objects.select_for_update(), object_id)
     user = find(get_user_model().objects.filter(is_active=True), owner.removeprefix(settings.BYTEPASS_OWNER_PREFIX))
-    # Whoever asks for an upload says which record it is for: anybody could have written 42 there.
+    # The client chose the object_id at create: it proves nothing until the owner's permission is checked.
     if owner != f"{settings.BYTEPASS_OWNER_PREFIX}{user.pk}" or not upload_field.may_change(record, user):
         raise Refused("the upload's owner may not change this record")
-    _, is_new = TakenUpload.objects.get_or_create(upload_id=upload_id, defaults={"field": field, "object_id": object_id})
-    of_record = TakenUpload.objects.filter(field=field, object_id=object_id)
+    _, is_new = RecordedUpload.objects.get_or_create(upload_id=upload_id, defaults={"field": field, "object_id": object_id})
+    of_record = RecordedUpload.objects.filter(field=field, object_id=object_id)
     is_late = not upload_field.parent and of_record.filter(upload_id__gt=upload_id).exists()
     if not is_new or is_late:
         return
@@ -41,7 +41,7 @@ def take(*, upload_id, field, object_id, owner, bucket, name):
 
 
 def find(rows, key):
-    """The row with this primary key, written exactly as Django writes it: not `042` for 42."""
+    """The row with this primary key, in the exact form that Django writes: `042` is not 42."""
     try:
         row = rows.get(pk=key)
     except (rows.model.DoesNotExist, ValueError) as error:
