@@ -1,37 +1,44 @@
-//! How spans reach their collector: through `outbound`, on the process's own runtime.
+//! The HTTP client of the trace export: calls go through `outbound`, on the process's own runtime.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::FutureExt as _;
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
 use tokio::runtime::Handle;
 
 use crate::outbound::{AddressRule, Limits, Outbound, Post, check_url};
-use crate::telemetry::traces::{Outgoing, Sender, Traces, Variables};
+use crate::telemetry::traces::{Endpoint, HttpClient, HttpError, Traces};
 
 use super::{StartError, outbound};
 
-/// The most of an answer that is read, in bytes: only its status counts.
-const ANSWER_MAX_BYTES: usize = 8 * 1024;
-/// How long a call may take. `OTEL_EXPORTER_OTLP_TIMEOUT` may shorten it.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// The bounds of one call. Only the answer's status counts. The exporter ends a call sooner at `OTEL_EXPORTER_OTLP_TIMEOUT`.
+const LIMITS: Limits = Limits {
+    max_bytes: 8 * 1024,
+    deadline: Duration::from_secs(10),
+};
 
-/// What exports this process's spans as the standard `OTEL_*` variables say; `None` where they name no endpoint. Nothing is sent
-/// yet. Calls are made on `runtime`.
+/// Prepares the trace export that the `OTEL_*` variables describe; `None` where they name no endpoint. Nothing is sent yet. Calls
+/// run on `runtime`.
 pub fn traces(runtime: &Handle) -> Result<Option<Traces>, StartError> {
     let wrong = |error: String| StartError::Traces(error);
-    let variables = Variables::of_process().map_err(|error| wrong(error.to_string()))?;
-    let Some(variables) = variables else {
+    let Some(endpoint) = Endpoint::from_env().map_err(|error| wrong(error.to_string()))? else {
         return Ok(None);
     };
-    check_url(&variables.url, rule_of(&variables.url))
-        .map_err(|error| wrong(format!("{}: {error}", variables.named_by)))?;
-    let sender = sender(outbound()?, runtime.clone());
-    let traces = Traces::new(&variables, sender).map_err(|error| wrong(error.to_string()))?;
+    check_url(&endpoint.url, rule_of(&endpoint.url))
+        .map_err(|error| wrong(format!("{}: {error}", endpoint.variable)))?;
+    let client = Client {
+        outbound: outbound()?,
+        runtime: runtime.clone(),
+        failing: AtomicBool::new(false),
+    };
+    let traces = Traces::new(client).map_err(|error| wrong(error.to_string()))?;
     Ok(Some(traces))
 }
 
-/// The operator named it, so it may be anywhere; without TLS only in a network of one's own.
+/// The operator configures the collector, so it may have any address; plain http only on a private network.
 fn rule_of(url: &str) -> AddressRule {
     if url.starts_with("http://") {
         AddressRule::PrivateOnly
@@ -40,19 +47,52 @@ fn rule_of(url: &str) -> AddressRule {
     }
 }
 
-fn sender(outbound: Outbound, runtime: Handle) -> Sender {
-    Arc::new(move |outgoing| {
-        let call = runtime.spawn(call(outbound.clone(), outgoing));
-        let answer = call.map(|done| done.unwrap_or_else(|_| Err("the broker stopped".to_owned())));
-        answer.boxed()
-    })
+struct Client {
+    outbound: Outbound,
+    runtime: Handle,
+    /// The last call failed and this is logged.
+    failing: AtomicBool,
 }
 
-async fn call(outbound: Outbound, outgoing: Outgoing) -> Result<u16, String> {
-    let Outgoing { url, headers, body } = outgoing;
-    let headers: Vec<_> = headers
+impl Client {
+    /// Logs the first failure and the first success after it, not every batch.
+    fn log(&self, outcome: &Result<u16, String>) {
+        let problem = match outcome {
+            Ok(200..300) => None,
+            Ok(status) => Some(format!("it answered {status}")),
+            Err(cause) => Some(cause.clone()),
+        };
+        let was_failing = self.failing.swap(problem.is_some(), Ordering::Relaxed);
+        match problem {
+            Some(problem) if !was_failing => {
+                tracing::warn!(problem, "the collector takes no spans; they are dropped");
+            }
+            None if was_failing => tracing::info!("the collector takes spans again"),
+            _ => {}
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Client {
+    /// Called by the exporter's thread, which has no runtime.
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let call = self.runtime.spawn(call(self.outbound.clone(), request));
+        let outcome = call
+            .await
+            .unwrap_or_else(|_| Err("the broker stopped".to_owned()));
+        self.log(&outcome);
+        Ok(Response::builder().status(outcome?).body(Bytes::new())?)
+    }
+}
+
+async fn call(outbound: Outbound, request: Request<Bytes>) -> Result<u16, String> {
+    let (head, body) = request.into_parts();
+    let url = head.uri.to_string();
+    let headers: Vec<_> = head
+        .headers
         .iter()
-        .map(|(name, value)| (name.as_str(), value.clone()))
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?.to_owned())))
         .collect();
     let post = Post {
         url: &url,
@@ -60,12 +100,14 @@ async fn call(outbound: Outbound, outgoing: Outgoing) -> Result<u16, String> {
         headers: &headers,
         body,
     };
-    let limits = Limits {
-        max_bytes: ANSWER_MAX_BYTES,
-        deadline: CALL_LIMIT,
-    };
-    let posted = outbound.post(post, limits).await;
+    let posted = outbound.post(post, LIMITS).await;
     posted
         .map(|posted| posted.status)
         .map_err(|error| error.to_string())
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
 }

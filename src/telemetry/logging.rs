@@ -1,33 +1,40 @@
-//! Log lines to standard error: text for a person at a terminal, JSON for everything that collects them.
+//! Log lines on standard error: text at a terminal, JSON elsewhere.
+//!
+//! JSON lines are written by a thread of their own, because a system call for each line costs a noticeable part of a request
+//! (measured, see benches/). No line is dropped: at most [`MAX_WAITING_LINES`] wait for that thread, then the logging thread
+//! blocks. [`flush`] writes what waits; a process that is killed loses it.
 
-use std::io::IsTerminal as _;
+use std::io::{BufWriter, IsTerminal as _};
+use std::sync::{Mutex, PoisonError};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, FilterFn, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::json_lines::{JsonLines, Members};
-use super::lines::Lines;
 use super::traces::{SPANS, Traces};
 
-/// This process's JSON lines: there is one standard error.
-static LINES: Lines = Lines::new();
+/// The most JSON lines that wait to be written.
+const MAX_WAITING_LINES: usize = 4096;
 
-/// How a log line looks.
+/// The thread that writes this process's JSON lines.
+static WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
+
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One line of words, with colors where standard error is a terminal.
+    /// Text, with colors where standard error is a terminal.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl LogFormat {
-    /// Text where a person is looking, JSON otherwise.
+    /// Text where standard error is a terminal, JSON otherwise.
     pub fn for_stderr() -> LogFormat {
         if std::io::stderr().is_terminal() {
             LogFormat::Text
@@ -37,41 +44,45 @@ impl LogFormat {
     }
 }
 
-/// A filter that can't be read.
+/// A filter that can't be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the log filter {filter:?} can't be read: {cause}; write a level (error, warn, info, debug, trace) or bytepass::storage=debug,info"
+    "the log filter {filter:?} is invalid: {cause}; it must be a level (error, warn, info, debug, trace) or a list such as info,bytepass::storage=debug"
 )]
 pub struct InvalidLogFilter {
     filter: String,
     cause: String,
 }
 
-/// Sends this process's log lines to standard error, and its spans where `traces` knows, if it is to. `filter` has the form of
-/// `RUST_LOG`, and concerns lines alone.
+/// Sends this process's log lines to standard error, and its spans to `traces` if given. `filter` has the form of `RUST_LOG`
+/// and applies to log lines only.
 ///
-/// Where a subscriber is already installed (tests in one process), that one stays, and this is no error.
+/// An already installed subscriber (several brokers in one test process) stays; that is not an error.
 pub fn install(
     filter: &str,
     format: LogFormat,
     traces: Option<&Traces>,
 ) -> Result<(), InvalidLogFilter> {
-    let gather = || -> &'static Lines { &LINES };
-    // The only error is "already installed".
+    // `try_init` fails only where a subscriber is already installed.
     let _ = match format {
         LogFormat::Json => {
-            let lines = with_traces(filter, format, gather, traces)?;
-            match LINES.start(std::io::stderr()) {
-                Ok(()) => lines.try_init(),
-                Err(_) => with_traces(filter, format, std::io::stderr, traces)?.try_init(),
+            let (writer, guard) = NonBlockingBuilder::default()
+                .lossy(false)
+                .buffered_lines_limit(MAX_WAITING_LINES)
+                .thread_name("bytepass-log")
+                .finish(BufWriter::new(std::io::stderr()));
+            let installed = with_traces(filter, format, writer, traces)?.try_init();
+            if installed.is_ok() {
+                *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
             }
+            installed
         }
         LogFormat::Text => with_traces(filter, format, std::io::stderr, traces)?.try_init(),
     };
     Ok(())
 }
 
-/// The same for a person whose terminal shows something else too: lines of words go to a writer that knows of both.
+/// Installs text log lines on a writer of the caller's choice, for commands that show progress on the same terminal.
 pub fn install_beside<W>(filter: &str, writer: W) -> Result<(), InvalidLogFilter>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -80,9 +91,10 @@ where
     Ok(())
 }
 
-/// Waits until every log line is written: before the process ends, and before words that come after them.
+/// Writes the waiting log lines, for at most about a second, and ends logging. Call it once, before the process prints its result.
 pub fn flush() {
-    LINES.flush();
+    let guard = WRITER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    drop(guard);
 }
 
 /// The subscriber that [`install`] installs without traces, with a writer of the caller's choice.
@@ -112,30 +124,29 @@ where
     })?;
     let clamp = FilterFn::new(may_be_logged).with_max_level_hint(LevelFilter::TRACE);
     let Some(traces) = traces else {
-        // One filter for all there is, which costs less than one a layer.
+        // One filter for the whole subscriber costs less than one per layer.
         let registry = tracing_subscriber::registry().with(cheapest(filter, wanted));
         return Ok(Box::new(registry.with(clamp).with(lines(format, writer))));
     };
-    // A filter for each, because traces want spans that no line shows.
+    // A filter per layer, because traces contain spans that log lines don't show.
     let lines = lines(format, writer).with_filter(wanted.and(clamp));
     let registry = tracing_subscriber::registry().with(lines);
     Ok(Box::new(registry.with(traces.layer())))
 }
 
-/// The same filter, where it can be had for less: levels by target are decided once for each place that speaks, while the whole
-/// language of `RUST_LOG` is asked with every span that is entered.
+/// The cheapest form of the filter: plain levels by target are evaluated once per callsite, while the full `RUST_LOG` syntax is
+/// evaluated each time a span is entered.
 fn cheapest<S>(filter: &str, wanted: EnvFilter) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
     match filter.parse::<Targets>() {
-        // Nothing at all stands for errors there, and for silence here.
+        // An empty filter means `error` to `EnvFilter` and `off` to `Targets`.
         Ok(levels) if !filter.trim().is_empty() => Box::new(levels),
         _ => Box::new(wanted),
     }
 }
 
-/// How lines are written.
 fn lines<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
@@ -144,15 +155,18 @@ where
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
         LogFormat::Text => lines.with_ansi(wants_color()).boxed(),
-        LogFormat::Json => lines.fmt_fields(Members).event_format(JsonLines).boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
     }
 }
 
-/// Where actix says, as errors, that a client's bytes are no HTTP: nothing an operator could mend, and any stranger
-/// could fill the log with it.
-const CLIENTS_FAULTS: &str = "actix_http::h1";
+/// actix's target for malformed HTTP, which it logs as errors: any client can cause them and an operator can't fix them.
+const MALFORMED_HTTP: &str = "actix_http::h1";
 
-/// Other crates speak at `warn` or above, whatever the filter says: at `trace`, aws-sigv4 prints signing keys
+/// Other crates log at `warn` or above, whatever the filter says: at `trace`, aws-sigv4 prints signing keys
 /// (RUSTSEC-2023-0125), and hyper and the SDK print whole requests, tokens and presigned URLs included.
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
@@ -160,10 +174,10 @@ fn may_be_logged(metadata: &Metadata<'_>) -> bool {
         return false;
     }
     let ours = target == "bytepass" || target.starts_with("bytepass::");
-    ours || (*metadata.level() <= Level::WARN && !target.starts_with(CLIENTS_FAULTS))
+    ours || (*metadata.level() <= Level::WARN && !target.starts_with(MALFORMED_HTTP))
 }
 
-/// Colors are for a terminal, and not for who asked for none: <https://no-color.org>.
+/// Colors need a terminal, and `NO_COLOR` switches them off: <https://no-color.org>.
 fn wants_color() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stderr().is_terminal() && !refused

@@ -1,10 +1,8 @@
-//! What we watch: log lines ([`logging`]), numbers ([`metrics`]) and, where somebody collects them, [`traces`].
+//! Log lines ([`logging`]), metrics ([`metrics`], [`system`]) and OpenTelemetry traces ([`traces`]).
 //!
-//! Every room may write to all; nothing here knows any room. The guarantees: a metric and a span are declared once, in one place;
-//! no global registry of metrics, so that two brokers live in one process; and no log level of any other crate's code lets a key or a token through.
+//! Every module uses it; it imports none of them. Each metric and each span is declared once, here. There is no global registry
+//! of metrics, so several brokers can run in one process. No log level shows a key or a token that another crate logs.
 
-mod json_lines;
-mod lines;
 pub mod logging;
 pub mod metrics;
 pub mod system;

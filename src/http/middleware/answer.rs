@@ -11,7 +11,7 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use super::cors::{HEADERS as HEADERS_OF_PAGES, METHODS};
 use crate::domain::ids::UploadId;
@@ -41,11 +41,11 @@ pub async fn answer(
     let id = request_id();
     let method = req.method().clone();
     let header = |name: &str| req.headers().get(name)?.to_str().ok();
-    let span = traces::request(&id, header);
+    let request_span = traces::request(&id, header);
     let shared = req.app_data::<web::Data<Shared>>().cloned();
 
-    let answered = next.call(req).instrument(span.clone()).await?;
-    let _in = span.entered();
+    let answered = next.call(req).instrument(request_span.span.clone()).await?;
+    let _in = request_span.span.clone().entered();
     let (req, mut response) = answered.map_into_boxed_body().into_parts();
     if let Some(problem) = problem_of(&response) {
         let public_url = shared.as_ref().map_or("", |shared| &shared.public_url);
@@ -64,7 +64,7 @@ pub async fn answer(
         status,
         upload: upload.as_ref().map(|id| id as &dyn std::fmt::Display),
     };
-    let trace_id = traces::answered(&Span::current(), &answered);
+    let trace_id = traces::answered(&request_span, &answered);
     tracing::info!(
         method = label(&method),
         route,

@@ -1,18 +1,15 @@
-//! Spans on their way out: gathered in batches by the SDK's own thread, and posted by whoever knows how to call.
+//! The export of spans by OTLP over HTTP. opentelemetry-otlp and its SDK read the standard `OTEL_*` variables themselves; what they
+//! don't read or only warn about is decided in [`Endpoint`].
 //!
-//! What can't be sent is dropped, never waited for: the queue is bounded (`OTEL_BSP_MAX_QUEUE_SIZE`), and so is each call.
+//! Spans are batched by the SDK's own thread. The queue is bounded (`OTEL_BSP_MAX_QUEUE_SIZE`) and so is each call; spans that
+//! can't be sent are dropped.
 
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures::future::BoxFuture;
-use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_http::{HttpClient, HttpError, Request, Response};
+use opentelemetry::{Key, KeyValue};
+use opentelemetry_http::HttpClient;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -22,45 +19,99 @@ use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{ON, Variables, is_traced};
+use super::{ON, is_traced};
 
-/// What the specification puts behind a base URL.
-pub(super) const TRACES_PATH: &str = "v1/traces";
-/// How long the end of the process waits for the last spans to be sent.
+/// How long [`Traces::end`] waits for the last spans to be sent.
 const END_LIMIT: Duration = Duration::from_secs(3);
 
-/// One call of the collector. No `Debug`: a header may be a secret.
-pub struct Outgoing {
-    /// The URL.
-    pub url: String,
-    /// Headers, by lower-case name.
-    pub headers: Vec<(String, String)>,
-    /// The spans, as protobuf.
-    pub body: Bytes,
+const ENDPOINTS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+];
+const PROTOCOLS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+];
+const COMPRESSIONS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+];
+
+/// A variable with a value that is not supported.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {problem}")]
+pub struct InvalidVariable {
+    /// The variable.
+    pub name: &'static str,
+    /// What is wrong. It never contains the value, which may be a secret.
+    pub problem: &'static str,
 }
 
-/// Makes a call and gives its HTTP status, or why there is none, in words without secrets. Called on a thread without a runtime.
-pub type Sender = Arc<dyn Fn(Outgoing) -> BoxFuture<'static, Result<u16, String>> + Send + Sync>;
+/// The collector that the environment names.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The variable that names it, for errors.
+    pub variable: &'static str,
+    /// The variable's value. The exporter appends `/v1/traces` where the variable is not the one for traces alone.
+    pub url: String,
+}
 
-/// This process's spans on their way out.
+impl Endpoint {
+    /// Reads the environment; `None` where no traces are to be exported.
+    pub fn from_env() -> Result<Option<Endpoint>, InvalidVariable> {
+        Endpoint::read(|name| std::env::var(name).ok())
+    }
+
+    /// The same from another source. An empty variable counts as not set, as the specification says.
+    fn read(
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Endpoint>, InvalidVariable> {
+        let find = |name: &'static str| {
+            let value = variable(name)?.trim().to_owned();
+            (!value.is_empty()).then_some((name, value))
+        };
+        let is_disabled =
+            find("OTEL_SDK_DISABLED").is_some_and(|it| it.1.eq_ignore_ascii_case("true"));
+        let is_none = find("OTEL_TRACES_EXPORTER").is_some_and(|it| it.1 == "none");
+        let endpoint = ENDPOINTS.into_iter().find_map(find);
+        let Some((name, url)) = endpoint.filter(|_| !is_disabled && !is_none) else {
+            return Ok(None);
+        };
+        if let Some((name, protocol)) = PROTOCOLS.into_iter().find_map(find)
+            && protocol != "http/protobuf"
+        {
+            let problem = "must be http/protobuf, which collectors accept on port 4318";
+            return Err(InvalidVariable { name, problem });
+        }
+        let compressed = COMPRESSIONS.into_iter().filter_map(find);
+        if let Some((name, _)) = compressed.into_iter().find(|it| it.1 != "none") {
+            let problem = "must be none or not set: compression is not supported";
+            return Err(InvalidVariable { name, problem });
+        }
+        Ok(Some(Endpoint {
+            variable: name,
+            url,
+        }))
+    }
+}
+
+/// The export of this process's spans.
 pub struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// Prepares the export that the variables ask for; nothing is sent yet. The error is one of the variables'.
-    pub fn new(variables: &Variables, sender: Sender) -> Result<Traces, ExporterBuildError> {
-        let client = Client {
-            sender,
-            failing: AtomicBool::new(false),
-        };
+    /// Prepares the export that the environment describes, over this client; nothing is sent yet.
+    pub fn new(client: impl HttpClient + 'static) -> Result<Traces, ExporterBuildError> {
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(client)
             .build()?;
+        let named = Resource::builder().build().get(&Key::new("service.name"));
         let mut resource = Resource::builder().with_attributes([
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
             KeyValue::new("service.instance.id", uuid::Uuid::now_v7().to_string()),
         ]);
-        if !variables.names_service {
+        // The SDK's own name where no variable gives one.
+        if named.is_none_or(|name| name.as_str().starts_with("unknown_service")) {
             resource = resource.with_service_name("bytepass");
         }
         let provider = SdkTracerProvider::builder()
@@ -70,7 +121,7 @@ impl Traces {
         Ok(Traces(provider))
     }
 
-    /// What gives spans to the export; from now on there are some.
+    /// The layer that passes spans to the export. From this call on, spans are opened.
     pub(crate) fn layer<S>(&self) -> Box<dyn Layer<S> + Send + Sync>
     where
         S: Subscriber + Send + Sync + for<'lookup> LookupSpan<'lookup>,
@@ -87,7 +138,7 @@ impl Traces {
             .boxed()
     }
 
-    /// Sends what is left, for a short time. Blocks; whoever makes the calls must still be at work.
+    /// Sends the last spans, for at most 3 s. Blocks; the client must still work.
     pub fn end(self) {
         if let Err(error) = self.0.shutdown_with_timeout(END_LIMIT) {
             tracing::warn!(%error, "the last spans are lost");
@@ -95,57 +146,58 @@ impl Traces {
     }
 }
 
-struct Client {
-    sender: Sender,
-    /// The last call failed, and the log says so.
-    failing: AtomicBool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Client")
+    const URL: &str = "http://c:4318";
+    const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", URL);
+
+    fn read(set: &[(&str, &str)]) -> Result<Option<Endpoint>, InvalidVariable> {
+        Endpoint::read(|name| {
+            let found = set.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
     }
-}
 
-impl Client {
-    /// One line when it begins to fail and one when it works again: not one each batch.
-    fn note(&self, outcome: &Result<u16, String>) {
-        let problem = match outcome {
-            Ok(200..300) => None,
-            Ok(status) => Some(format!("it answered {status}")),
-            Err(cause) => Some(cause.clone()),
-        };
-        let was_failing = self.failing.swap(problem.is_some(), Ordering::Relaxed);
-        match problem {
-            Some(problem) if !was_failing => {
-                tracing::warn!(
-                    problem,
-                    "the collector takes no spans; they are dropped meanwhile"
-                );
-            }
-            None if was_failing => tracing::info!("the collector takes spans again"),
-            _ => {}
+    #[test]
+    fn nothing_is_exported_without_an_endpoint() {
+        for set in [
+            &[][..],
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "")],
+            &[("OTEL_SERVICE_NAME", "shop")],
+            &[ENDPOINT, ("OTEL_SDK_DISABLED", "TRUE")],
+            &[ENDPOINT, ("OTEL_TRACES_EXPORTER", "none")],
+        ] {
+            assert_eq!(read(set).unwrap(), None, "{set:?}");
         }
     }
-}
 
-#[async_trait]
-impl HttpClient for Client {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (head, body) = request.into_parts();
-        let text = |value: &http::HeaderValue| Some(value.to_str().ok()?.to_owned());
-        let headers = head.headers.iter();
-        let outgoing = Outgoing {
-            url: head.uri.to_string(),
-            headers: headers
-                .filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)))
-                .collect(),
-            body,
-        };
-        let outcome = (self.sender)(outgoing).await;
-        self.note(&outcome);
-        let mut response = Response::new(Bytes::new());
-        *response.status_mut() = http::StatusCode::from_u16(outcome?)?;
-        Ok(response)
+    #[test]
+    fn endpoint_of_traces_wins_over_endpoint_of_all_signals() {
+        assert_eq!(read(&[ENDPOINT]).unwrap().unwrap().url, URL);
+        let both = [
+            ENDPOINT,
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://d/y"),
+        ];
+        assert_eq!(read(&both).unwrap().unwrap().url, "http://d/y");
+    }
+
+    #[test]
+    fn unsupported_variable_is_an_error_that_names_it_without_its_value() {
+        for (name, value) in [
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ] {
+            let error = read(&[ENDPOINT, (name, value)]).unwrap_err().to_string();
+            assert!(error.starts_with(name) && !error.contains(value), "{error}");
+        }
+        let supported = [
+            ENDPOINT,
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ];
+        assert!(read(&supported).unwrap().is_some());
     }
 }

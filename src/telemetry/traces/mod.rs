@@ -1,10 +1,9 @@
-//! Traces: what is worth a span, and how a caller's trace goes on in ours (W3C Trace Context).
+//! OpenTelemetry traces. A request continues its caller's trace (W3C Trace Context).
 //!
-//! Every span is declared here, once, as metrics are in `metrics`; the rooms only open them. Without an endpoint to export to,
-//! none of them exists: what remains of each is the look at its callsite. No span holds a URL, a query, a header or a body.
+//! Every span is declared here, once; other modules only open them. Without an endpoint to export to none of them is created.
+//! No span holds a URL, a query, a header or a body.
 
 mod export;
-mod variables;
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,67 +15,74 @@ use tracing::field::Empty;
 use tracing::{Level, Metadata, Span, debug_span, error_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-pub use export::{Outgoing, Sender, Traces};
-pub use variables::{InvalidVariable, Variables};
+pub use export::{Endpoint, InvalidVariable, Traces};
+pub use opentelemetry_http::{HttpClient, HttpError};
 
-/// The spans that are only for traces: they change nothing about log lines.
+/// The target of exported spans. Log lines don't show them.
 pub(super) const SPANS: &str = "bytepass::spans";
-/// The span of a request, which gives its id to log lines too.
+/// The target of the span that gives a request's id to log lines.
 const REQUEST: &str = "bytepass::request";
 
-/// Whether this process exports; there is one subscriber a process too.
+/// Whether this process exports traces. Static, as the subscriber is.
 static ON: AtomicBool = AtomicBool::new(false);
 
-fn is_on() -> bool {
-    ON.load(Ordering::Relaxed)
-}
-
-/// What is exported: our spans, and within them our own warnings and errors.
+/// Whether it is exported: our spans, and our warnings and errors as their events.
 pub(super) fn is_traced(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     if metadata.is_span() {
-        return target == SPANS || target == REQUEST;
+        return target == SPANS;
     }
     *metadata.level() <= Level::WARN && target.starts_with("bytepass::")
 }
 
-/// The span of a request. At the level of errors, so that no log filter parts a warning from its request's id.
-///
-/// `header` finds a header of the request: a `traceparent` makes the span a child of the caller's, and its sampled flag holds.
-pub fn request<'a>(id: &impl Display, header: impl Fn(&str) -> Option<&'a str>) -> Span {
-    if !is_on() {
-        return error_span!(target: REQUEST, "request", request_id = %id);
-    }
-    let span = error_span!(target: REQUEST, "request", otel.kind = "server", request_id = %id);
-    if let Some(parent) = header("traceparent") {
-        let headers = Headers {
-            parent,
-            state: header("tracestate"),
-        };
-        let context = TraceContextPropagator::new().extract(&headers);
-        // Fails only where the span is not exported.
-        let _ = span.set_parent(context);
-    }
-    span
+/// The spans of one request.
+pub struct RequestSpan {
+    /// The span that gives the request's id to log lines. The other spans of the request are opened inside it.
+    pub span: Span,
+    /// Its parent where traces are exported. Two spans, because log lines must not show the `otel.` fields that an exported one needs.
+    exported: Option<Span>,
 }
 
-/// What came of a request.
+/// Opens the spans of a request. Their level is error, so that every log filter that shows a warning shows its request's id.
+///
+/// `header` returns a header of the request: a `traceparent` makes the span a child of the caller's, with its sampled flag.
+pub fn request<'a>(id: &impl Display, header: impl Fn(&str) -> Option<&'a str>) -> RequestSpan {
+    let exported = ON.load(Ordering::Relaxed).then(|| {
+        let span = error_span!(target: SPANS, "request", otel.kind = "server", request_id = %id);
+        if let Some(parent) = header("traceparent") {
+            let headers = Headers {
+                parent,
+                state: header("tracestate"),
+            };
+            let context = TraceContextPropagator::new().extract(&headers);
+            // Fails only where the span is not exported.
+            let _ = span.set_parent(context);
+        }
+        span
+    });
+    let open = || error_span!(target: REQUEST, "request", request_id = %id);
+    let span = match &exported {
+        Some(exported) => exported.in_scope(open),
+        None => open(),
+    };
+    RequestSpan { span, exported }
+}
+
+/// The answer to a request.
 pub struct Answered<'a> {
-    /// The method, one of the known ones.
+    /// The method; `other` for an unknown one.
     pub method: &'static str,
-    /// The route's pattern, never the path.
+    /// The route's pattern, not the path.
     pub route: &'a str,
     /// The HTTP status.
     pub status: u16,
-    /// The upload that it was about.
+    /// The upload that the request is about.
     pub upload: Option<&'a dyn Display>,
 }
 
-/// Notes what came of it; gives the trace's id for the log line, if the request has one that is exported.
-pub fn answered(span: &Span, answered: &Answered<'_>) -> Option<String> {
-    if !is_on() {
-        return None;
-    }
+/// Records the answer in the exported span; returns the trace's id for the log line, if the request's trace is sampled.
+pub fn answered(request: &RequestSpan, answered: &Answered<'_>) -> Option<String> {
+    let span = request.exported.as_ref()?;
     let Answered {
         method,
         route,
@@ -103,7 +109,7 @@ pub fn answered(span: &Span, answered: &Answered<'_>) -> Option<String> {
     Some(id.trace_id().to_string())
 }
 
-/// A call of the bucket.
+/// The span of a call to the bucket.
 pub fn s3(operation: &'static str) -> Span {
     debug_span!(
         target: SPANS, "s3", otel.name = %format_args!("S3 {operation}"), otel.kind = "client", otel.status_code = Empty,
@@ -111,13 +117,13 @@ pub fn s3(operation: &'static str) -> Span {
     )
 }
 
-/// The code of a call that failed.
+/// Records the code of a failed call.
 pub fn s3_failed(span: &Span, code: &str) {
     span.record("otel.status_code", "ERROR");
     span.record("error.type", code);
 }
 
-/// A read or a write, with its wait for a connection or for the commit of its batch.
+/// The span of a read or a write, including its wait for a connection or for the commit of its batch.
 pub fn database(operation: &'static str) -> Span {
     debug_span!(
         target: SPANS, "database", otel.name = %format_args!("database {operation}"), otel.kind = "client",
@@ -125,12 +131,12 @@ pub fn database(operation: &'static str) -> Span {
     )
 }
 
-/// A round of a worker: a trace of its own.
+/// The span of one round of a worker, the root of a trace.
 pub fn round(worker: &'static str) -> Span {
     debug_span!(target: SPANS, parent: None, "round", otel.name = %format_args!("round of the {worker}"), bytepass.worker = worker)
 }
 
-/// One attempt of a delivery: a trace of its own. The receiver gets none of it.
+/// The span of one delivery attempt, the root of a trace. No trace header is sent to the receiver.
 pub fn delivery(endpoint: &str, event: &impl Display) -> Span {
     debug_span!(
         target: SPANS, parent: None, "delivery", otel.name = %format_args!("deliver to {endpoint}"), otel.kind = "producer",
@@ -138,7 +144,7 @@ pub fn delivery(endpoint: &str, event: &impl Display) -> Span {
     )
 }
 
-/// The two headers of W3C Trace Context.
+/// The headers of W3C Trace Context.
 struct Headers<'a> {
     parent: &'a str,
     state: Option<&'a str>,
