@@ -52,7 +52,7 @@ pub use self::overview::{
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use self::removal::RemovalWalk;
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
-pub use crate::db::{EndpointState, LogEntry, OverQuota};
+pub use crate::db::{ConfirmTimes, EndpointState, LogEntry, OverQuota};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 
 use self::bucket_notifications::Hints;

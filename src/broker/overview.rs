@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::{self, AtLeast, EndpointState};
+use crate::db::{self, AtLeast, ConfirmTimes, EndpointState};
 use crate::domain::field::FieldName;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::Status;
-use crate::telemetry::metrics::{SweepNumbers, Times};
+use crate::telemetry::metrics::SweepNumbers;
 
 use super::sweep::LONGEST_PAUSE_SECS;
 use super::{Broker, BrokerError, now};
@@ -41,6 +41,8 @@ pub struct Overview {
     pub series: Series,
     /// Why uploads asked for since `since` were rejected.
     pub rejections: Rejections,
+    /// How long the uploads created since `since` took until their confirm.
+    pub confirm_times: ConfirmTimes,
     /// What this broker did since its start.
     pub broker: BrokerNumbers,
     /// How long the longest overdue upload waits for the sweeper, in seconds.
@@ -129,12 +131,10 @@ pub struct Series {
 pub struct BrokerNumbers {
     /// When it started.
     pub started_at: DateTime<Utc>,
-    /// How long confirms took.
-    pub confirm: Times,
     /// Calls to the bucket: operation, code, how many.
     pub store: Vec<(String, String, u64)>,
     /// What its sweeper did, for each kind of work that it did.
-    pub sweeps: Vec<SweepNumbers>,
+    pub sweeps: Vec<(String, SweepNumbers)>,
 }
 
 impl Broker {
@@ -182,9 +182,9 @@ impl Broker {
                 reasons: counted(found.rejections.pointers),
             },
             fields,
+            confirm_times: found.confirm_times,
             broker: BrokerNumbers {
                 started_at: self.0.started_at,
-                confirm: metrics.confirm_times(),
                 store: metrics.s3_calls(),
                 sweeps: metrics.sweeps(),
             },

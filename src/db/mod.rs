@@ -28,7 +28,9 @@ pub use events::endpoints::EndpointState;
 pub use events::outbox::Subscription;
 pub use events::replay::{DeliveryState, Replay};
 pub use ops::leases::Lease;
-pub use ops::overview::{AtLeast, Fate, Outcomes, Overview, PendingNow, Rejections, Window};
+pub use ops::overview::{
+    AtLeast, ConfirmTimes, Fate, Outcomes, Overview, PendingNow, Rejections, Window,
+};
 pub use ops::timeline::{LogEntry, Note, NoteKind};
 pub use requests::grants::{Minted, NewGrant};
 pub use requests::idempotency::IdempotencyClaim;

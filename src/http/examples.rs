@@ -177,7 +177,7 @@ pub fn overview() -> Value {
         "rejections": {"rejected": 2, "looked_at": 2, "reasons": [{"reason": "size", "count": 2}]},
         "broker": {
             "started_at": "2026-04-01T08:00:00.000Z",
-            "confirm": {"count": 112, "p50_secs": 0.021, "p99_secs": 0.094},
+            "confirm": {"count": 112, "p50_secs": 2.1, "p99_secs": 41.8},
             "store": [{"operation": "copy-object", "code": "ok", "count": 114}],
         },
         "sweeper_lag_secs": 4.2,

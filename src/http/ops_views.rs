@@ -153,7 +153,8 @@ pub struct ReasonView {
 impl OverviewView {
     /// An overview as the broker made it.
     pub fn of(overview: Overview) -> OverviewView {
-        let broker = overview.broker;
+        let mut broker = overview.broker;
+        let sweeps = std::mem::take(&mut broker.sweeps);
         let pending = overview.pending;
         OverviewView {
             at: time(overview.at),
@@ -172,8 +173,8 @@ impl OverviewView {
             fields: overview.fields.into_iter().map(field).collect(),
             series: series(overview.series),
             rejections: rejections(overview.rejections),
-            sweeper: broker.sweeps.iter().map(SweeperView::of).collect(),
-            broker: BrokerView::of(broker),
+            sweeper: sweeps.into_iter().map(SweeperView::of).collect(),
+            broker: BrokerView::of(broker, overview.confirm_times),
             sweeper_lag_secs: overview.sweeper_lag_secs,
             webhooks: overview
                 .webhooks

@@ -1,9 +1,9 @@
 //! Numbers: every metric that Bytepass has is declared here or in `background`, once.
 
 mod background;
-mod reading;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -15,7 +15,6 @@ use prometheus::{
 use self::background::{BucketEvents, Sweeps};
 
 pub use self::background::SweepNumbers;
-pub use self::reading::Times;
 
 /// Buckets of a request that a person waits for, in seconds.
 const REQUEST_BUCKETS: &[f64] = &[
@@ -44,6 +43,8 @@ struct Inner {
     status_changes: IntCounterVec,
     http_requests: HistogramVec,
     s3_requests: HistogramVec,
+    /// How many calls to the bucket there were, by operation and code: `/ops` shows them.
+    s3_calls: Mutex<BTreeMap<(String, String), u64>>,
     confirms: Confirms,
     bucket_events: BucketEvents,
     clock_skew: Gauge,
@@ -123,6 +124,7 @@ impl Metrics {
                 REQUEST_BUCKETS,
                 &["operation", "code"],
             ),
+            s3_calls: Mutex::default(),
             confirms: Confirms::new(r),
             bucket_events: BucketEvents::new(r),
             clock_skew: gauge(
@@ -198,10 +200,24 @@ impl Metrics {
             && code
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        let code = if known { code } else { "other" };
         self.0
             .s3_requests
-            .with_label_values(&[operation, if known { code } else { "other" }])
+            .with_label_values(&[operation, code])
             .observe(took.as_secs_f64());
+        let mut calls = lock(&self.0.s3_calls);
+        *calls
+            .entry((operation.to_owned(), code.to_owned()))
+            .or_default() += 1;
+    }
+
+    /// The calls to the bucket that this process made: operation, code, how many.
+    pub fn s3_calls(&self) -> Vec<(String, String, u64)> {
+        let calls = lock(&self.0.s3_calls);
+        let call = |((operation, code), count): (&(String, String), &u64)| {
+            (operation.clone(), code.clone(), *count)
+        };
+        calls.iter().map(call).collect()
     }
 
     /// One confirm's work ended, well or not.
@@ -232,6 +248,11 @@ impl Metrics {
             );
         String::from_utf8(text).expect("labels and help texts are UTF-8")
     }
+}
+
+/// What is counted is whole after every line, so a panic elsewhere leaves nothing to mend.
+fn lock<T>(counted: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    counted.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {

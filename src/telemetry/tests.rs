@@ -146,3 +146,35 @@ fn c1_a_code_that_a_store_made_up_does_not_become_a_label() {
         r#"bytepass_s3_request_duration_seconds_count{code="other",operation="HeadObject"} 2"#
     ));
 }
+
+#[test]
+fn bucket_calls_are_counted_by_operation_and_code() {
+    let metrics = Metrics::new();
+    for code in ["ok", "ok", "NoSuchKey", "ok"] {
+        metrics.s3_call("copy-object", code, Duration::from_millis(3));
+    }
+    let named = |code: &str, count| ("copy-object".to_owned(), code.to_owned(), count);
+    assert_eq!(metrics.s3_calls(), [named("NoSuchKey", 1), named("ok", 3)]);
+}
+
+#[test]
+fn sweeper_numbers_tell_done_deferred_and_failed_apart() {
+    let metrics = Metrics::new();
+    assert!(metrics.sweeps().is_empty());
+    for (result, count) in [
+        ("found", 9),
+        ("expired", 4),
+        ("confirmed", 2),
+        ("postponed", 1),
+        ("failed", 1),
+        ("foreign", 5),
+    ] {
+        metrics.swept("pending", result, count);
+    }
+    metrics.sweep_took("pending", true, Duration::from_millis(3));
+    metrics.sweep_took("pending", false, Duration::from_millis(3));
+    let (kind, numbers) = metrics.sweeps().remove(0);
+    assert_eq!(kind, "pending");
+    assert_eq!((numbers.done, numbers.postponed, numbers.failed), (6, 1, 2));
+    assert!(numbers.last_ended_at.is_some());
+}

@@ -22,7 +22,7 @@ use crate::db::uploads::stats::groups;
 use crate::domain::ids::{EventId, UploadId, time_of_digits};
 
 pub use self::pending::{AtLeast, PendingNow};
-pub use self::window::{Fate, Outcomes, Rejections};
+pub use self::window::{ConfirmTimes, Fate, Outcomes, Rejections};
 
 /// What to look at.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +58,8 @@ pub struct Overview {
     pub events_since: DateTime<Utc>,
     /// What happened in each step; `None` where one begins before `events_since`.
     pub happened: Vec<Option<Outcomes>>,
+    /// How long the uploads created since `since` took until their confirm.
+    pub confirm_times: ConfirmTimes,
     /// Why uploads that were asked for since `since` were rejected.
     pub rejections: Rejections,
     /// Where the endpoints stand that are configured here.
@@ -91,6 +93,7 @@ impl Db {
                     created: window::created(conn, window, since)?,
                     events_since,
                     happened: window::happened(conn, window, events_since)?,
+                    confirm_times: window::confirm_times(conn, &from)?,
                     rejections: window::rejections(conn, &from)?,
                     endpoints: endpoint_states(conn, outbox.endpoints())?,
                     due_since: due_since(conn)?.filter(|at| *at <= window.now),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::support::{Rig, now};
-use crate::db::{AtLeast, Db, Outcomes, Overview, Window};
+use crate::db::{AtLeast, ConfirmTimes, Db, Outcomes, Overview, Window};
 use crate::domain::ids::{EventId, UploadId};
 use crate::domain::upload::Status;
 
@@ -237,4 +237,31 @@ async fn fates(db: &Db) -> BTreeMap<(String, Status), u64> {
     let fates = seen(db, 10_000).await.cohort;
     let key = |it: &crate::db::Fate| (it.field.to_string(), it.status);
     fates.iter().map(|it| (key(it), it.count)).collect()
+}
+
+#[tokio::test]
+async fn confirm_times_are_percentiles_of_the_window_and_unknown_without_a_confirm() {
+    for rig in Rig::each() {
+        let db = rig.open();
+        fill(&rig, &[Row(minutes(-9), "Product.image", "pending")]);
+        assert_eq!(
+            seen(&db, 1_000).await.confirm_times,
+            ConfirmTimes::default()
+        );
+        // One created before the window, and two hundred in it that took 10 ms to 2 s.
+        let confirmed = minutes(-9);
+        let created = (1..=200).map(|n| confirmed - TimeDelta::milliseconds(10 * n));
+        let row = |at| Row(at, "Product.image", "confirmed");
+        fill(&rig, &created.map(row).collect::<Vec<_>>());
+        fill(&rig, &[row(minutes(-40))]);
+        rig.execute(&format!(
+            "UPDATE uploads SET confirmed_at = {} WHERE status = 'confirmed'",
+            text(confirmed)
+        ));
+        let times = seen(&db, 1_000).await.confirm_times;
+        assert_eq!(times.count, 200);
+        assert_eq!((times.p50_secs, times.p99_secs), (Some(1.0), Some(1.98)));
+        // The newest of the window were created last: the pending one and these.
+        assert_eq!(seen(&db, 10).await.confirm_times.count, 10);
+    }
 }

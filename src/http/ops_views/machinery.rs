@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::broker::{BrokerNumbers, EndpointState};
+use crate::broker::{BrokerNumbers, ConfirmTimes, EndpointState};
 use crate::http::views::time;
 use crate::telemetry::metrics::SweepNumbers;
 
@@ -14,21 +14,21 @@ pub struct BrokerView {
     /// When it started.
     #[schema(format = DateTime)]
     started_at: String,
-    /// How long its confirms took.
+    /// How long the uploads created since `since` took from create to confirm, through whichever broker.
     confirm: TimesView,
     /// Its calls to the bucket.
     store: Vec<CallsView>,
 }
 
-/// How long something took.
+/// How long uploads took from create to confirm.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Times)]
 pub struct TimesView {
-    /// How often it was done.
+    /// How many uploads were confirmed.
     count: u64,
-    /// The median, in seconds; null before the first.
+    /// The median, in seconds; null without any.
     p50_secs: Option<f64>,
-    /// The 99th percentile, in seconds; null before the first.
+    /// The 99th percentile, in seconds; null without any.
     p99_secs: Option<f64>,
 }
 
@@ -79,8 +79,8 @@ pub struct EndpointView {
 }
 
 impl BrokerView {
-    /// What the broker counted.
-    pub fn of(numbers: BrokerNumbers) -> BrokerView {
+    /// What the broker counted, and what the database knows of confirms.
+    pub fn of(numbers: BrokerNumbers, confirm: ConfirmTimes) -> BrokerView {
         let calls = |(operation, code, count)| CallsView {
             operation,
             code,
@@ -89,9 +89,9 @@ impl BrokerView {
         BrokerView {
             started_at: time(numbers.started_at),
             confirm: TimesView {
-                count: numbers.confirm.count,
-                p50_secs: numbers.confirm.p50_secs,
-                p99_secs: numbers.confirm.p99_secs,
+                count: confirm.count,
+                p50_secs: confirm.p50_secs,
+                p99_secs: confirm.p99_secs,
             },
             store: numbers.store.into_iter().map(calls).collect(),
         }
@@ -100,9 +100,9 @@ impl BrokerView {
 
 impl SweeperView {
     /// What the sweeper counted.
-    pub fn of(numbers: &SweepNumbers) -> SweeperView {
+    pub fn of((kind, numbers): (String, SweepNumbers)) -> SweeperView {
         SweeperView {
-            kind: numbers.kind.clone(),
+            kind,
             last_ended_at: numbers.last_ended_at.map(time),
             done: numbers.done,
             postponed: numbers.postponed,

@@ -1,12 +1,13 @@
 //! Numbers of work that no caller waits for.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, Registry};
 
-use super::reading::values;
-use super::{CONFIRM_BUCKETS, Metrics, counters, gauges, histograms};
+use super::{CONFIRM_BUCKETS, Metrics, counters, gauges, histograms, lock};
 
 /// What the bucket told of, and what came of it.
 pub(super) struct BucketEvents {
@@ -38,6 +39,8 @@ pub(super) struct Sweeps {
     results: IntCounterVec,
     took: HistogramVec,
     last_end: GaugeVec,
+    /// What `/ops` shows, by kind.
+    numbers: Mutex<BTreeMap<String, SweepNumbers>>,
 }
 
 impl Sweeps {
@@ -62,6 +65,7 @@ impl Sweeps {
                 "When this broker's last batch of the sweeper ended, in seconds since 1970.",
                 &["kind"],
             ),
+            numbers: Mutex::default(),
         }
     }
 }
@@ -92,6 +96,13 @@ impl Metrics {
             .results
             .with_label_values(&[kind, result])
             .inc_by(count);
+        self.count_sweep(kind, |numbers| match result {
+            // What a batch had to do, and objects that it may not touch.
+            "found" | "foreign" => {}
+            "postponed" => numbers.postponed += count,
+            "failed" => numbers.failed += count,
+            _ => numbers.done += count,
+        });
     }
 
     /// A batch of the sweeper ended, well or not.
@@ -102,48 +113,35 @@ impl Metrics {
             .took
             .with_label_values(&[kind, outcome])
             .observe(took.as_secs_f64());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = Utc::now();
         self.0
             .sweeps
             .last_end
             .with_label_values(&[kind])
-            .set(now.unwrap_or_default().as_secs_f64());
+            .set(now.timestamp_micros() as f64 / 1_000_000.0);
+        self.count_sweep(kind, |numbers| {
+            numbers.last_ended_at = Some(now);
+            numbers.failed += u64::from(!ok);
+        });
     }
 
-    /// What the sweeper did in this process, for each kind of work that it did.
-    pub fn sweeps(&self) -> Vec<SweepNumbers> {
-        let ends = values(&self.0.sweeps.last_end);
-        let results = values(&self.0.sweeps.results);
-        let failures = values(&self.0.sweeps.took);
-        let of = |(labels, last_end): (Vec<String>, f64)| {
-            let kind = labels.into_iter().next().unwrap_or_default();
-            let own = |all: &[(Vec<String>, f64)], with: fn(&str) -> bool| {
-                let fit = all.iter().filter(|(labels, _)| {
-                    labels.first() == Some(&kind) && labels.get(1).is_some_and(|it| with(it))
-                });
-                fit.map(|(_, value)| *value).sum::<f64>() as u64
-            };
-            SweepNumbers {
-                last_ended_at: DateTime::from_timestamp_millis((last_end * 1000.0) as i64),
-                done: own(&results, |result| !NOT_DONE.contains(&result)),
-                postponed: own(&results, |result| result == "postponed"),
-                failed: own(&results, |result| result == "failed")
-                    + own(&failures, |outcome| outcome == "error"),
-                kind,
-            }
-        };
-        ends.into_iter().map(of).collect()
+    fn count_sweep(&self, kind: &str, count: impl FnOnce(&mut SweepNumbers)) {
+        let mut all = lock(&self.0.sweeps.numbers);
+        let numbers = all.entry(kind.to_owned()).or_default();
+        count(numbers);
+    }
+
+    /// What the sweeper did in this process, for each kind of work of which a batch ended.
+    pub fn sweeps(&self) -> Vec<(String, SweepNumbers)> {
+        let all = lock(&self.0.sweeps.numbers);
+        let ended = all.iter().filter(|(_, it)| it.last_ended_at.is_some());
+        ended.map(|(kind, it)| (kind.clone(), *it)).collect()
     }
 }
 
-/// Results that say that nothing was done, or what it was of.
-const NOT_DONE: [&str; 4] = ["found", "foreign", "postponed", "failed"];
-
 /// What the sweeper did with one kind of work, in this process.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct SweepNumbers {
-    /// The kind.
-    pub kind: String,
     /// When its last batch ended, well or not.
     pub last_ended_at: Option<DateTime<Utc>>,
     /// How many things it settled or removed.

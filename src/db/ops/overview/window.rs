@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
@@ -44,6 +44,17 @@ pub struct Outcomes {
     pub rejected: u64,
     /// Uploads that expired.
     pub expired: u64,
+}
+
+/// How long uploads took from create to confirm, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ConfirmTimes {
+    /// How many confirmed uploads these are the times of.
+    pub count: u64,
+    /// The median; `None` without any.
+    pub p50_secs: Option<f64>,
+    /// The 99th percentile; `None` without any.
+    pub p99_secs: Option<f64>,
 }
 
 /// Why uploads were rejected.
@@ -232,6 +243,35 @@ impl Steps {
         let unknown = vec![None; self.unknown];
         unknown.into_iter().chain(known.map(Some)).collect()
     }
+}
+
+/// The create-to-confirm times of the uploads from this id on: one of those rows is read for each.
+pub(in crate::db) fn confirm_times(
+    conn: &mut AnyConnection,
+    from: &str,
+) -> QueryResult<ConfirmTimes> {
+    let rows: Vec<(NaiveDateTime, NaiveDateTime)> = uploads::table
+        .filter(uploads::id.ge(from))
+        .filter(uploads::confirmed_at.is_not_null())
+        .select((uploads::created_at, uploads::confirmed_at.assume_not_null()))
+        .load(conn)?;
+    // Two brokers' clocks may differ, so that a confirm seems to come before its create.
+    let took = |(created, confirmed): (NaiveDateTime, NaiveDateTime)| {
+        (confirmed - created).max(TimeDelta::zero())
+    };
+    let mut times: Vec<TimeDelta> = rows.into_iter().map(took).collect();
+    times.sort_unstable();
+    // The nearest rank.
+    let percentile = |percent: usize| {
+        let rank = (times.len() * percent).div_ceil(100);
+        let time = times.get(rank.checked_sub(1)?)?;
+        Some(time.num_milliseconds() as f64 / 1000.0)
+    };
+    Ok(ConfirmTimes {
+        count: times.len() as u64,
+        p50_secs: percentile(50),
+        p99_secs: percentile(99),
+    })
 }
 
 /// What the latest rejected uploads contradicted.
