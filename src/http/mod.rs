@@ -10,16 +10,11 @@
 //! `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `address` and `rate` (who may ask how often), `openapi`, `pages`,
 //! `demo`, `server`.
 
-mod address;
 mod admin;
-mod attachments;
-mod codes;
-mod connections;
 mod demo;
-mod events;
 mod examples;
 mod extract;
-mod grants;
+mod limits;
 mod middleware;
 mod openapi;
 mod operations;
@@ -27,26 +22,22 @@ mod ops;
 mod ops_views;
 mod pages;
 mod problem;
-mod problem_from;
-mod rate;
-mod receipts;
-mod requests;
+mod public_url;
+mod resources;
 mod routes;
-mod s3_notification;
 mod server;
 mod statistics;
-mod uploads;
 mod views;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::address::Proxies;
 pub use self::admin::serve_admin;
 pub use self::demo::DemoOptions;
+pub use self::extract::query::age_secs;
+pub use self::limits::client_address::Proxies;
+pub use self::limits::rate::Rate;
 pub use self::openapi::openapi;
 pub use self::ops::TimelineView;
-pub use self::rate::Rate;
-pub use self::requests::age_secs;
 pub use self::server::{HttpOptions, serve, worker_threads};
 pub use self::views::UploadView;

@@ -10,7 +10,8 @@ use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
-use super::{attachments, events, grants, operations, ops, receipts, uploads, views};
+use super::resources::{attachments, bucket_notifications, grants, receipts, upload_list, uploads};
+use super::{operations, ops, views};
 
 /// The whole API as an OpenAPI 3.1 document; the `openapi` command prints it, `/openapi.json` serves it.
 pub fn openapi() -> Document {
@@ -25,10 +26,10 @@ pub fn openapi() -> Document {
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     paths(
-        uploads::create, uploads::list, uploads::read, uploads::remove, uploads::confirm, uploads::presign,
+        uploads::create, upload_list::list, uploads::read, uploads::remove, uploads::confirm, uploads::presign,
         uploads::download, attachments::attach, attachments::detach, attachments::list, grants::mint, receipts::jwks,
         operations::stats, ops::overview, ops::timeline, ops::sweep, ops::replay, operations::recheck, operations::expire, operations::livez, operations::readyz,
-        events::receive,
+        bucket_notifications::receive,
     ),
     components(schemas(ProblemView, views::FieldErrorView)),
     tags(

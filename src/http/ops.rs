@@ -10,11 +10,11 @@ use crate::broker::{Broker, BrokerError, LogEntry, ReplayWhat, SweepKind, SweepR
 use crate::domain::ids::{EventId, UploadId};
 
 use super::examples;
+use super::extract::query::age_secs;
 use super::extract::query::{PageLimits, Parameters, Values};
 use super::extract::{Caller, Json, NoBody, Query, UploadPath};
 use super::ops_views::OverviewView;
 use super::problem::Problem;
-use super::requests::age_secs;
 use super::views::time;
 
 /// The shortest and the longest window, in seconds: an hour and thirty days.

@@ -11,13 +11,14 @@ use actix_web::{Error, HttpResponse, Resource, Route, web};
 use super::extract::caller::authenticate;
 use super::middleware::catch_panics;
 use super::problem::Problem;
-use super::{attachments, events, grants, operations, ops, pages, receipts, uploads};
+use super::resources::{attachments, bucket_notifications, grants, receipts, upload_list, uploads};
+use super::{operations, ops, pages};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
         // Browsers, mobile apps and backends: one's own uploads, or anyone's by scope.
         .service(at("/v1/uploads", "GET, HEAD, POST", |r| {
-            r.route(private(get().to(uploads::list)))
+            r.route(private(get().to(upload_list::list)))
                 .route(private(web::post().to(uploads::create)))
         }))
         .service(at("/v1/uploads/{id}", "GET, HEAD, DELETE", |r| {
@@ -51,8 +52,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         }))
         // The bucket, which proves itself by a secret or by SNS's signature.
         .service(at("/v1/events/s3", "HEAD, POST", |r| {
-            r.route(web::post().to(events::receive))
-                .route(web::head().to(events::is_there))
+            r.route(web::post().to(bucket_notifications::receive))
+                .route(web::head().to(bucket_notifications::is_there))
         }))
         // Operators.
         .service(at("/v1/stats", "GET, HEAD", |r| {

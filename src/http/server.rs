@@ -13,16 +13,18 @@ use crate::auth::{Authenticator, EventSenders, Signer};
 use crate::broker::Broker;
 use crate::telemetry::metrics::Metrics;
 
-use super::address::Proxies;
-use super::connections::Connections;
 use super::demo::{self, DemoOptions};
 use super::extract::body::{BodyBytes, BodyLimits};
-use super::extract::event::Unproven;
+use super::extract::bucket_notification::Unproven;
 use super::extract::query::PageLimits;
-use super::middleware::limits::{RequestLimits, limit_addresses};
-use super::middleware::{answer, cors::cors};
+use super::limits::client_address::Proxies;
+use super::limits::connections::Connections;
+use super::limits::rate::Rate;
+use super::middleware::cors::cors;
+use super::middleware::finish_response;
+use super::middleware::rate_limits::{RequestLimits, limit_addresses};
 use super::pages::Pages;
-use super::rate::Rate;
+use super::public_url::PublicUrl;
 use super::{openapi, routes};
 
 /// How long an answer may take to leave after the connection is to be closed, in seconds: time to read a 413.
@@ -87,19 +89,14 @@ impl Default for HttpOptions {
     }
 }
 
-/// What every worker needs and no handler changes.
-pub(super) struct Shared {
-    pub(super) public_url: String,
-    pub(super) metrics: Metrics,
-    pub(super) pages: Pages,
-}
-
 /// The parts that each worker's app is put together from.
 #[derive(Clone)]
 pub(super) struct Parts {
-    shared: web::Data<Shared>,
-    limits: web::Data<BodyLimits>,
-    pages: web::Data<PageLimits>,
+    public_url: web::Data<PublicUrl>,
+    metrics: web::Data<Metrics>,
+    pages: web::Data<Pages>,
+    body_limits: web::Data<BodyLimits>,
+    page_limits: web::Data<PageLimits>,
     authenticator: web::Data<Authenticator>,
     signer: web::Data<Signer>,
     requests: web::Data<RequestLimits>,
@@ -117,21 +114,19 @@ impl Parts {
         metrics: Metrics,
         options: &HttpOptions,
     ) -> Parts {
-        let public_url = options.public_url.trim_end_matches('/').to_owned();
+        let public_url = PublicUrl::new(&options.public_url);
         Parts {
-            limits: web::Data::new(BodyLimits {
+            body_limits: web::Data::new(BodyLimits {
                 max_bytes: options.body_max_bytes,
                 timeout: Duration::from_millis(options.body_timeout_ms),
             }),
-            pages: web::Data::new(PageLimits {
+            page_limits: web::Data::new(PageLimits {
                 default: options.page_default,
                 max: options.page_max,
             }),
-            shared: web::Data::new(Shared {
-                pages: Pages::new(&openapi::openapi(), &public_url),
-                public_url,
-                metrics,
-            }),
+            pages: web::Data::new(Pages::new(&openapi::openapi(), public_url.as_str())),
+            public_url: web::Data::new(public_url),
+            metrics: web::Data::new(metrics),
             authenticator: web::Data::from(authenticator),
             signer: web::Data::from(signer),
             requests: web::Data::new(RequestLimits::new(
@@ -161,9 +156,11 @@ pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
     > + use<F>,
 > {
     App::new()
-        .app_data(parts.shared.clone())
-        .app_data(parts.limits.clone())
+        .app_data(parts.public_url.clone())
+        .app_data(parts.metrics.clone())
         .app_data(parts.pages.clone())
+        .app_data(parts.body_limits.clone())
+        .app_data(parts.page_limits.clone())
         .app_data(parts.authenticator.clone())
         .app_data(parts.signer.clone())
         .app_data(parts.requests.clone())
@@ -178,7 +175,7 @@ pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
         .wrap(from_fn(limit_addresses))
         .wrap(cors(&parts.allowed_origins))
         // Outermost, because it is registered last.
-        .wrap(from_fn(answer))
+        .wrap(from_fn(finish_response))
 }
 
 /// How many threads serve requests where so many are configured.

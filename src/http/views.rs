@@ -7,12 +7,10 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::broker::{Broker, BrokerError, Download, Page, Presented};
+use crate::broker::{Broker, BrokerError, Presented};
 use crate::domain::ids::UploadId;
 use crate::domain::principal::Principal;
 use crate::domain::upload::{FieldError, Upload};
-
-use super::requests::to_cursor;
 
 /// An upload.
 #[derive(Serialize, ToSchema)]
@@ -222,68 +220,6 @@ fn difference(found: FieldError) -> FieldErrorView {
     FieldErrorView {
         pointer: found.pointer,
         detail: found.detail,
-    }
-}
-
-/// The uploads of one record.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Attachments)]
-pub struct AttachmentsView {
-    /// The uploads, newest first.
-    data: Vec<UploadView>,
-}
-
-impl AttachmentsView {
-    /// All of them.
-    pub fn of(uploads: Vec<Upload>, broker: &Broker) -> AttachmentsView {
-        let views = uploads
-            .into_iter()
-            .map(|upload| UploadView::of(upload, broker));
-        AttachmentsView {
-            data: views.collect(),
-        }
-    }
-}
-
-/// A page of uploads.
-#[derive(Serialize, ToSchema)]
-#[schema(as = UploadPage)]
-pub struct PageView {
-    /// The uploads, newest first.
-    data: Vec<UploadView>,
-    /// What to send as `cursor` for the next page; null on the last one.
-    pub next_cursor: Option<String>,
-}
-
-impl PageView {
-    /// A page as the broker found it.
-    pub fn of(page: Page, problems: Option<&[(UploadId, String)]>, broker: &Broker) -> PageView {
-        let show = |upload| UploadView::of(upload, broker).with_problem(problems);
-        PageView {
-            next_cursor: page.next.map(to_cursor),
-            data: page.uploads.into_iter().map(show).collect(),
-        }
-    }
-}
-
-/// Where an object's bytes are.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Download)]
-pub struct DownloadView {
-    /// The public URL, or a presigned GET.
-    url: String,
-    /// When the URL stops working; null where it is public.
-    #[schema(format = DateTime)]
-    expires_at: Option<String>,
-}
-
-impl DownloadView {
-    /// A download as the broker answers it.
-    pub fn of(download: Download) -> DownloadView {
-        DownloadView {
-            url: download.url.expose_secret().to_owned(),
-            expires_at: download.expires_at.map(time),
-        }
     }
 }
 

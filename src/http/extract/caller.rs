@@ -13,7 +13,7 @@ use chrono::Utc;
 
 use crate::auth::Authenticator;
 use crate::domain::principal::Principal;
-use crate::http::middleware::limits::{RequestLimits, refused_by, tell};
+use crate::http::middleware::rate_limits::{RequestLimits, refused_by, tell};
 use crate::http::problem::Problem;
 
 /// An authenticated caller. There is none on a route that isn't wrapped in [`authenticate`]: a forgotten check answers 500.

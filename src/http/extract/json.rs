@@ -108,6 +108,11 @@ fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
+/// The parsed value of a member, or the problem that points to it.
+pub fn member<T, E: fmt::Display>(pointer: &str, parsed: Result<T, E>) -> Result<T, Problem> {
+    parsed.map_err(|error| Problem::invalid_member(pointer, error.to_string()))
+}
+
 /// A member that is an object or null: an array with the same values in order is neither.
 pub fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where

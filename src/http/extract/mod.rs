@@ -1,8 +1,8 @@
 //! What a handler gets: parsed, bounded, authenticated, or not called at all.
 
 pub mod body;
+pub mod bucket_notification;
 pub mod caller;
-pub mod event;
 pub mod idempotency;
 pub mod json;
 pub mod path;

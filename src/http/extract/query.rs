@@ -103,3 +103,22 @@ fn decoded(text: &str) -> Result<String, Problem> {
 fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(Code::InvalidRequest, detail)
 }
+
+/// The greatest age to ask for, in seconds: a hundred years.
+const MAX_AGE_SECS: u64 = 100 * 366 * 86_400;
+
+/// An age in seconds, from a number and a unit, `15m`; at most a hundred years.
+pub fn age_secs(text: &str) -> Option<u64> {
+    let unit = text.chars().next_back()?;
+    let secs = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let digits = &text[..text.len() - 1];
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let number: u64 = digits.parse().ok().filter(|_| plain)?;
+    number.checked_mul(secs).filter(|&age| age <= MAX_AGE_SECS)
+}

@@ -1,9 +1,9 @@
 //! What happens around every request.
 
-pub mod answer;
 pub mod cors;
-pub mod limits;
 pub mod panics;
+pub mod rate_limits;
+pub mod response;
 
-pub use answer::answer;
 pub use panics::catch_panics;
+pub use response::finish_response;

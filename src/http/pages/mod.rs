@@ -15,8 +15,6 @@ use actix_web::{HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 use utoipa::openapi::{OpenApi, ServerBuilder};
 
-use super::server::Shared;
-
 pub use self::demo::page as demo_page;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -55,25 +53,25 @@ impl Pages {
 }
 
 /// `/openapi.json`.
-pub async fn document(shared: web::Data<Shared>) -> HttpResponse {
+pub async fn document(pages: web::Data<Pages>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
-        .body(shared.pages.document.clone())
+        .body(pages.document.clone())
 }
 
 /// `/docs`.
-pub async fn docs(shared: web::Data<Shared>) -> HttpResponse {
-    html(shared.pages.docs.clone())
+pub async fn docs(pages: web::Data<Pages>) -> HttpResponse {
+    html(pages.docs.clone())
 }
 
 /// `/problems`: where every problem's `type` points.
-pub async fn problems(shared: web::Data<Shared>) -> HttpResponse {
-    html(shared.pages.problems.clone())
+pub async fn problems(pages: web::Data<Pages>) -> HttpResponse {
+    html(pages.problems.clone())
 }
 
 /// `/ops`. What it shows comes by the API, for a token.
-pub async fn ops(shared: web::Data<Shared>) -> HttpResponse {
-    html_under(OPS_POLICY).body(shared.pages.ops.clone())
+pub async fn ops(pages: web::Data<Pages>) -> HttpResponse {
+    html_under(OPS_POLICY).body(pages.ops.clone())
 }
 
 fn html(body: Bytes) -> HttpResponse {

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::layout::{page as whole, prose};
-use crate::http::codes::CODES;
+use crate::http::problem::codes::CODES;
 
 /// The page.
 pub fn page() -> Markup {

@@ -2,8 +2,8 @@ use actix_web::test::TestRequest as Ask;
 use serde_json::Value;
 
 use super::*;
-use crate::http::codes::CODES;
 use crate::http::pages::Pages;
+use crate::http::problem::codes::CODES;
 use crate::http::{examples, openapi};
 
 fn document() -> Value {

@@ -4,8 +4,8 @@ mod cors;
 mod demo;
 mod document;
 mod logs;
-mod manners;
 mod problems;
+mod responses;
 mod sockets;
 
 use std::sync::{Arc, OnceLock};
@@ -113,7 +113,9 @@ async fn unauthenticated(_: super::extract::Caller) -> &'static str {
     "reached"
 }
 
-async fn strict(_: super::extract::Json<super::requests::CreateUploadBody>) -> &'static str {
+async fn strict(
+    _: super::extract::Json<super::resources::uploads::CreateUploadBody>,
+) -> &'static str {
     "taken"
 }
 

@@ -2,8 +2,8 @@ use crate::auth::AuthError;
 use crate::broker::{BrokerError, Refusal, RefusalKind};
 use crate::domain::field::FieldName;
 use crate::domain::upload::{FieldError, Status};
-use crate::http::codes::{CODES, Code};
 use crate::http::problem::Problem;
+use crate::http::problem::codes::{CODES, Code};
 
 /// The contract's table, as far as it exists now.
 const CONTRACT: [(&str, u16); 26] = [

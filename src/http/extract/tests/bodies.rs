@@ -4,7 +4,7 @@ use super::super::json::parse as parse_json;
 use crate::broker::CreateUpload;
 use crate::http::examples;
 use crate::http::problem::Problem;
-use crate::http::requests::CreateUploadBody;
+use crate::http::resources::uploads::CreateUploadBody;
 
 fn create(text: impl AsRef<[u8]>) -> Result<CreateUpload, Problem> {
     parse_json::<CreateUploadBody>(text.as_ref())?.try_into()

@@ -5,7 +5,7 @@ use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
 use crate::http::examples;
 use crate::http::problem::Problem;
-use crate::http::requests::{ListQuery, to_cursor};
+use crate::http::resources::upload_list::{ListQuery, to_cursor};
 
 fn list(query: &str) -> Result<ListUploads, Problem> {
     parse_query::<ListQuery>(query, PageLimits::default()).map(|query| query.to_domain())

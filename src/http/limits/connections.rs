@@ -12,8 +12,7 @@ use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use socket2::SockRef;
 
-use super::address::Proxies;
-use super::middleware::limits::network_of;
+use super::client_address::{Proxies, network_of};
 
 /// The least time from one log line about refused connections to the next.
 const BETWEEN_LINES: Duration = Duration::from_secs(60);

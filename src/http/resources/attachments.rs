@@ -1,16 +1,37 @@
 //! The attachments of API.md: parse, call one verb of the broker, show its answer.
 
 use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::broker::Broker;
-
-use super::examples;
-use super::extract::{Caller, Json, NoBody, RecordPath, Repeatable, UploadPath};
-use super::problem::Problem;
-use super::requests::AttachBody;
-use super::views::{AttachmentsView, UploadView};
+use crate::domain::attachment::ObjectId;
+use crate::domain::upload::Upload;
+use crate::http::examples;
+use crate::http::extract::json::member;
+use crate::http::extract::{Caller, Json, NoBody, RecordPath, Repeatable, UploadPath};
+use crate::http::problem::Problem;
+use crate::http::views::UploadView;
 
 type Answer = Result<HttpResponse, Problem>;
+
+/// The record to attach to.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Attach)]
+pub struct AttachBody {
+    /// The record's id as the backend knows it, `42` of `Product/42`.
+    #[schema(min_length = 1, max_length = 255)]
+    object_id: String,
+}
+
+impl TryFrom<AttachBody> for ObjectId {
+    type Error = Problem;
+
+    fn try_from(body: AttachBody) -> Result<ObjectId, Problem> {
+        member("/object_id", ObjectId::parse(&body.object_id))
+    }
+}
 
 /// Attach to a record
 ///
@@ -67,6 +88,26 @@ pub async fn detach(
 ) -> Answer {
     let upload = broker.detach(&caller.0, id.0).await?;
     Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
+}
+
+/// The uploads of one record.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attachments)]
+pub struct AttachmentsView {
+    /// The uploads, newest first.
+    data: Vec<UploadView>,
+}
+
+impl AttachmentsView {
+    /// All of them.
+    pub fn of(uploads: Vec<Upload>, broker: &Broker) -> AttachmentsView {
+        let views = uploads
+            .into_iter()
+            .map(|upload| UploadView::of(upload, broker));
+        AttachmentsView {
+            data: views.collect(),
+        }
+    }
 }
 
 /// List what a record has

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::auth::Signer;
 
-use super::examples;
+use crate::http::examples;
 
 /// A key set, RFC 7517.
 #[derive(ToSchema)]

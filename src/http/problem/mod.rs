@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 
 use crate::domain::upload::{FieldError, Status};
 
-pub use super::codes::Code;
+pub mod codes;
+mod from_errors;
+
+pub use codes::Code;
 
 /// The media type of every problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";

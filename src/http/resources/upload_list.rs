@@ -1,110 +1,24 @@
-//! What clients send, and how it becomes the broker's words.
+//! Listing uploads, a page at a time.
 
+use actix_web::http::header::LINK;
+use actix_web::{HttpResponse, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::broker::{CreateUpload, ListUploads};
+use crate::broker::{Broker, ListUploads, Page};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
-
-use super::extract::json::{object, whole_bytes};
-use super::extract::query::{PageLimits, Parameters, Values};
-use super::problem::Problem;
-
-/// The greatest age to ask for, in seconds: a hundred years.
-const MAX_AGE_SECS: u64 = 100 * 366 * 86_400;
-
-/// What a client will upload.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = CreateUpload)]
-pub struct CreateUploadBody {
-    /// The model field that the file is for.
-    field: String,
-    /// The file's name, for people: it never becomes a part of a key.
-    filename: String,
-    /// The file's type, without parameters.
-    content_type: String,
-    /// The file's exact size, in bytes.
-    #[serde(deserialize_with = "whole_bytes")]
-    #[schema(minimum = 0, maximum = 9007199254740991u64)]
-    size: u64,
-    /// The file's checksum; required where the field's policy says so.
-    #[serde(
-        default,
-        deserialize_with = "object",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schema(required = false)]
-    checksum: Option<ChecksumBody>,
-    /// The record that the upload is meant for, `42` of `Product/42`. From a caller with `attachments:write` it is an
-    /// instruction: a confirm attaches the upload to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 255)]
-    object_id: Option<String>,
-    /// On whose behalf; needs the scope `uploads:confirm`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    owner: Option<String>,
-}
-
-/// A checksum of a file.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Checksum)]
-pub struct ChecksumBody {
-    /// One of `sha256`, `crc32`, `crc32c`, `crc64nvme`, `md5`.
-    algorithm: String,
-    /// Base64, with padding, of the digest's bytes.
-    value: String,
-}
-
-impl TryFrom<CreateUploadBody> for CreateUpload {
-    type Error = Problem;
-
-    fn try_from(body: CreateUploadBody) -> Result<CreateUpload, Problem> {
-        Ok(CreateUpload {
-            field: FieldName::parse(&body.field)
-                .map_err(|error| Problem::invalid_member("/field", error.to_string()))?,
-            filename: body.filename,
-            content_type: body.content_type,
-            size: body.size,
-            checksum: body.checksum.map(|sum| (sum.algorithm, sum.value)),
-            object_id: object_id(body.object_id.as_deref())?,
-            owner: body.owner,
-        })
-    }
-}
-
-/// The record to attach to.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Attach)]
-pub struct AttachBody {
-    /// The record's id as the backend knows it, `42` of `Product/42`.
-    #[schema(min_length = 1, max_length = 255)]
-    object_id: String,
-}
-
-impl TryFrom<AttachBody> for ObjectId {
-    type Error = Problem;
-
-    fn try_from(body: AttachBody) -> Result<ObjectId, Problem> {
-        ObjectId::parse(&body.object_id)
-            .map_err(|error| Problem::invalid_member("/object_id", error.to_string()))
-    }
-}
-
-/// The record that a request names.
-pub fn object_id(text: Option<&str>) -> Result<Option<ObjectId>, Problem> {
-    text.map(ObjectId::parse)
-        .transpose()
-        .map_err(|error| Problem::invalid_member("/object_id", error.to_string()))
-}
+use crate::http::examples;
+use crate::http::extract::query::{PageLimits, Parameters, Values, age_secs};
+use crate::http::extract::{Caller, Query};
+use crate::http::problem::Problem;
+use crate::http::public_url::PublicUrl;
+use crate::http::views::UploadView;
 
 /// Which uploads to list.
 #[derive(IntoParams)]
@@ -209,22 +123,6 @@ impl ListQuery {
     }
 }
 
-/// An age in seconds, from a number and a unit, `15m`; at most a hundred years.
-pub fn age_secs(text: &str) -> Option<u64> {
-    let unit = text.chars().next_back()?;
-    let secs = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let digits = &text[..text.len() - 1];
-    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    let number: u64 = digits.parse().ok().filter(|_| plain)?;
-    number.checked_mul(secs).filter(|&age| age <= MAX_AGE_SECS)
-}
-
 /// Where a page ended, as clients see it: opaque, so that it may change.
 pub fn to_cursor(last: UploadId) -> String {
     URL_SAFE_NO_PAD.encode(last.to_string())
@@ -233,4 +131,62 @@ pub fn to_cursor(last: UploadId) -> String {
 fn from_cursor(cursor: &str) -> Option<UploadId> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     UploadId::parse(&text).ok()
+}
+
+/// A page of uploads.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UploadPage)]
+pub struct PageView {
+    /// The uploads, newest first.
+    data: Vec<UploadView>,
+    /// What to send as `cursor` for the next page; null on the last one.
+    pub next_cursor: Option<String>,
+}
+
+impl PageView {
+    /// A page as the broker found it.
+    pub fn of(page: Page, problems: Option<&[(UploadId, String)]>, broker: &Broker) -> PageView {
+        let show = |upload| UploadView::of(upload, broker).with_problem(problems);
+        PageView {
+            next_cursor: page.next.map(to_cursor),
+            data: page.uploads.into_iter().map(show).collect(),
+        }
+    }
+}
+
+/// List uploads
+///
+/// Newest first. A user sees its own uploads; who may read anyone's sees all. Follow `next_cursor`, or the `Link` header, until
+/// it is null.
+#[utoipa::path(
+    get, path = "/v1/uploads", tag = "Uploads", operation_id = "listUploads",
+    security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"]),
+        ("bearer" = ["attachments:write"]), ("bearer" = ["ops"])),
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of uploads.", body = PageView,
+            headers(("link" = String, description = "The next page, `rel=\"next\"`; absent on the last one.")),
+            example = json!(examples::page())),
+        (status = 403, description = "scope-insufficient"),
+    )
+)]
+pub async fn list(
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+    broker: web::Data<Broker>,
+    public_url: web::Data<PublicUrl>,
+) -> Result<HttpResponse, Problem> {
+    let page = broker.list(&caller.0, query.to_domain()).await?;
+    let problems = broker.last_problems(&caller.0, &page.uploads).await?;
+    let view = PageView::of(page, problems.as_deref(), &broker);
+    let mut answer = HttpResponse::Ok();
+    if let Some(cursor) = &view.next_cursor {
+        let address = format!(
+            "{}/v1/uploads?{}",
+            public_url.as_str(),
+            query.with_cursor(cursor)
+        );
+        answer.insert_header((LINK, format!("<{address}>; rel=\"next\"")));
+    }
+    Ok(answer.json(view))
 }

@@ -6,16 +6,16 @@ use utoipa::ToSchema;
 
 use crate::auth::{GrantToken, Signer};
 use crate::broker::{Broker, MintGrant};
+use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::grant::Grant;
 
-use super::examples;
-use super::extract::json::{whole_bytes_or_null, whole_number};
-use super::extract::{Caller, Json, Repeatable};
-use super::problem::Problem;
-use super::requests::object_id;
-use super::server::Shared;
-use super::views::time;
+use crate::http::examples;
+use crate::http::extract::json::{member, whole_bytes_or_null, whole_number};
+use crate::http::extract::{Caller, Json, Repeatable};
+use crate::http::problem::Problem;
+use crate::http::public_url::PublicUrl;
+use crate::http::views::time;
 
 /// What a grant is to allow.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -61,11 +61,11 @@ impl TryFrom<MintGrantBody> for MintGrant {
     type Error = Problem;
 
     fn try_from(body: MintGrantBody) -> Result<MintGrant, Problem> {
+        let object_id = body.object_id.as_deref().map(ObjectId::parse).transpose();
         Ok(MintGrant {
-            field: FieldName::parse(&body.field)
-                .map_err(|error| Problem::invalid_member("/field", error.to_string()))?,
+            field: member("/field", FieldName::parse(&body.field))?,
             owner: body.owner,
-            object_id: object_id(body.object_id.as_deref())?,
+            object_id: member("/object_id", object_id)?,
             max_uploads: body.max_uploads,
             max_size: body.max_size,
             expires_in_secs: body.expires_in,
@@ -127,10 +127,10 @@ pub async fn mint(
     Json(body): Json<MintGrantBody>,
     broker: web::Data<Broker>,
     signer: web::Data<Signer>,
-    shared: web::Data<Shared>,
+    public_url: web::Data<PublicUrl>,
 ) -> Result<HttpResponse, Problem> {
     let key = repeatable.with(&body)?;
     let grant = broker.mint_grant(&caller.0, body.try_into()?, key).await?;
-    let view = GrantView::of(&grant, &signer, &shared.public_url);
+    let view = GrantView::of(&grant, &signer, public_url.as_str());
     Ok(HttpResponse::Created().json(view))
 }

@@ -9,12 +9,12 @@ use utoipa::ToSchema;
 
 use crate::auth::{EventSenders, SnsKind};
 use crate::broker::{Broker, HintOutcome};
+use crate::telemetry::metrics::Metrics;
 
-use super::examples;
-use super::extract::event::{Delivered, refused};
-use super::problem::{Code, Problem};
-use super::server::Shared;
-use crate::http::s3_notification::{self, Record, Shape};
+use super::s3_notification::{self, Record, Shape};
+use crate::http::examples;
+use crate::http::extract::bucket_notification::{Delivered, refused};
+use crate::http::problem::{Code, Problem};
 
 /// When a sender should come back, in seconds.
 const RETRY_AFTER_SECS: u32 = 5;
@@ -48,9 +48,9 @@ pub async fn receive(
     delivered: Delivered,
     senders: web::Data<EventSenders>,
     broker: web::Data<Broker>,
-    shared: web::Data<Shared>,
+    metrics: web::Data<Metrics>,
 ) -> Result<HttpResponse, Problem> {
-    let count = |shape: Shape, outcome| shared.metrics.s3_event(shape, outcome);
+    let count = |shape: Shape, outcome| metrics.s3_event(shape, outcome);
     let body = match &delivered {
         Delivered::Plain(body) => body.as_ref(),
         Delivered::Sns(message) => match message.kind() {

@@ -6,7 +6,7 @@ use crate::auth::AuthError;
 use crate::broker::{BrokerError, OverQuota, Refusal, RefusalKind};
 use crate::domain::upload::Status;
 
-use super::problem::{Code, Problem};
+use super::{Code, Problem};
 
 const ELSEWHERE: &str = "the upload is attached to another record";
 const USED_UP: &str = "all uploads that the grant allows were made; ask for a new grant";

@@ -1,7 +1,7 @@
 //! Who asks too often is refused before its request costs much: an address before its token is looked at, an owner before its body
 //! is parsed. Probes are never refused.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -11,10 +11,10 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, web};
 
 use crate::domain::principal::Principal;
-use crate::http::address::Proxies;
 use crate::http::extract::body::discard;
+use crate::http::limits::client_address::{Proxies, network_of};
+use crate::http::limits::rate::{Limiter, Rate, Standing};
 use crate::http::problem::{Code, Problem};
-use crate::http::rate::{Limiter, Rate, Standing};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -67,14 +67,6 @@ impl RequestLimits {
     }
 }
 
-/// Whom an address belongs to, in general: with IPv6 everybody has at least 2^64 of them.
-pub fn network_of(address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
-    }
-}
-
 fn refusal(standing: &Standing, detail: &str) -> Option<Problem> {
     let secs = standing.retry_after_secs?;
     Some(Problem::unavailable(Code::RateLimited, detail, secs))
@@ -114,19 +106,5 @@ pub async fn limit_addresses(
     match refused {
         Some((standing, problem)) => Ok(refused_by(req, &standing, problem).await),
         None => Ok(next.call(req).await?.map_into_boxed_body()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neighbours_in_one_ipv6_network_are_one_and_ipv4_addresses_are_not() {
-        let of = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:ffff:ffff:ffff"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_ne!(of("203.0.113.1"), of("203.0.113.2"));
-        assert_eq!(of("203.0.113.1"), of("::ffff:203.0.113.1"));
     }
 }

@@ -1,20 +1,85 @@
-//! The uploads of API.md: parse, call one verb of the broker, show its answer.
+//! Uploads: create, read, confirm, presign again, download, cancel and delete.
 
-use actix_web::http::header::{LINK, LOCATION};
+use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
 use chrono::Utc;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::auth::Signer;
-use crate::broker::Broker;
-
-use super::examples;
-use super::extract::{Caller, Json, NoBody, Query, Repeatable, UploadPath};
-use super::problem::Problem;
-use super::requests::{CreateUploadBody, ListQuery};
-use super::server::Shared;
-use super::views::{DownloadView, PageView, UploadView};
+use crate::broker::{Broker, CreateUpload, Download};
+use crate::domain::attachment::ObjectId;
+use crate::domain::field::FieldName;
+use crate::http::examples;
+use crate::http::extract::json::{member, object, whole_bytes};
+use crate::http::extract::{Caller, Json, NoBody, Repeatable, UploadPath};
+use crate::http::problem::Problem;
+use crate::http::public_url::PublicUrl;
+use crate::http::views::{UploadView, time};
 
 type Answer = Result<HttpResponse, Problem>;
+
+/// What a client will upload.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CreateUpload)]
+pub struct CreateUploadBody {
+    /// The model field that the file is for.
+    field: String,
+    /// The file's name, for people: it never becomes a part of a key.
+    filename: String,
+    /// The file's type, without parameters.
+    content_type: String,
+    /// The file's exact size, in bytes.
+    #[serde(deserialize_with = "whole_bytes")]
+    #[schema(minimum = 0, maximum = 9007199254740991u64)]
+    size: u64,
+    /// The file's checksum; required where the field's policy says so.
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(required = false)]
+    checksum: Option<ChecksumBody>,
+    /// The record that the upload is meant for, `42` of `Product/42`. From a caller with `attachments:write` it is an
+    /// instruction: a confirm attaches the upload to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
+    object_id: Option<String>,
+    /// On whose behalf; needs the scope `uploads:confirm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+}
+
+/// A checksum of a file.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Checksum)]
+pub struct ChecksumBody {
+    /// One of `sha256`, `crc32`, `crc32c`, `crc64nvme`, `md5`.
+    algorithm: String,
+    /// Base64, with padding, of the digest's bytes.
+    value: String,
+}
+
+impl TryFrom<CreateUploadBody> for CreateUpload {
+    type Error = Problem;
+
+    fn try_from(body: CreateUploadBody) -> Result<CreateUpload, Problem> {
+        let object_id = body.object_id.as_deref().map(ObjectId::parse).transpose();
+        Ok(CreateUpload {
+            field: member("/field", FieldName::parse(&body.field))?,
+            filename: body.filename,
+            content_type: body.content_type,
+            size: body.size,
+            checksum: body.checksum.map(|sum| (sum.algorithm, sum.value)),
+            object_id: member("/object_id", object_id)?,
+            owner: body.owner,
+        })
+    }
+}
 
 /// Ask for a presigned PUT
 ///
@@ -42,52 +107,15 @@ pub async fn create(
     repeatable: Repeatable,
     Json(body): Json<CreateUploadBody>,
     broker: web::Data<Broker>,
-    shared: web::Data<Shared>,
+    public_url: web::Data<PublicUrl>,
 ) -> Answer {
     let key = repeatable.with(&body)?;
     let presented = broker.create(&caller.0, body.try_into()?, key).await?;
-    let view = UploadView::presented(presented, &broker, &shared.public_url);
-    let address = format!("{}/v1/uploads/{}", shared.public_url, view.id);
+    let view = UploadView::presented(presented, &broker, public_url.as_str());
+    let address = format!("{}/v1/uploads/{}", public_url.as_str(), view.id);
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, address))
         .json(view))
-}
-
-/// List uploads
-///
-/// Newest first. A user sees its own uploads; who may read anyone's sees all. Follow `next_cursor`, or the `Link` header, until
-/// it is null.
-#[utoipa::path(
-    get, path = "/v1/uploads", tag = "Uploads", operation_id = "listUploads",
-    security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"]),
-        ("bearer" = ["attachments:write"]), ("bearer" = ["ops"])),
-    params(ListQuery),
-    responses(
-        (status = 200, description = "A page of uploads.", body = PageView,
-            headers(("link" = String, description = "The next page, `rel=\"next\"`; absent on the last one.")),
-            example = json!(examples::page())),
-        (status = 403, description = "scope-insufficient"),
-    )
-)]
-pub async fn list(
-    caller: Caller,
-    Query(query): Query<ListQuery>,
-    broker: web::Data<Broker>,
-    shared: web::Data<Shared>,
-) -> Answer {
-    let page = broker.list(&caller.0, query.to_domain()).await?;
-    let problems = broker.last_problems(&caller.0, &page.uploads).await?;
-    let view = PageView::of(page, problems.as_deref(), &broker);
-    let mut answer = HttpResponse::Ok();
-    if let Some(cursor) = &view.next_cursor {
-        let address = format!(
-            "{}/v1/uploads?{}",
-            shared.public_url,
-            query.with_cursor(cursor)
-        );
-        answer.insert_header((LINK, format!("<{address}>; rel=\"next\"")));
-    }
-    Ok(answer.json(view))
 }
 
 /// Read an upload
@@ -184,14 +212,35 @@ pub async fn presign(
     id: UploadPath,
     _nothing: NoBody,
     broker: web::Data<Broker>,
-    shared: web::Data<Shared>,
+    public_url: web::Data<PublicUrl>,
 ) -> Answer {
     let presented = broker.represign(&caller.0, id.0).await?;
     Ok(HttpResponse::Ok().json(UploadView::presented(
         presented,
         &broker,
-        &shared.public_url,
+        public_url.as_str(),
     )))
+}
+
+/// Where an object's bytes are.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Download)]
+pub struct DownloadView {
+    /// The public URL, or a presigned GET.
+    url: String,
+    /// When the URL stops working; null where it is public.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+impl DownloadView {
+    /// A download as the broker answers it.
+    pub fn of(download: Download) -> DownloadView {
+        DownloadView {
+            url: download.url.expose_secret().to_owned(),
+            expires_at: download.expires_at.map(time),
+        }
+    }
 }
 
 /// Get a URL to download from

@@ -74,6 +74,14 @@ fn address(text: &str) -> Option<IpAddr> {
     parsed.or_else(|| text.parse::<SocketAddr>().ok().map(|it| it.ip()))
 }
 
+/// Whom an address belongs to, in general: with IPv6 everybody has at least 2^64 of them.
+pub fn network_of(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::HeaderValue;
@@ -152,5 +160,14 @@ mod tests {
         );
         assert_eq!(read("for=_hidden"), "10.0.0.1");
         assert_eq!(read("by=10.0.0.1"), "10.0.0.1");
+    }
+
+    #[test]
+    fn neighbours_in_one_ipv6_network_are_one_and_ipv4_addresses_are_not() {
+        let of = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("203.0.113.1"), of("203.0.113.2"));
+        assert_eq!(of("203.0.113.1"), of("::ffff:203.0.113.1"));
     }
 }

@@ -16,7 +16,8 @@ use tracing::Instrument as _;
 use super::cors::{HEADERS as HEADERS_OF_PAGES, METHODS};
 use crate::domain::ids::UploadId;
 use crate::http::problem::{Code, PROBLEM_JSON, Problem};
-use crate::http::server::Shared;
+use crate::http::public_url::PublicUrl;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{self, Answered};
 
 /// What every answer carries unless its handler has set its own.
@@ -33,7 +34,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ];
 
 /// Wraps the app: gives the request an id, and its answer everything that all answers have in common.
-pub async fn answer(
+pub async fn finish_response(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -42,13 +43,14 @@ pub async fn answer(
     let method = req.method().clone();
     let header = |name: &str| req.headers().get(name)?.to_str().ok();
     let request_span = traces::request(&id, header);
-    let shared = req.app_data::<web::Data<Shared>>().cloned();
+    let public_url = req.app_data::<web::Data<PublicUrl>>().cloned();
+    let metrics = req.app_data::<web::Data<Metrics>>().cloned();
 
     let answered = next.call(req).instrument(request_span.span.clone()).await?;
     let _in = request_span.span.clone().entered();
     let (req, mut response) = answered.map_into_boxed_body().into_parts();
     if let Some(problem) = problem_of(&response) {
-        let public_url = shared.as_ref().map_or("", |shared| &shared.public_url);
+        let public_url = public_url.as_ref().map_or("", |url| url.as_str());
         response = written(response, &problem, public_url, &format!("urn:request:{id}"));
     }
     finish_headers(response.headers_mut(), &id.to_string());
@@ -74,10 +76,8 @@ pub async fn answer(
         trace_id,
         "answered"
     );
-    if let Some(shared) = shared {
-        shared
-            .metrics
-            .http_answered(label(&method), &route, status, took);
+    if let Some(metrics) = metrics {
+        metrics.http_answered(label(&method), &route, status, took);
     }
     Ok(ServiceResponse::new(req, response))
 }

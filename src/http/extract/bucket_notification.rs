@@ -12,7 +12,7 @@ use futures::future::LocalBoxFuture;
 
 use super::body;
 use crate::auth::{AuthError, EventSenders, SnsMessage};
-use crate::http::middleware::limits::RequestLimits;
+use crate::http::middleware::rate_limits::RequestLimits;
 use crate::http::problem::{Code, Problem};
 
 /// The longest body, in bytes: SNS's longest message, 256 KiB, with its escapes and the envelope around it.

@@ -1,0 +1,24 @@
+//! Where clients reach the API.
+
+use crate::domain::ids::UploadId;
+
+/// The base of every link, without a slash at its end. It comes from the configuration, never from a request's `Host`.
+#[derive(Debug, Clone)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// A slash at the end is dropped.
+    pub fn new(url: &str) -> PublicUrl {
+        PublicUrl(url.trim_end_matches('/').to_owned())
+    }
+
+    /// `https://broker.example`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The address of an upload.
+    pub fn upload(&self, id: UploadId) -> String {
+        format!("{}/v1/uploads/{id}", self.0)
+    }
+}
