@@ -1,4 +1,4 @@
-//! The admin listener: metrics and probes on an address of their own, which only those who watch can reach.
+//! The admin listener: metrics and probes on a separate address, for monitoring only.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::telemetry::metrics::Metrics;
 
 use super::operations::{livez, readyz};
 use super::problem::Problem;
-use super::routes::{at, get, nothing_here};
+use super::routes::{at, get, not_found};
 
-/// Who watches comes by every few seconds: two threads' worth of connections is plenty.
+/// Monitoring sends a request every few seconds, so few connections suffice.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Serves `/metrics`, `/livez` and `/readyz` until the returned server is stopped. The error is the socket's.
+/// Serves `/metrics`, `/livez` and `/readyz` until the returned server is stopped. Fails only if the socket does.
 pub fn serve_admin(
     listener: TcpListener,
     broker: Broker,
@@ -32,7 +32,7 @@ pub fn serve_admin(
             .service(at("/metrics", "GET, HEAD", |r| r.route(get().to(scrape))))
             .service(at("/livez", "GET, HEAD", |r| r.route(get().to(livez))))
             .service(at("/readyz", "GET, HEAD", |r| r.route(get().to(readyz))))
-            .default_service(web::to(nothing_here))
+            .default_service(web::to(not_found))
     })
     .workers(1)
     .max_connections(MAX_CONNECTIONS)
@@ -43,7 +43,7 @@ pub fn serve_admin(
     Ok(server.run())
 }
 
-/// Prometheus' text format. Without the database the broker's own numbers are still there: then they are wanted most.
+/// Metrics in Prometheus' text format. Without the database, only those of this process, which are needed most then.
 async fn scrape(
     broker: web::Data<Broker>,
     metrics: web::Data<Metrics>,
@@ -51,7 +51,7 @@ async fn scrape(
     let mut text = metrics.render();
     match broker.system_state().await {
         Ok(state) => text.push_str(&state.render()),
-        Err(error) => tracing::warn!(?error, "the metrics lack what the database knows"),
+        Err(error) => tracing::warn!(?error, "metrics without database gauges"),
     }
     Ok(HttpResponse::Ok()
         .content_type(ContentType::plaintext())

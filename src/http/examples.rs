@@ -1,22 +1,22 @@
-//! One upload's story, as the OpenAPI document and the pages tell it.
+//! Examples for the OpenAPI document and the pages. All of them follow one upload.
 
 use serde_json::{Value, json};
 
-/// The id of the upload in the story.
+/// The upload's id.
 pub const ID: &str = "upl_01knavb5w8e59a3fjc8w6qgp7z";
 const SHA256: &str = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
-const URL: &str = "https://ultamine-media.s3.eu-central-1.amazonaws.com/staging/upl_01knavb5w8e59a3fjc8w6qgp7z?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=…";
+const URL: &str = "https://shop-media.s3.eu-central-1.amazonaws.com/staging/upl_01knavb5w8e59a3fjc8w6qgp7z?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=…";
 const KEY: &str = "media/products/7zk3q8v5t1w0m4n6r2y9c8b5x3d1f7gh.jpg";
 
-/// What S3 tells when the client's PUT is done.
+/// The bucket notification after the client's PUT.
 pub fn s3_event() -> Value {
     json!({"Records": [{
         "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
-        "s3": {"bucket": {"name": "ultamine-media"}, "object": {"key": format!("staging/{ID}"), "size": 183442}},
+        "s3": {"bucket": {"name": "shop-media"}, "object": {"key": format!("staging/{ID}"), "size": 183442}},
     }]})
 }
 
-/// What the client asks for.
+/// The body of the create request.
 pub fn create_body() -> Value {
     json!({
         "field": "Product.image", "filename": "cat.jpg", "content_type": "image/jpeg", "size": 183442,
@@ -27,7 +27,7 @@ pub fn create_body() -> Value {
 fn upload(changes: Value) -> Value {
     let mut upload = json!({
         "id": ID, "status": "pending", "field": "Product.image", "owner": "user:1", "object_id": null,
-        "bucket": "ultamine-media", "key": null, "name": null,
+        "bucket": "shop-media", "key": null, "name": null,
         "filename": "cat.jpg", "content_type": "image/jpeg", "size": 183442,
         "checksum": {"algorithm": "sha256", "value": SHA256},
         "created_at": "2026-04-03T20:15:00.000Z", "expires_at": "2026-04-04T20:15:00.000Z",
@@ -39,7 +39,7 @@ fn upload(changes: Value) -> Value {
     upload
 }
 
-/// The answer: pending, with a presigned request.
+/// The response to create: pending, with a presigned request.
 pub fn pending() -> Value {
     upload(json!({
         "presigned": {
@@ -51,13 +51,13 @@ pub fn pending() -> Value {
     }))
 }
 
-/// What a confirm records, and more.
-fn recorded(changes: Value) -> Value {
+/// The upload after confirm, with changes.
+fn confirmed_with(changes: Value) -> Value {
     let mut members = json!({
         "status": "confirmed", "key": KEY, "name": KEY.trim_start_matches("media/"),
         "confirmed_at": "2026-04-03T20:15:07.412Z", "confirmed_by": "client",
         "etag": "9b2cf535f27731c974343645a3985328",
-        "url": format!("https://ultamine-media.s3.eu-central-1.amazonaws.com/{KEY}"),
+        "url": format!("https://shop-media.s3.eu-central-1.amazonaws.com/{KEY}"),
     });
     if let (Some(members), Value::Object(changes)) = (members.as_object_mut(), changes) {
         members.extend(changes);
@@ -65,24 +65,24 @@ fn recorded(changes: Value) -> Value {
     upload(members)
 }
 
-/// After the PUT and the confirm.
+/// The upload after confirm.
 pub fn confirmed() -> Value {
-    recorded(json!({}))
+    confirmed_with(json!({}))
 }
 
-/// What a backend says of it.
+/// The body of the attach request.
 pub fn attach_body() -> Value {
     json!({"object_id": "42"})
 }
 
-/// Tied to `Product/42`.
+/// The upload, attached to `Product/42`.
 pub fn attached() -> Value {
-    recorded(json!({
+    confirmed_with(json!({
         "status": "attached", "object_id": "42", "attached_at": "2026-04-03T20:15:09.020Z",
     }))
 }
 
-/// The answer to the confirm: with a receipt.
+/// The response to confirm, with a receipt.
 pub fn with_receipt() -> Value {
     let mut upload = confirmed();
     upload["receipt"] =
@@ -90,7 +90,7 @@ pub fn with_receipt() -> Value {
     upload
 }
 
-/// The keys that verify receipts: RFC 8037's example.
+/// The keys that verify receipts; the example of RFC 8037.
 pub fn jwks() -> Value {
     json!({"keys": [{
         "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
@@ -98,35 +98,35 @@ pub fn jwks() -> Value {
     }]})
 }
 
-/// No longer tied to it.
+/// The upload, detached.
 pub fn detached() -> Value {
-    recorded(json!({
+    confirmed_with(json!({
         "status": "detached", "object_id": "42", "attached_at": "2026-04-03T20:15:09.020Z",
         "detached_at": "2026-05-01T08:00:00.000Z",
     }))
 }
 
-/// Given up before anything had arrived.
+/// The upload, expired without an object.
 pub fn expired() -> Value {
     upload(json!({"status": "expired"}))
 }
 
-/// What `Product/42` has.
+/// The attachments of `Product/42`.
 pub fn attachments() -> Value {
     json!({"data": [attached()]})
 }
 
-/// A page with that upload.
+/// A page with the upload.
 pub fn page() -> Value {
     json!({"data": [confirmed()], "next_cursor": null})
 }
 
-/// Where a private upload's bytes are.
+/// The download URL of a private upload.
 pub fn download() -> Value {
     json!({"url": URL.replace("staging/upl_01knavb5w8e59a3fjc8w6qgp7z", KEY), "expires_at": "2026-04-03T20:30:00.000Z"})
 }
 
-/// What a backend asks for on behalf of a page.
+/// The body of the grant request.
 pub fn mint_body() -> Value {
     json!({
         "field": "Order.txid_proof", "owner": "user:1", "object_id": "123", "max_uploads": 1, "max_size": 5242880,
@@ -134,7 +134,7 @@ pub fn mint_body() -> Value {
     })
 }
 
-/// The grant; its token is cut short.
+/// A grant, with its token shortened.
 pub fn grant() -> Value {
     json!({
         "grant": "eyJ0eXAiOiJncmFudCtqd3QiLCJhbGciOiJFZERTQSJ9.….…", "expires_at": "2026-04-03T20:30:00.000Z",
@@ -142,7 +142,7 @@ pub fn grant() -> Value {
     })
 }
 
-/// What an operator sees.
+/// Statistics.
 pub fn stats() -> Value {
     json!({
         "data": [
@@ -153,7 +153,7 @@ pub fn stats() -> Value {
     })
 }
 
-/// The system at a glance.
+/// The overview of `/ops`.
 pub fn overview() -> Value {
     let line = |number: u64| [0, number, 2 * number];
     json!({
@@ -186,7 +186,7 @@ pub fn overview() -> Value {
     })
 }
 
-/// What happened to the upload of the story.
+/// The upload's timeline.
 pub fn timeline() -> Value {
     let entry = |at: &str, kind: &str, detail: &str| json!({"at": at, "kind": kind, "detail": detail, "times": 1, "last_at": at});
     json!({"data": [
@@ -198,7 +198,7 @@ pub fn timeline() -> Value {
     ]})
 }
 
-/// What a sweep by hand did.
+/// The result of a manual sweep.
 pub fn sweep() -> Value {
     json!({"data": [
         {"kind": "pending", "counts": {"found": 1, "expired": 1}, "more": false, "error": null},
@@ -206,7 +206,7 @@ pub fn sweep() -> Value {
     ]})
 }
 
-/// What is to be delivered again.
+/// The body of the replay request.
 pub fn replay_body() -> Value {
     json!({"endpoint": "shop", "dead": true})
 }

@@ -1,14 +1,12 @@
-//! The HTTP API: what `API.md` promises, and nothing about how it is done.
+//! The HTTP API.
 //!
-//! `app` calls [`serve`]; everything that comes in goes through the extractors ([`extract`]) to a handler of four lines, which calls
-//! one verb of the broker. The guarantees: object bytes never pass through a handler; every answer that is no success is a problem
-//! document with a code of one table ([`codes`]); no answer, log line or metric shows a query, a token or a presigned URL that it
-//! doesn't have to.
+//! `app` calls [`serve`]. A request passes the middleware, then the extractors ([`extract`]), then a handler in [`resources`] or
+//! `operations`, which calls one method of the broker and turns its result into a response.
 //!
-//! In reading order: `routes` (all of them on one page), `uploads`, `attachments`, `grants`, `receipts`, `events` and `operations`
-//! (the handlers), `records` (what a bucket's event says), `requests`, `views` and `statistics` (what goes in and out), `extract`,
-//! `codes`, `problem` and `refusals` (what goes wrong), `middleware`, `address` and `rate` (who may ask how often), `openapi`, `pages`,
-//! `demo`, `server`.
+//! Guarantees: object bytes never pass through a handler. Every error response is a problem document with a code of one table
+//! ([`problem::codes`]). No log line and no metric contains a query, a token or a presigned URL.
+//!
+//! Start with [`routes`], which lists every route on one page.
 
 mod admin;
 mod demo;

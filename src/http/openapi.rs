@@ -1,5 +1,5 @@
-//! The OpenAPI 3.1 document, made from the handlers. Problems are filled in from the table of codes: a handler's attribute names
-//! its codes in the description of a response, and [`Problems`] adds schema and examples.
+//! The OpenAPI 3.1 document, generated from the handlers. A handler's attribute lists the problem codes of a response in its
+//! description; [`Problems`] replaces the list with the schema and an example for each code.
 
 use serde_json::Value;
 use utoipa::openapi::content::ContentBuilder;
@@ -13,7 +13,7 @@ use super::problem::{Code, PROBLEM_JSON, Problem};
 use super::resources::{attachments, bucket_notifications, grants, receipts, upload_list, uploads};
 use super::{operations, ops, views};
 
-/// The whole API as an OpenAPI 3.1 document; the `openapi` command prints it, `/openapi.json` serves it.
+/// The OpenAPI 3.1 document. The `openapi` command prints it, and `/openapi.json` serves it.
 pub fn openapi() -> Document {
     Api::openapi()
 }
@@ -22,7 +22,7 @@ pub fn openapi() -> Document {
 #[openapi(
     info(
         title = "Bytepass",
-        description = "A direct-to-S3 upload broker: ask for a presigned PUT, send the bytes straight to the bucket, confirm.",
+        description = "A direct-to-S3 upload broker: create an upload, send the file to the bucket with a presigned PUT, confirm the upload.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     paths(
@@ -33,37 +33,40 @@ pub fn openapi() -> Document {
     ),
     components(schemas(ProblemView, views::FieldErrorView)),
     tags(
-        (name = "Uploads", description = "From asking to a sealed object."),
-        (name = "Attachments", description = "Which upload belongs to which record: for backends."),
+        (name = "Uploads", description = "Create, confirm, read and delete uploads."),
+        (name = "Attachments", description = "Attach uploads to records, for backends."),
         (name = "Grants", description = "Uploads for callers without a token of their own."),
-        (name = "Receipts", description = "What verifies the receipt of a confirm, anywhere and offline."),
-        (name = "Operations", description = "Statistics, probes, and pending uploads settled by hand."),
+        (name = "Receipts", description = "Public keys that verify the receipt of a confirm, without a request to the broker."),
+        (name = "Operations", description = "Statistics, probes, bucket notifications and manual actions."),
     ),
     modifiers(&Bearer, &Problems)
 )]
 struct Api;
 
-/// Why a request failed: RFC 9457, `application/problem+json`.
+/// An error response: RFC 9457, `application/problem+json`.
 #[derive(ToSchema)]
 #[schema(as = Problem)]
-#[allow(dead_code, reason = "describes what problem.rs writes")]
+#[allow(
+    dead_code,
+    reason = "only the schema of the document that problem/mod.rs writes"
+)]
 struct ProblemView {
-    /// The code's description.
+    /// The address of the description of the code.
     r#type: String,
-    /// What happened, the same for every occurrence.
+    /// What is wrong, the same for every occurrence.
     title: String,
     /// The HTTP status.
     status: u16,
-    /// What to branch on: never changes.
+    /// The code, for programs. It never changes.
     code: String,
-    /// What happened this time, and what to do, for a person.
+    /// What is wrong with this request, for people.
     detail: String,
-    /// Names this occurrence in the log.
+    /// The id of this request in the broker's log.
     instance: String,
-    /// Each thing that is wrong.
+    /// One entry for each wrong member.
     #[schema(required = false)]
     errors: Vec<views::FieldErrorView>,
-    /// The status that the upload has, with `wrong-status`.
+    /// The current status of the upload, with `wrong-status` and `already-attached`.
     #[schema(required = false)]
     status_now: String,
 }
@@ -72,8 +75,8 @@ struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
-        add_senders(document);
-        let text = "A JWT of a configured issuer. Its `scope` lists what it may do; `fields` narrows it to some fields. A grant of `POST /v1/grants` is a bearer too, for its own uploads.";
+        add_notification_schemes(document);
+        let text = "A JWT of a configured issuer. Its claim `scope` lists the allowed scopes; `fields` limits it to some fields. A grant of `POST /v1/grants` is also a bearer token, for its own uploads.";
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
@@ -86,17 +89,17 @@ impl Modify for Bearer {
     }
 }
 
-/// What a sender of events proves itself by.
-fn add_senders(document: &mut Document) {
+/// The security schemes of senders of bucket notifications.
+fn add_notification_schemes(document: &mut Document) {
     let http = |scheme, text: &str| {
         let scheme = HttpBuilder::new().scheme(scheme);
         SecurityScheme::Http(scheme.description(Some(text)).build())
     };
-    let secret = "`events.secret` of the configuration; no token of a caller.";
-    let password = "Any user, and `events.secret` as the password.";
+    let secret = "The value of `events.secret` in the configuration, not a JWT.";
+    let password = "Any user name, and the value of `events.secret` as the password.";
     let sns = ApiKeyValue::with_description(
         "x-amz-sns-message-type",
-        "A message of a topic in `events.sns_topics`, with SNS's signature in its body.",
+        "A message of a topic in `events.sns_topics`, with the signature of SNS in its body.",
     );
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("eventSecret", http(HttpAuthScheme::Bearer, secret));
@@ -109,11 +112,11 @@ struct Problems;
 impl Modify for Problems {
     fn modify(&self, document: &mut Document) {
         for (path, item) in &mut document.paths.paths {
-            let asks = path == "/v1/uploads"
+            let has_input = path == "/v1/uploads"
                 || path == "/v1/ops/overview"
                 || path.starts_with("/v1/attachments/");
             if let Some(operation) = &mut item.get {
-                complete(operation, false, asks);
+                complete(operation, false, has_input);
             }
             for operation in [&mut item.post, &mut item.delete].into_iter().flatten() {
                 complete(operation, true, true);
@@ -122,32 +125,32 @@ impl Modify for Problems {
     }
 }
 
-/// Adds what an operation may answer because of what it is, then gives every problem its content.
+/// Adds the codes that follow from the kind of operation, then the content of every problem response.
 fn complete(operation: &mut Operation, has_body: bool, has_input: bool) {
     let public = operation.security.iter().flatten().all(|need| {
         serde_json::to_value(need).is_ok_and(|need| need == Value::Object(Default::default()))
     });
-    let mut also = vec!["internal"];
+    let mut codes = vec!["internal"];
     if has_input {
-        also.push("invalid-request");
+        codes.push("invalid-request");
     }
     if has_body {
-        also.extend([
+        codes.extend([
             "request-timeout",
             "payload-too-large",
             "unsupported-media-type",
         ]);
     }
     if !public {
-        also.extend(["token-missing", "token-invalid", "rate-limited"]);
-        also.extend([
+        codes.extend(["token-missing", "token-invalid", "rate-limited"]);
+        codes.extend([
             "store-unavailable",
             "database-unavailable",
             "issuer-unavailable",
         ]);
     }
     let responses = &mut operation.responses.responses;
-    for name in also {
+    for name in codes {
         let Some(code) = Code::parse(name) else {
             continue;
         };
@@ -171,7 +174,7 @@ fn complete(operation: &mut Operation, has_body: bool, has_input: bool) {
     }
 }
 
-/// From `object-missing, wrong-status` to two examples and a sentence.
+/// Turns the list `object-missing, wrong-status` into an example for each code.
 fn describe(response: &mut Response) {
     let codes: Vec<Code> = response
         .description

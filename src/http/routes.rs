@@ -1,4 +1,4 @@
-//! Every route there is, grouped by who calls it.
+//! All routes, grouped by their callers.
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -16,7 +16,7 @@ use super::{operations, ops, pages};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
-        // Browsers, mobile apps and backends: one's own uploads, or anyone's by scope.
+        // Browsers, mobile apps and backends: their own uploads or, by scope, those of all owners.
         .service(at("/v1/uploads", "GET, HEAD, POST", |r| {
             r.route(private(get().to(upload_list::list)))
                 .route(private(web::post().to(uploads::create)))
@@ -34,7 +34,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(at("/v1/uploads/{id}/download", "GET, HEAD", |r| {
             r.route(private(get().to(uploads::download)))
         }))
-        // Backends: what belongs to which record.
+        // Backends: attachments of records.
         .service(at("/v1/uploads/{id}/attach", "POST", |r| {
             r.route(private(web::post().to(attachments::attach)))
         }))
@@ -46,14 +46,14 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
             "GET, HEAD",
             |r| r.route(private(get().to(attachments::list))),
         ))
-        // Backends: uploads for callers without a token of their own.
+        // Backends: grants for callers without a token of their own.
         .service(at("/v1/grants", "POST", |r| {
             r.route(private(web::post().to(grants::mint)))
         }))
-        // The bucket, which proves itself by a secret or by SNS's signature.
+        // The bucket, authenticated by a secret or by the signature of SNS.
         .service(at("/v1/events/s3", "HEAD, POST", |r| {
             r.route(web::post().to(bucket_notifications::receive))
-                .route(web::head().to(bucket_notifications::is_there))
+                .route(web::head().to(bucket_notifications::head))
         }))
         // Operators.
         .service(at("/v1/stats", "GET, HEAD", |r| {
@@ -77,24 +77,25 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(at("/v1/uploads/{id}/expire", "POST", |r| {
             r.route(private(web::post().to(operations::expire)))
         }))
-        .configure(open)
-        .default_service(web::to(nothing_here));
+        .configure(public)
+        .default_service(web::to(not_found));
 }
 
-/// What anybody may read.
-fn open(config: &mut web::ServiceConfig) {
+/// Routes without a token.
+fn public(config: &mut web::ServiceConfig) {
     config
-        // Backends, without a token: what verifies a receipt.
+        // Backends: the keys that verify receipts.
         .service(at("/.well-known/jwks.json", "GET, HEAD", |r| {
             r.route(get().to(receipts::jwks))
         }))
-        // Probes and people, without a token.
+        // Probes.
         .service(at("/livez", "GET, HEAD", |r| {
             r.route(get().to(operations::livez))
         }))
         .service(at("/readyz", "GET, HEAD", |r| {
             r.route(get().to(operations::readyz))
         }))
+        // People.
         .service(at("/openapi.json", "GET, HEAD", |r| {
             r.route(get().to(pages::document))
         }))
@@ -107,7 +108,7 @@ fn open(config: &mut web::ServiceConfig) {
     pages::assets::serve(config, &pages::assets::OPS);
 }
 
-/// A resource: its panics are caught, and methods other than `allowed` answer 405 with this list.
+/// A resource whose panics are caught. Methods other than `allowed` get 405 with this list in `Allow`.
 pub(super) fn at(
     path: &'static str,
     allowed: &'static str,
@@ -122,25 +123,25 @@ pub(super) fn at(
     >,
 > {
     routes(web::resource(path))
-        .default_service(web::to(move || async move { not_allowed(allowed) }))
+        .default_service(web::to(move || async move { method_not_allowed(allowed) }))
         .wrap(from_fn(catch_panics))
 }
 
-/// A GET, which answers a HEAD too.
+/// GET and HEAD.
 pub(super) fn get() -> Route {
     web::route().guard(Any(Get()).or(Head()))
 }
 
-/// A route that only a caller with a good token reaches.
+/// A route for authenticated callers only.
 pub(super) fn private(route: Route) -> Route {
     route.wrap(from_fn(authenticate))
 }
 
-pub(super) async fn nothing_here() -> Result<HttpResponse, Problem> {
+pub(super) async fn not_found() -> Result<HttpResponse, Problem> {
     Err(Problem::of_status(StatusCode::NOT_FOUND))
 }
 
-fn not_allowed(allowed: &'static str) -> HttpResponse {
+fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     HttpResponse::MethodNotAllowed()
         .insert_header((ALLOW, allowed))
         .finish()

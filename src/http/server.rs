@@ -1,4 +1,4 @@
-//! From a listening socket to a running server.
+//! Builds the app of each worker and runs the server on a bound socket.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::telemetry::metrics::Metrics;
 
 use super::demo::{self, DemoOptions};
 use super::extract::body::{BodyBytes, BodyLimits};
-use super::extract::bucket_notification::Unproven;
+use super::extract::bucket_notification::UnverifiedBodies;
 use super::extract::query::PageLimits;
 use super::limits::client_address::Proxies;
 use super::limits::connections::Connections;
@@ -27,43 +27,43 @@ use super::pages::Pages;
 use super::public_url::PublicUrl;
 use super::{openapi, routes};
 
-/// How long an answer may take to leave after the connection is to be closed, in seconds: time to read a 413.
+/// How long a closing connection may take to send its response, in seconds: time to read a 413.
 const DISCONNECT_SECS: u64 = 5;
-/// How long an idle connection is kept, in seconds; longer than the minute after which common proxies give up.
+/// How long an idle connection is kept, in seconds. Longer than the minute of common proxies, so that they close first.
 const KEEP_ALIVE_SECS: u64 = 75;
 
-/// What `app` decides for the server.
+/// The settings of the server.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
-    /// Where clients reach the API, without a slash at the end: links are made from it, never from a request's `Host`.
+    /// The base of all links, `https://broker.example`.
     pub public_url: String,
-    /// Origins that may call from a browser, `https://shop.example`, compared exactly.
+    /// Origins that may call from a browser, `https://shop.example`; compared exactly.
     pub allowed_origins: Vec<String>,
     /// The longest request body, in bytes.
     pub body_max_bytes: usize,
-    /// In how much time a request's head has to arrive, in milliseconds.
+    /// Time for a request's head to arrive, in milliseconds.
     pub header_timeout_ms: u64,
-    /// In how much time a request's body has to arrive, in milliseconds.
+    /// Time for a request's body to arrive, in milliseconds.
     pub body_timeout_ms: u64,
-    /// Open connections for each worker; further ones wait in the socket's backlog.
+    /// Open connections of each worker; further ones wait in the socket's backlog.
     pub max_connections: usize,
-    /// Open connections of one address, but never more than half of what all workers have; 0: any number.
+    /// Open connections of one address, and never more than half of those of all workers; 0: no limit.
     pub connections_per_address: u32,
-    /// Worker threads; 0 means one for each processor.
+    /// Worker threads; 0: one for each processor.
     pub workers: usize,
-    /// How long requests may go on after a stop was asked for, in seconds.
+    /// How long requests may continue after a stop, in seconds.
     pub shutdown_timeout_secs: u64,
-    /// How many uploads a page has where the client doesn't say.
+    /// Uploads on a page without `limit`.
     pub page_default: u32,
-    /// The most uploads of a page.
+    /// The largest `limit`.
     pub page_max: u32,
-    /// How often one owner may ask.
+    /// Request rate of each owner.
     pub owner_rate: Rate,
-    /// How often one address may ask.
+    /// Request rate of each address.
     pub address_rate: Rate,
-    /// Which proxies are believed whose address it is.
+    /// The proxies that are trusted to report the client's address.
     pub proxies: Proxies,
-    /// The page `/demo`, which a development broker alone has.
+    /// The page `/demo`, in development only.
     pub demo: Option<DemoOptions>,
 }
 
@@ -81,15 +81,15 @@ impl Default for HttpOptions {
             shutdown_timeout_secs: 30,
             page_default: 50,
             page_max: 200,
-            owner_rate: Rate::ANY,
-            address_rate: Rate::ANY,
+            owner_rate: Rate::UNLIMITED,
+            address_rate: Rate::UNLIMITED,
             proxies: Proxies::default(),
             demo: None,
         }
     }
 }
 
-/// The parts that each worker's app is put together from.
+/// The shared state from which each worker's app is built.
 #[derive(Clone)]
 pub(super) struct Parts {
     public_url: web::Data<PublicUrl>,
@@ -100,11 +100,11 @@ pub(super) struct Parts {
     authenticator: web::Data<Authenticator>,
     signer: web::Data<Signer>,
     requests: web::Data<RequestLimits>,
-    unproven: web::Data<Unproven>,
+    unverified: web::Data<UnverifiedBodies>,
     allowed_origins: Vec<String>,
     demo: Option<DemoOptions>,
-    /// One for all workers.
-    seen: BodyBytes,
+    /// Shared by all workers.
+    body_bytes: BodyBytes,
 }
 
 impl Parts {
@@ -134,15 +134,15 @@ impl Parts {
                 options.owner_rate,
                 options.proxies.clone(),
             )),
-            unproven: web::Data::default(),
+            unverified: web::Data::default(),
             allowed_origins: options.allowed_origins.clone(),
             demo: options.demo.clone(),
-            seen: BodyBytes::default(),
+            body_bytes: BodyBytes::default(),
         }
     }
 }
 
-/// One worker's app. `more` adds what only the caller has: the broker in production, routes of their own in tests.
+/// The app of one worker. `more` adds the broker in production, and extra routes in tests.
 pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
     parts: &Parts,
     more: F,
@@ -164,21 +164,21 @@ pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(
         .app_data(parts.authenticator.clone())
         .app_data(parts.signer.clone())
         .app_data(parts.requests.clone())
-        .app_data(parts.unproven.clone())
+        .app_data(parts.unverified.clone())
         .configure(more)
         .configure(|config| {
             if let Some(demo) = &parts.demo {
-                demo::configure(config, demo, &parts.seen);
+                demo::configure(config, demo, &parts.body_bytes);
             }
         })
         .configure(routes::configure)
         .wrap(from_fn(limit_addresses))
         .wrap(cors(&parts.allowed_origins))
-        // Outermost, because it is registered last.
+        // The last one is the outermost.
         .wrap(from_fn(finish_response))
 }
 
-/// How many threads serve requests where so many are configured.
+/// The number of worker threads for this setting; 0: one for each processor.
 pub fn worker_threads(configured: usize) -> usize {
     match configured {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -186,9 +186,9 @@ pub fn worker_threads(configured: usize) -> usize {
     }
 }
 
-/// Serves on a socket that is already bound, until the returned server is stopped; the caller handles signals.
+/// Serves on a bound socket until the returned server is stopped. The caller handles signals.
 ///
-/// Must be called inside a tokio runtime. The error is the socket's.
+/// Must be called inside a tokio runtime. Fails only if the socket does.
 pub fn serve(
     listener: TcpListener,
     broker: Broker,
@@ -201,10 +201,10 @@ pub fn serve(
     let parts = Parts::new(authenticator, signer, metrics, options);
     let (broker, senders) = (web::Data::new(broker), web::Data::new(senders));
     let workers = worker_threads(options.workers);
-    // More would leave others without any, whatever is configured for each.
+    // One address must leave connections for others.
     let half = u32::try_from(options.max_connections * workers / 2).unwrap_or(u32::MAX);
-    let most = options.connections_per_address.min(half.max(1));
-    let connections = Connections::new(most, options.proxies.clone());
+    let per_address = options.connections_per_address.min(half.max(1));
+    let connections = Connections::new(per_address, options.proxies.clone());
     let server = HttpServer::new(move || {
         let (broker, senders) = (broker.clone(), senders.clone());
         app(&parts, move |config| {

@@ -1,4 +1,4 @@
-//! Request bodies: bounded in bytes and time, JSON in UTF-8 or nothing.
+//! Reads request bodies, bounded in bytes and time. Only JSON in UTF-8 is accepted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +14,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::http::problem::{Code, Problem};
 
-/// How much of an over-long body is read beyond its limit, in bytes, so that its sender can read the 413.
+/// Bytes of an oversized body that are read beyond the limit, so that its sender can read the 413.
 const DRAIN_MAX_BYTES: u64 = 1024 * 1024;
-/// How long a body that nobody will look at is waited for.
-const DISCARD_MAX: Duration = Duration::from_secs(1);
+/// Maximum time to read a body that is not needed.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The bounds of a body.
+/// The limits of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
     /// The longest body, in bytes.
@@ -37,12 +37,12 @@ impl Default for BodyLimits {
     }
 }
 
-/// How many bytes of bodies were read, by everything that reads any; only where somebody asks. Clones share it.
+/// Counts the bytes of all bodies that are read; only in the app data of the demo. Clones share the counter.
 #[derive(Debug, Clone, Default)]
 pub struct BodyBytes(Arc<AtomicU64>);
 
 impl BodyBytes {
-    /// So far.
+    /// Bytes read so far.
     pub fn total(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -63,9 +63,9 @@ impl FromRequest for NoBody {
         let body = read(req, payload.take());
         Box::pin(async move {
             let text = body.await?;
-            let nothing = text.is_empty() || is_empty_object(&text);
-            nothing.then_some(NoBody).ok_or_else(|| {
-                let detail = "this request takes no members: send an empty body or {}";
+            let is_empty = text.is_empty() || is_empty_object(&text);
+            is_empty.then_some(NoBody).ok_or_else(|| {
+                let detail = "the body must be empty or {}";
                 Problem::new(Code::InvalidRequest, detail)
             })
         })
@@ -78,13 +78,13 @@ fn is_empty_object(text: &[u8]) -> bool {
     inner.is_some_and(|inner| inner.trim_ascii().is_empty())
 }
 
-/// The whole body; empty where there is none.
+/// Reads the whole body; empty if the request has none.
 pub fn read(
     req: &HttpRequest,
     payload: Payload,
 ) -> impl Future<Output = Result<Bytes, Problem>> + 'static {
     let (limits, declared) = (limits_of(req), declared_length(req));
-    let (unreadable, counter) = (not_json(req), counter_of(req));
+    let (unreadable, counter) = (content_type_problem(req), counter_of(req));
     async move {
         let body = collect(payload, limits, declared, counter).await?;
         match unreadable {
@@ -94,8 +94,8 @@ pub fn read(
     }
 }
 
-/// The whole body, of at most `max_bytes` and within `time` if that is less than usual, whatever its type: SNS calls its JSON
-/// `text/plain`. Not a compressed one.
+/// Reads a whole body of any media type, because SNS sends its JSON as `text/plain`. At most `max_bytes`, and within the usual
+/// timeout or `time`, whichever is shorter. A compressed body is rejected.
 pub fn read_any_type(
     req: &HttpRequest,
     payload: Payload,
@@ -106,7 +106,7 @@ pub fn read_any_type(
         max_bytes,
         timeout: limits_of(req).timeout.min(time),
     };
-    let (declared, unreadable) = (declared_length(req), encoded(req));
+    let (declared, unreadable) = (declared_length(req), encoding_problem(req));
     let counter = counter_of(req);
     async move {
         let body = collect(payload, limits, declared, counter).await?;
@@ -114,16 +114,16 @@ pub fn read_any_type(
     }
 }
 
-/// Lets go of a body that nobody will look at, so that its connection can carry the next request: one that is left unread ends it.
-/// Only a body that declares a length within the limit, and that arrives with its head or at once after it.
+/// Reads and drops a body that is not needed, because an unread body closes its connection. Only a body that declares a length
+/// within the limit and arrives within a second.
 pub async fn discard(req: &HttpRequest, mut payload: Payload) {
     let max_bytes = limits_of(req).max_bytes as u64;
     if declared_length(req).is_none_or(|bytes| bytes > max_bytes) {
         return;
     }
     let to_the_end = async { while let Some(Ok(_)) = payload.next().await {} };
-    // Late or broken: the connection ends, as it would have.
-    let _ = timeout(DISCARD_MAX, to_the_end).await;
+    // After a timeout or an error the connection closes, as without this call.
+    let _ = timeout(DISCARD_TIMEOUT, to_the_end).await;
 }
 
 fn limits_of(req: &HttpRequest) -> BodyLimits {
@@ -149,7 +149,7 @@ async fn collect(
 ) -> Result<Bytes, Problem> {
     let too_large = || {
         let detail = format!(
-            "a body has at most {} bytes; the file itself goes to presigned.url",
+            "the body must have at most {} bytes; the file itself goes to presigned.url",
             limits.max_bytes
         );
         Err(Problem::new(Code::PayloadTooLarge, detail))
@@ -159,27 +159,27 @@ async fn collect(
         return too_large();
     }
     let deadline = Instant::now() + limits.timeout;
-    let (mut body, mut seen) = (BytesMut::new(), 0u64);
+    let (mut body, mut received) = (BytesMut::new(), 0u64);
     loop {
-        let over = seen > limits.max_bytes as u64;
+        let over = received > limits.max_bytes as u64;
         match timeout_at(deadline, payload.next()).await {
             Ok(None) if over => return too_large(),
             Ok(None) => return Ok(body.freeze()),
             Ok(Some(Ok(chunk))) => {
-                seen += chunk.len() as u64;
+                received += chunk.len() as u64;
                 if let Some(counter) = &counter {
                     counter.add(chunk.len());
                 }
-                if seen > drained {
+                if received > drained {
                     return too_large();
                 }
-                if seen <= limits.max_bytes as u64 {
+                if received <= limits.max_bytes as u64 {
                     body.extend_from_slice(&chunk);
                 }
             }
             Ok(Some(Err(_))) | Err(_) if over => return too_large(),
             Ok(Some(Err(_))) => {
-                let detail = "the body ended early or is not encoded as its headers say";
+                let detail = "the body ended early, or its encoding does not match its headers";
                 return Err(Problem::new(Code::InvalidRequest, detail));
             }
             Err(_) => {
@@ -193,22 +193,22 @@ async fn collect(
     }
 }
 
-/// Why a body is not taken that is encoded: no more is unpacked than was sent.
-fn encoded(req: &HttpRequest) -> Option<Problem> {
+/// The problem of a body with `Content-Encoding`. Compressed bodies are rejected, because they could expand beyond the limit.
+fn encoding_problem(req: &HttpRequest) -> Option<Problem> {
     let encoding = req.headers().get(CONTENT_ENCODING)?;
-    let detail = "send the body as it is, without Content-Encoding";
+    let detail = "the body must be sent without Content-Encoding";
     (!encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
         .then(|| Problem::new(Code::UnsupportedMediaType, detail))
 }
 
-/// Why a body, if there is one, can't be JSON in UTF-8.
-fn not_json(req: &HttpRequest) -> Option<Problem> {
+/// The problem of a body whose headers do not declare JSON in UTF-8.
+fn content_type_problem(req: &HttpRequest) -> Option<Problem> {
     let problem = |detail: &str| Some(Problem::new(Code::UnsupportedMediaType, detail));
-    if let Some(problem) = encoded(req) {
+    if let Some(problem) = encoding_problem(req) {
         return Some(problem);
     }
     let Some(value) = req.headers().get(CONTENT_TYPE) else {
-        return problem("send Content-Type: application/json");
+        return problem("Content-Type must be application/json");
     };
     let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
     let mut parts = text.split(';').map(str::trim);
@@ -216,7 +216,7 @@ fn not_json(req: &HttpRequest) -> Option<Problem> {
     let json = essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"));
     if !json {
-        return problem("send Content-Type: application/json");
+        return problem("Content-Type must be application/json");
     }
     let utf8 = |parameter: &str| match parameter.split_once('=') {
         Some(("charset", charset)) => charset.trim_matches('"') == "utf-8",
@@ -225,6 +225,6 @@ fn not_json(req: &HttpRequest) -> Option<Problem> {
     if parts.all(utf8) {
         None
     } else {
-        problem("send the body in UTF-8")
+        problem("the charset of the body must be UTF-8")
     }
 }

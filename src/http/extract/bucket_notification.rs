@@ -1,4 +1,7 @@
-//! The body of an event, from a sender that proved itself; from anybody else nothing is read that need not be.
+//! The body of a bucket notification from an authenticated sender.
+//!
+//! The secret of `events.secret` is checked before the body is read. An SNS message is authenticated by the signature inside its
+//! body, so such bodies are read first: few at a time, and for a short time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,38 +18,38 @@ use crate::auth::{AuthError, EventSenders, SnsMessage};
 use crate::http::middleware::rate_limits::RequestLimits;
 use crate::http::problem::{Code, Problem};
 
-/// The longest body, in bytes: SNS's longest message, 256 KiB, with its escapes and the envelope around it.
+/// The longest body, in bytes: SNS's longest message of 256 KiB, with its escapes and its envelope.
 const MAX_BYTES: usize = 320 * 1024;
-/// How many bodies of senders without a secret may be held at once, each of at most [`MAX_BYTES`].
-const UNPROVEN_AT_ONCE: usize = 64;
-/// How many of them one address may have, so that it can't take the places of all.
-const UNPROVEN_OF_ONE: usize = 8;
-/// In how much time such a body has to arrive: SNS's arrive at once, and who is slow holds a place.
-const UNPROVEN_TIME: Duration = Duration::from_secs(3);
-/// The header that SNS sends with each of its messages; its mere presence proves nothing.
+/// Bodies of unauthenticated senders that are held at once, each of at most [`MAX_BYTES`].
+const MAX_UNVERIFIED: usize = 64;
+/// The same for one address, so that it cannot occupy all slots.
+const MAX_UNVERIFIED_PER_ADDRESS: usize = 8;
+/// The time in which such a body has to arrive. SNS sends it at once, and a slow sender occupies a slot.
+const UNVERIFIED_TIMEOUT: Duration = Duration::from_secs(3);
+/// SNS sends this header with each message. Its presence proves nothing.
 const SNS_HEADER: &str = "x-amz-sns-message-type";
-/// When a sender should come back, in seconds.
+/// When the sender should retry, in seconds.
 const RETRY_AFTER_SECS: u32 = 5;
 
-/// Whose bodies that nothing vouches for yet are being read or judged, over all workers: one entry for each. Clones share it.
+/// The senders whose unauthenticated bodies are being read or verified, one entry per body, over all workers. Clones share it.
 #[derive(Clone, Default)]
-pub struct Unproven(Arc<Mutex<Vec<u64>>>);
+pub struct UnverifiedBodies(Arc<Mutex<Vec<u64>>>);
 
-/// A place among them; given back when dropped.
-struct Place {
-    of: Unproven,
+/// One of the slots; freed when dropped.
+struct Slot {
+    bodies: UnverifiedBodies,
     sender: u64,
 }
 
-impl Unproven {
-    fn take(&self, sender: u64) -> Option<Place> {
+impl UnverifiedBodies {
+    fn take(&self, sender: u64) -> Option<Slot> {
         let mut held = self.held();
         let own = held.iter().filter(|it| **it == sender).count();
-        let free = held.len() < UNPROVEN_AT_ONCE && own < UNPROVEN_OF_ONE;
+        let free = held.len() < MAX_UNVERIFIED && own < MAX_UNVERIFIED_PER_ADDRESS;
         free.then(|| {
             held.push(sender);
-            let of = self.clone();
-            Place { of, sender }
+            let bodies = self.clone();
+            Slot { bodies, sender }
         })
     }
 
@@ -55,26 +58,26 @@ impl Unproven {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut held = self.of.held();
+        let mut held = self.bodies.held();
         if let Some(at) = held.iter().position(|it| *it == self.sender) {
             held.swap_remove(at);
         }
     }
 }
 
-/// What a proven sender sent.
-pub enum Delivered {
-    /// A message whose signature is SNS's, for a configured topic.
+/// The body of an authenticated sender.
+pub enum NotificationBody {
+    /// A message of a configured topic, with a valid signature of SNS.
     Sns(Box<SnsMessage>),
-    /// A body that came with the secret.
+    /// A body that was sent with the secret.
     Plain(Bytes),
 }
 
-impl FromRequest for Delivered {
+impl FromRequest for NotificationBody {
     type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Delivered, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<NotificationBody, Problem>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (req, payload) = (req.clone(), payload.take());
@@ -82,74 +85,74 @@ impl FromRequest for Delivered {
     }
 }
 
-async fn read(req: &HttpRequest, payload: Payload) -> Result<Delivered, Problem> {
+async fn read(req: &HttpRequest, payload: Payload) -> Result<NotificationBody, Problem> {
     let senders = req
         .app_data::<web::Data<EventSenders>>()
         .cloned()
-        .ok_or_else(|| Problem::internal("the server has no senders of events"))?;
+        .ok_or_else(|| Problem::internal("EventSenders is missing in the app data"))?;
     let with_secret = check_secret(req, &senders)?;
     let sender = sender_of(req);
-    let (_place, time) = match with_secret {
+    let (_slot, timeout) = match with_secret {
         true => (None, Duration::MAX),
         false if senders.expects_sns() && req.headers().contains_key(SNS_HEADER) => {
-            (Some(place_of(req, sender)?), UNPROVEN_TIME)
+            (Some(slot_for(req, sender)?), UNVERIFIED_TIMEOUT)
         }
         false => return Err(Problem::sender_missing()),
     };
-    let body = body::read_any_type(req, payload, MAX_BYTES, time).await?;
+    let body = body::read_any_type(req, payload, MAX_BYTES, timeout).await?;
     match SnsMessage::parse(&body) {
-        // A message that carries a signature is judged by it, whatever else came along.
+        // A signed message is verified by its signature, even if the request carries the secret.
         Some(message) => {
-            let judged = senders.verify(&message, sender, Utc::now()).await;
-            judged.map_err(refused)?;
-            Ok(Delivered::Sns(Box::new(message)))
+            senders
+                .verify(&message, sender, Utc::now())
+                .await
+                .map_err(sender_problem)?;
+            Ok(NotificationBody::Sns(Box::new(message)))
         }
-        None if with_secret => Ok(Delivered::Plain(body)),
+        None if with_secret => Ok(NotificationBody::Plain(body)),
         None => Err(Problem::sender_missing()),
     }
 }
 
-fn place_of(req: &HttpRequest, sender: u64) -> Result<Place, Problem> {
-    let places = req
-        .app_data::<web::Data<Unproven>>()
-        .ok_or_else(|| Problem::internal("the server has no places for messages"))?;
-    places.take(sender).ok_or_else(busy)
+fn slot_for(req: &HttpRequest, sender: u64) -> Result<Slot, Problem> {
+    let bodies = req
+        .app_data::<web::Data<UnverifiedBodies>>()
+        .ok_or_else(|| Problem::internal("UnverifiedBodies is missing in the app data"))?;
+    bodies.take(sender).ok_or_else(|| {
+        let detail = "too many SNS messages at once; send this one again";
+        Problem::unavailable(Code::IssuerUnavailable, detail, RETRY_AFTER_SECS)
+    })
 }
 
 fn sender_of(req: &HttpRequest) -> u64 {
     let limits = req.app_data::<web::Data<RequestLimits>>();
-    limits.map_or(0, |it| it.sender(req.peer_addr(), req.headers()))
+    limits.map_or(0, |it| it.client_key(req.peer_addr(), req.headers()))
 }
 
-/// Whether the request carries the secret; a wrong one is an error, none is not.
+/// Whether the request carries the secret. A wrong secret is an error.
 fn check_secret(req: &HttpRequest, senders: &EventSenders) -> Result<bool, Problem> {
     let mut headers = req.headers().get_all(AUTHORIZATION);
     let Some(first) = headers.next() else {
         return Ok(false);
     };
     if headers.next().is_some() {
-        let reason = "there is more than one Authorization header";
+        let reason = "the request has more than one Authorization header";
         return Err(Problem::sender_invalid(reason));
     }
     let text = first.to_str().unwrap_or_default();
-    senders.check_secret(text).map_err(refused)?;
+    senders.check_secret(text).map_err(sender_problem)?;
     Ok(true)
 }
 
-/// The problem for a sender that proved nothing.
-pub fn refused(error: AuthError) -> Problem {
+/// The problem for a sender that is not authenticated.
+pub fn sender_problem(error: AuthError) -> Problem {
     match error {
         AuthError::Missing => Problem::sender_missing(),
         AuthError::Invalid { reason } => Problem::sender_invalid(reason),
         AuthError::KeysUnavailable => Problem::unavailable(
             Code::IssuerUnavailable,
-            "SNS's certificate or its confirmation can't be fetched now; the log says why",
+            "the certificate or the subscription confirmation of SNS cannot be fetched; the log contains the reason",
             RETRY_AFTER_SECS,
         ),
     }
-}
-
-fn busy() -> Problem {
-    let detail = "too many messages at once; send it again";
-    Problem::unavailable(Code::IssuerUnavailable, detail, RETRY_AFTER_SECS)
 }

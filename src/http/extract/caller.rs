@@ -1,5 +1,5 @@
-//! The caller of a request. A route is authenticated before anything else of its request is looked at, so that who has no token
-//! learns nothing, not even whether an id is well-formed.
+//! The caller of a request. A route is authenticated before any other part of its request is parsed, so that a request without a
+//! token reveals nothing, not even whether an id is well-formed.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use chrono::Utc;
 
 use crate::auth::Authenticator;
 use crate::domain::principal::Principal;
-use crate::http::middleware::rate_limits::{RequestLimits, refused_by, tell};
+use crate::http::middleware::rate_limits::{RequestLimits, add_rate_headers, reject};
 use crate::http::problem::Problem;
 
-/// An authenticated caller. There is none on a route that isn't wrapped in [`authenticate`]: a forgotten check answers 500.
+/// The authenticated caller. On a route that is not wrapped in [`authenticate`] the extractor fails with 500.
 pub struct Caller(pub Arc<Principal>);
 
 impl FromRequest for Caller {
@@ -28,12 +28,12 @@ impl FromRequest for Caller {
         ready(
             principal
                 .map(Caller)
-                .ok_or_else(|| Problem::internal("a route with a caller is not authenticated")),
+                .ok_or_else(|| Problem::internal("the route is not wrapped in authenticate")),
         )
     }
 }
 
-/// Lets a request pass with its principal, or answers 401, 429 or 503 in its place.
+/// Authenticates the request and counts it for its owner; responds with 401, 429 or 503 if that fails.
 pub async fn authenticate(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -41,14 +41,14 @@ pub async fn authenticate(
     match principal_of(&req).await {
         Ok(principal) => {
             let limits = req.app_data::<web::Data<RequestLimits>>();
-            let standing = limits.and_then(|limits| limits.of_owner(&principal));
-            if let Some((standing, Some(problem))) = standing {
-                return Ok(refused_by(req, &standing, problem).await);
+            let status = limits.and_then(|limits| limits.count_owner(&principal));
+            if let Some((status, Some(problem))) = status {
+                return Ok(reject(req, &status, problem).await);
             }
             req.extensions_mut().insert(principal);
             let mut response = next.call(req).await?.map_into_boxed_body();
-            if let Some((standing, _)) = &standing {
-                tell(standing, response.headers_mut());
+            if let Some((status, _)) = &status {
+                add_rate_headers(status, response.headers_mut());
             }
             Ok(response)
         }
@@ -60,7 +60,7 @@ async fn principal_of(req: &ServiceRequest) -> Result<Arc<Principal>, Problem> {
     let token = bearer_of(req.request())?;
     let authenticator = req
         .app_data::<web::Data<Authenticator>>()
-        .ok_or_else(|| Problem::internal("the server has no authenticator"))?;
+        .ok_or_else(|| Problem::internal("Authenticator is missing in the app data"))?;
     let principal = authenticator.authenticate(token, Utc::now()).await?;
     Ok(principal)
 }
@@ -73,16 +73,16 @@ fn bearer_of(req: &HttpRequest) -> Result<&str, Problem> {
     };
     if headers.next().is_some() {
         return Err(Problem::token_invalid(
-            "there is more than one Authorization header",
+            "the request has more than one Authorization header",
         ));
     }
     let text = first
         .to_str()
-        .map_err(|_| Problem::token_invalid("the Authorization header is not ASCII"))?;
+        .map_err(|_| Problem::token_invalid("the Authorization header must be ASCII"))?;
     let (scheme, token) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Problem::token_invalid(
-            "the Authorization header's scheme is not Bearer",
+            "the scheme of the Authorization header must be Bearer",
         ));
     }
     match token.trim() {

@@ -1,4 +1,4 @@
-//! The `Idempotency-Key` of a request, and the hash of what the request asks for.
+//! The `Idempotency-Key` of a request, and the hash of the request's body.
 
 use std::future::{Ready, ready};
 
@@ -12,15 +12,15 @@ use crate::broker::IdempotencyKey;
 use crate::http::problem::{Code, Problem};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// The most characters of a key.
+/// The longest key, in characters.
 const MAX_CHARS: usize = 255;
 
-/// The key that a request carries, if it does.
-pub struct Repeatable(Option<String>);
+/// The value of the header, if the request has one.
+pub struct IdempotencyHeader(Option<String>);
 
-impl Repeatable {
-    /// The key with a hash over the parsed body: its spelling, and the order of its members, make no difference.
-    pub fn with(self, body: &impl Serialize) -> Result<Option<IdempotencyKey>, Problem> {
+impl IdempotencyHeader {
+    /// The key with a hash over the parsed body, so that white space and the order of members make no difference.
+    pub fn key_for(self, body: &impl Serialize) -> Result<Option<IdempotencyKey>, Problem> {
         let Some(key) = self.0 else {
             return Ok(None);
         };
@@ -31,12 +31,12 @@ impl Repeatable {
     }
 }
 
-impl FromRequest for Repeatable {
+impl FromRequest for IdempotencyHeader {
     type Error = Problem;
-    type Future = Ready<Result<Repeatable, Problem>>;
+    type Future = Ready<Result<IdempotencyHeader, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(read(req).map(Repeatable))
+        ready(read(req).map(IdempotencyHeader))
     }
 }
 
@@ -50,7 +50,8 @@ fn read(req: &HttpRequest) -> Result<Option<String>, Problem> {
     match std::str::from_utf8(bytes) {
         Ok(key) if fits && values.next().is_none() => Ok(Some(key.to_owned())),
         _ => {
-            let detail = "an Idempotency-Key is one header with 1 to 255 visible ASCII characters";
+            let detail =
+                "Idempotency-Key must be one header with 1 to 255 visible ASCII characters";
             Err(Problem::new(Code::InvalidRequest, detail))
         }
     }
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_one_header_of_visible_ascii() {
+    fn key_must_be_one_header_of_visible_ascii() {
         let longest = "k".repeat(MAX_CHARS);
         for key in ["1", "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"", &longest] {
             assert_eq!(read_of(&[key]), Some(Some(key.to_owned())));
@@ -85,9 +86,9 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_over_what_is_asked_for() {
+    fn equal_bodies_have_equal_hashes() {
         let hash = |body| {
-            let key = Repeatable(Some("a".to_owned())).with(&body);
+            let key = IdempotencyHeader(Some("a".to_owned())).key_for(&body);
             key.ok().flatten().map(|key| key.body_hash)
         };
         assert_eq!(hash(json!({"a": 1})), hash(json!({"a": 1})));

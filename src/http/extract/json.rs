@@ -1,4 +1,4 @@
-//! A JSON body, read strictly: known members only, each once, each of its own type; what is wrong is pointed at.
+//! Parses JSON bodies strictly: only known members, each once and of its type. The problem points to the wrong member.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,10 +14,10 @@ use serde_path_to_error::{Path, Segment};
 use super::body;
 use crate::http::problem::{Code, Problem};
 
-/// The most characters of a detail that repeats what a client sent.
+/// The longest detail that contains client input, in characters.
 const MAX_DETAIL_CHARS: usize = 300;
 
-/// A request's body as a `T`. The types that it is used with carry `deny_unknown_fields`.
+/// The body as a `T`. Every `T` has `deny_unknown_fields`.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
@@ -30,24 +30,24 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     }
 }
 
-/// Parses one JSON text and nothing after it.
+/// Parses exactly one JSON object.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     if text.is_empty() {
-        let detail = "the body is empty; send a JSON object with Content-Type: application/json";
+        let detail = "the body must be a JSON object, with Content-Type: application/json";
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
     if std::str::from_utf8(text).is_err() {
-        let detail = "the body is not UTF-8";
+        let detail = "the body must be UTF-8";
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
-    // A derived reader would also take an array with the members in their order, and names its Rust type to the rest.
+    // A derived `Deserialize` also accepts an array of the members in order, and its errors name the Rust type.
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(match serde_json::from_slice::<IgnoredAny>(text) {
             Ok(_) => Problem::invalid_member("", "the body must be a JSON object"),
             Err(error) => not_json(&error.to_string()),
         });
     }
-    // The tracked reading below costs twice as much, so it is kept for telling what is wrong.
+    // Tracking the path costs twice as much, so only a failed parse is repeated with it.
     if let Ok(value) = serde_json::from_slice(text) {
         return Ok(value);
     }
@@ -56,7 +56,7 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
         let detail = error.inner().to_string();
         if error.inner().is_data() {
             let pointer = pointer_of(error.path(), &detail);
-            Problem::invalid_member(&pointer, shortened(without_place(&detail)))
+            Problem::invalid_member(&pointer, shortened(without_position(&detail)))
         } else {
             not_json(&detail)
         }
@@ -70,8 +70,8 @@ fn not_json(detail: &str) -> Problem {
     Problem::new(Code::InvalidRequest, detail)
 }
 
-/// The parser's words without "at line 1 column 85": the pointer says where.
-fn without_place(detail: &str) -> &str {
+/// The parser's message without "at line 1 column 85", because the pointer names the member.
+fn without_position(detail: &str) -> &str {
     match detail.rfind(" at line ") {
         Some(end) => &detail[..end],
         None => detail,
@@ -82,7 +82,7 @@ fn shortened(detail: &str) -> String {
     detail.chars().take(MAX_DETAIL_CHARS).collect()
 }
 
-/// The JSON pointer (RFC 6901) to what the parser complains of.
+/// The JSON pointer (RFC 6901) to the member that failed.
 fn pointer_of(path: &Path, detail: &str) -> String {
     let mut pointer = String::new();
     for segment in path.iter() {
@@ -93,7 +93,7 @@ fn pointer_of(path: &Path, detail: &str) -> String {
             Segment::Unknown => {}
         }
     }
-    // A member that is missing or there twice is reported at its parent: its name stands in the parser's message.
+    // A missing or duplicate member is reported at its parent; its name is only in the parser's message.
     let named = detail
         .strip_prefix("missing field `")
         .or_else(|| detail.strip_prefix("duplicate field `"))
@@ -113,7 +113,7 @@ pub fn member<T, E: fmt::Display>(pointer: &str, parsed: Result<T, E>) -> Result
     parsed.map_err(|error| Problem::invalid_member(pointer, error.to_string()))
 }
 
-/// A member that is an object or null: an array with the same values in order is neither.
+/// Accepts an object or null, but no array of its values in order, which a derived `Deserialize` accepts.
 pub fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -135,22 +135,22 @@ where
     deserializer.deserialize_any(Object(PhantomData))
 }
 
-/// The largest integer that every JSON parser reads exactly.
+/// The largest integer that every JSON parser represents exactly.
 const MAX_EXACT: u64 = (1 << 53) - 1;
 
-/// A number of bytes: digits and nothing else, so that no two parsers read two sizes.
+/// A number of bytes, written in digits only, so that every parser reads the same value.
 pub fn whole_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     whole(deserializer, WHOLE_BYTES)?.ok_or_else(|| D::Error::custom(WHOLE_BYTES))
 }
 
-/// The same where the member may be left out or null.
+/// Like [`whole_bytes`], for a member that may be absent or null.
 pub fn whole_bytes_or_null<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u64>, D::Error> {
     whole(deserializer, WHOLE_BYTES)
 }
 
-/// A whole number that may be left out or null: digits and nothing else.
+/// A whole number, written in digits only; may be absent or null.
 pub fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     whole(deserializer, WHOLE_NUMBER)
 }

@@ -1,4 +1,4 @@
-//! What a handler gets: parsed, bounded, authenticated, or not called at all.
+//! Extractors: a handler is called only with an authenticated caller and a parsed, bounded request.
 
 pub mod body;
 pub mod bucket_notification;
@@ -13,7 +13,7 @@ mod tests;
 
 pub use body::NoBody;
 pub use caller::Caller;
-pub use idempotency::Repeatable;
+pub use idempotency::IdempotencyHeader;
 pub use json::Json;
 pub use path::{RecordPath, UploadPath};
 pub use query::Query;

@@ -1,4 +1,4 @@
-//! The `{id}` of a route, and the `{model}/{object_id}`.
+//! Path parameters: the `{id}` of an upload, and `{model}/{object_id}` of a record.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -12,7 +12,7 @@ use crate::domain::attachment::ObjectId;
 use crate::domain::ids::UploadId;
 use crate::http::problem::{Code, Problem};
 
-/// The upload that a route names. What is no id of ours answers like an id that does not exist.
+/// The upload id. A malformed id becomes [`UploadId::NONE`], so that it has the same response as an id that does not exist.
 pub struct UploadPath(pub UploadId);
 
 impl FromRequest for UploadPath {
@@ -23,7 +23,7 @@ impl FromRequest for UploadPath {
         let text = req.match_info().get("id").unwrap_or_default();
         let id = match UploadId::parse(text) {
             Ok(id) => {
-                // For the access log, which shows no path: only what is certainly an id may stand there.
+                // For the access log, which contains valid ids only and no paths.
                 req.extensions_mut().insert(id);
                 id
             }
@@ -33,9 +33,9 @@ impl FromRequest for UploadPath {
     }
 }
 
-/// The record that a route names by its last two segments.
+/// The record of the last two path segments.
 pub struct RecordPath {
-    /// The model: any text, because only the broker knows which there are.
+    /// The model, not yet checked against the configuration.
     pub model: String,
     /// The record's id.
     pub object_id: ObjectId,
@@ -46,15 +46,15 @@ impl FromRequest for RecordPath {
     type Future = Ready<Result<RecordPath, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(record(req.uri().path()))
+        ready(parse(req.uri().path()))
     }
 }
 
-/// Read from the path as it was sent, because the router leaves a `%2F` of an object id as it is, and can't be told from `%252F`.
-fn record(path: &str) -> Result<RecordPath, Problem> {
+/// Parses the raw path, because the router keeps `%2F` encoded, so that its parameter is the same for `%2F` and `%252F`.
+fn parse(path: &str) -> Result<RecordPath, Problem> {
     let mut segments = path.rsplit('/').map(|segment| {
         percent_decode_str(segment).decode_utf8().map_err(|_| {
-            let detail = "the path is not UTF-8 where its percent-encoding is undone";
+            let detail = "the percent-decoded path must be UTF-8";
             Problem::new(Code::InvalidRequest, detail)
         })
     });
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn b1_what_is_no_id_takes_the_way_of_an_id_that_does_not_exist() {
+    async fn malformed_id_becomes_an_id_that_does_not_exist() {
         let capitals = examples::ID.to_uppercase();
         for text in [
             "upl_1",
@@ -100,20 +100,20 @@ mod tests {
     }
 
     #[test]
-    fn an_object_id_is_what_was_encoded_whatever_it_holds() {
+    fn object_id_is_percent_decoded_once() {
         for (path, expected) in [
             ("/v1/attachments/Product/42", "42"),
             ("/v1/attachments/Product/a%2Fb", "a/b"),
             ("/v1/attachments/Product/a%252Fb", "a%2Fb"),
             ("/v1/attachments/Product/%C3%A4+%20%3F", "ä+ ?"),
         ] {
-            let read = record(path).expect(path);
+            let read = parse(path).expect(path);
             let read = (read.model.as_str(), read.object_id.as_str());
             assert_eq!(read, ("Product", expected));
         }
         for bad in ["%FF", "", "%00", "a%0Ab", &"x".repeat(256)] {
             let path = format!("/v1/attachments/Product/{bad}");
-            assert!(record(&path).is_err(), "{bad:?}");
+            assert!(parse(&path).is_err(), "{bad:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Query parameters, read strictly: known names only, each once.
+//! Parses query parameters strictly: only known names, each once.
 
 use std::collections::BTreeMap;
 use std::future::{Ready, ready};
@@ -9,21 +9,21 @@ use percent_encoding::percent_decode_str;
 
 use crate::http::problem::{Code, Problem};
 
-/// What can be read from a query.
+/// A type that is parsed from a query.
 pub trait Parameters: Sized {
-    /// The names that there are; any other is refused.
+    /// The known parameters; any other is rejected.
     const NAMES: &'static [&'static str];
 
-    /// Reads the values.
+    /// Parses the values.
     fn read(values: &Values, limits: PageLimits) -> Result<Self, Problem>;
 }
 
-/// How long a page may be.
+/// The number of items on a page.
 #[derive(Debug, Clone, Copy)]
 pub struct PageLimits {
-    /// Where the client doesn't say.
+    /// Without `limit`.
     pub default: u32,
-    /// At most.
+    /// The largest `limit`.
     pub max: u32,
 }
 
@@ -40,7 +40,7 @@ impl Default for PageLimits {
 pub struct Values(BTreeMap<String, String>);
 
 impl Values {
-    /// The value of a parameter, parsed; `allowed` completes the sentence "`limit` must be …".
+    /// The parsed value of a parameter. `allowed` completes the detail "the query parameter `limit` must be …".
     pub fn get<T>(
         &self,
         name: &str,
@@ -56,7 +56,7 @@ impl Values {
     }
 }
 
-/// A request's query as a `T`.
+/// The query as a `T`.
 pub struct Query<T>(pub T);
 
 impl<T: Parameters> FromRequest for Query<T> {
@@ -71,7 +71,7 @@ impl<T: Parameters> FromRequest for Query<T> {
     }
 }
 
-/// Parses what stands behind the `?`.
+/// Parses a query string without its `?`.
 pub fn parse<T: Parameters>(query: &str, limits: PageLimits) -> Result<T, Problem> {
     let mut values = BTreeMap::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -81,12 +81,12 @@ pub fn parse<T: Parameters>(query: &str, limits: PageLimits) -> Result<T, Proble
             let known = T::NAMES.join(", ");
             let name: String = name.chars().take(50).collect();
             return Err(invalid(format!(
-                "there is no query parameter `{name}`; there are {known}"
+                "unknown query parameter `{name}`; known parameters are {known}"
             )));
         }
         if values.insert(name.clone(), value).is_some() {
             return Err(invalid(format!(
-                "the query parameter `{name}` is there twice"
+                "the query parameter `{name}` must occur only once"
             )));
         }
     }
@@ -97,17 +97,17 @@ fn decoded(text: &str) -> Result<String, Problem> {
     percent_decode_str(&text.replace('+', " "))
         .decode_utf8()
         .map(|text| text.into_owned())
-        .map_err(|_| invalid("the query is not UTF-8"))
+        .map_err(|_| invalid("the query must be UTF-8"))
 }
 
 fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(Code::InvalidRequest, detail)
 }
 
-/// The greatest age to ask for, in seconds: a hundred years.
+/// The greatest age, in seconds: a hundred years.
 const MAX_AGE_SECS: u64 = 100 * 366 * 86_400;
 
-/// An age in seconds, from a number and a unit, `15m`; at most a hundred years.
+/// Parses an age such as `15m` into seconds; at most a hundred years.
 pub fn age_secs(text: &str) -> Option<u64> {
     let unit = text.chars().next_back()?;
     let secs = match unit {

@@ -1,7 +1,7 @@
-//! Whose address a request comes from: the connection's, or what proxies that the operator trusts say of it.
+//! The client's address: the connection's peer or, behind trusted proxies, the address that they report.
 //!
-//! Only the one header that they write is read, from its end, for as long as who wrote an entry is trusted: what a client writes into
-//! it stands before that.
+//! Only the configured header is read, from its end, up to the first address that is not a trusted proxy. Entries that a client
+//! wrote itself stand before that one and are never used.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,20 +9,20 @@ use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
 
 use crate::config::{ForwardedHeader, Network};
 
-/// How many proxies a request may have come through.
-const MOST_HOPS: usize = 16;
+/// Entries of the header that are read at most.
+const MAX_HOPS: usize = 16;
 
-/// Which proxies are trusted, and where they write whom a request is from.
+/// The trusted proxies, and the header in which they report the client.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
-    /// Their addresses.
+    /// Addresses of trusted proxies.
     pub trusted: Vec<Network>,
-    /// The header that they write.
+    /// The header that they set.
     pub header: ForwardedHeader,
 }
 
 impl Proxies {
-    /// The client's address. Where a trusted proxy says nothing that can be read it is the proxy's own.
+    /// The client's address. If a trusted proxy reports nothing readable, the proxy's own address.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
@@ -37,7 +37,7 @@ impl Proxies {
             .map(|value| value.to_str().unwrap_or_default())
             .collect();
         let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
-        for hop in hops.take(MOST_HOPS) {
+        for hop in hops.take(MAX_HOPS) {
             let Some(address) = self.address_of(hop.trim()) else {
                 break;
             };
@@ -49,7 +49,7 @@ impl Proxies {
         client
     }
 
-    /// Whether this is one of them.
+    /// Whether a trusted proxy has this address.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(address))
     }
@@ -67,14 +67,14 @@ impl Proxies {
     }
 }
 
-/// An address with or without a port, `[2001:db8::1]:443`.
+/// Parses an address with or without a port, `[2001:db8::1]:443`.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
     let parsed = bare.unwrap_or(text).parse::<IpAddr>().ok();
     parsed.or_else(|| text.parse::<SocketAddr>().ok().map(|it| it.ip()))
 }
 
-/// Whom an address belongs to, in general: with IPv6 everybody has at least 2^64 of them.
+/// The key that limits are counted by: an IPv4 address, or the /64 network of an IPv6 address, because a client usually has a whole one.
 pub fn network_of(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(address) => u64::from(address.to_bits()),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_writes_of_itself_is_not_believed() {
+    fn entries_of_untrusted_senders_are_ignored() {
         let read = |peer: &str, lines: &[(&'static str, &str)]| {
             client(ForwardedHeader::XForwardedFor, peer, lines)
         };
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_header_is_read_likewise() {
+    fn forwarded_header_is_read_like_x_forwarded_for() {
         let read = |line: &str| {
             client(
                 ForwardedHeader::Forwarded,
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_in_one_ipv6_network_are_one_and_ipv4_addresses_are_not() {
+    fn ipv6_addresses_share_a_network_and_ipv4_addresses_do_not() {
         let of = |text: &str| network_of(text.parse().unwrap());
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:ffff:ffff:ffff"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));

@@ -1,6 +1,6 @@
-//! How many connections an address may have: one that opens them without end must not take those of all others.
+//! Limits the open connections of each address, so that one client cannot take those of all others.
 //!
-//! Counted when a connection has been taken, and until it ends; one too many is shut there and then, before a byte of it is read.
+//! A connection counts from its accept until it ends. A connection beyond the limit is closed before a byte of it is read.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -14,77 +14,73 @@ use socket2::SockRef;
 
 use super::client_address::{Proxies, network_of};
 
-/// The least time from one log line about refused connections to the next.
-const BETWEEN_LINES: Duration = Duration::from_secs(60);
+/// Minimum time between two log lines about closed connections.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The open connections of each address. Clones share it.
 #[derive(Clone)]
 pub struct Connections(Arc<Inner>);
 
 struct Inner {
-    most: u32,
+    max: u32,
     proxies: Proxies,
     open: Mutex<Open>,
 }
 
 #[derive(Default)]
 struct Open {
-    of: HashMap<u64, u32>,
-    told_at: Option<Instant>,
+    by_network: HashMap<u64, u32>,
+    logged_at: Option<Instant>,
 }
 
-/// One of an address's connections, for as long as it is there.
+/// One counted connection; stored with the connection and dropped when it ends.
 struct Counted {
     all: Connections,
     network: u64,
 }
 
 impl Connections {
-    /// So many for each address but those of trusted proxies; `None` where there is no limit.
-    pub fn new(most: u32, proxies: Proxies) -> Option<Connections> {
+    /// At most `max` connections for each address; trusted proxies are exempt. `None` if `max` is 0: no limit.
+    pub fn new(max: u32, proxies: Proxies) -> Option<Connections> {
         let open = Mutex::default();
-        let inner = Inner {
-            most,
-            proxies,
-            open,
-        };
-        (most > 0).then(|| Connections(Arc::new(inner)))
+        let inner = Inner { max, proxies, open };
+        (max > 0).then(|| Connections(Arc::new(inner)))
     }
 
-    /// What the server calls with each new connection: counts it, or shuts it.
+    /// The server's `on_connect` callback: counts the connection, or closes it.
     pub fn on_connect(&self, connection: &dyn Any, data: &mut Extensions) {
         let Some(stream) = connection.downcast_ref::<TcpStream>() else {
             return;
         };
-        // Without a peer it has ended already.
+        // A connection without a peer has ended already.
         let Ok(peer) = stream.peer_addr() else {
             return;
         };
         match self.count(peer.ip()) {
             Ok(Some(counted)) => drop(data.insert(counted)),
             Ok(None) => {}
-            // The server then reads the end of it, and lets go of it.
+            // The server then reads the end of the stream and drops the connection.
             Err(()) => drop(SockRef::from(stream).shutdown(std::net::Shutdown::Both)),
         }
     }
 
-    /// A connection more of this address; `None` for one that isn't counted, an error where it is one too many.
+    /// Counts one more connection of this address. `None` for a trusted proxy; an error beyond the limit.
     fn count(&self, address: IpAddr) -> Result<Option<Counted>, ()> {
         if self.0.proxies.trusts(address.to_canonical()) {
             return Ok(None);
         }
         let network = network_of(address);
         let mut open = self.open();
-        let count = open.of.entry(network).or_default();
-        if *count < self.0.most {
+        let count = open.by_network.entry(network).or_default();
+        if *count < self.0.max {
             *count += 1;
             let all = self.clone();
             return Ok(Some(Counted { all, network }));
         }
-        if open.told_at.is_none_or(|at| at.elapsed() >= BETWEEN_LINES) {
-            open.told_at = Some(Instant::now());
-            let most = self.0.most;
-            tracing::warn!(%address, most, "an address has all of its connections; more of them are closed");
+        if open.logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+            open.logged_at = Some(Instant::now());
+            let max = self.0.max;
+            tracing::warn!(%address, max, "connection closed: address has reached its connection limit");
         }
         Err(())
     }
@@ -97,10 +93,10 @@ impl Connections {
 impl Drop for Counted {
     fn drop(&mut self) {
         let mut open = self.all.open();
-        if let Some(count) = open.of.get_mut(&self.network) {
+        if let Some(count) = open.by_network.get_mut(&self.network) {
             *count -= 1;
             if *count == 0 {
-                open.of.remove(&self.network);
+                open.by_network.remove(&self.network);
             }
         }
     }
@@ -112,7 +108,7 @@ mod tests {
     use crate::config::Network;
 
     #[test]
-    fn an_address_has_so_many_at_a_time_and_a_trusted_proxy_any_number() {
+    fn address_is_limited_and_trusted_proxy_is_exempt() {
         let trusted = vec![Network::parse("10.0.0.0/8").unwrap()];
         let proxies = Proxies {
             trusted,
@@ -132,8 +128,8 @@ mod tests {
         assert!(of("203.0.113.1").is_ok_and(|it| it.is_some()));
         drop(second);
         assert!(
-            all.open().of.is_empty(),
-            "nobody who has gone is remembered"
+            all.open().by_network.is_empty(),
+            "closed connections are forgotten"
         );
         assert!(Connections::new(0, proxies).is_none());
     }

@@ -1,7 +1,7 @@
-//! How often somebody may ask: so many requests at once, and so many a second for ever.
+//! Request rates by key: a burst, and a sustained number of requests a second.
 //!
-//! Kept in memory, so each broker counts for itself; the memory is bounded, because whoever has not asked for longest is forgotten,
-//! which gives nobody more than it would have had at the beginning.
+//! State is kept in memory, so each broker counts for itself. Memory is bounded: the least recently used keys are evicted, and an
+//! evicted key starts again with a full burst.
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -17,38 +17,38 @@ use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 use quick_cache::sync::Cache;
 
-/// Of how many the last requests are remembered.
-const MOST_KEYS: usize = 65_536;
+/// Keys whose state is kept.
+const MAX_KEYS: usize = 65_536;
 
-/// How often somebody may ask.
+/// A request rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// So many requests a second for ever; 0: any number.
+    /// Sustained requests a second; 0: no limit.
     pub per_sec: u32,
-    /// So many at once.
+    /// Requests at once; 0: the same as `per_sec`.
     pub burst: u32,
 }
 
 impl Rate {
     /// No limit.
-    pub const ANY: Rate = Rate {
+    pub const UNLIMITED: Rate = Rate {
         per_sec: 0,
         burst: 0,
     };
 }
 
-/// What is told of a limit with an answer, in the words of draft-ietf-httpapi-ratelimit-headers.
+/// The result of counting one request, with its headers of draft-ietf-httpapi-ratelimit-headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct RateStatus {
     /// `RateLimit-Policy`.
     pub policy: HeaderValue,
     /// `RateLimit`.
     pub limit: HeaderValue,
-    /// After how many seconds the next request is allowed; `None`: this one is.
+    /// Seconds until the next request is allowed; `None` if this one is allowed.
     pub retry_after_secs: Option<u32>,
 }
 
-/// A limit for everybody of a kind.
+/// Applies one rate to each key.
 pub struct Limiter {
     name: &'static str,
     rate: Rate,
@@ -58,7 +58,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// The limit with this name in its headers; `None` where there is none.
+    /// `name` is the name of the limit in its headers. `None` if the rate is unlimited.
     pub fn new(name: &'static str, rate: Rate) -> Option<Limiter> {
         let per_sec = NonZeroU32::new(rate.per_sec)?;
         let burst = NonZeroU32::new(rate.burst).unwrap_or(per_sec);
@@ -79,10 +79,10 @@ impl Limiter {
         })
     }
 
-    /// Counts one request of whoever this is.
-    pub fn count(&self, who: impl Hash) -> Standing {
-        // Two that share a number share a limit: with 64 bits that nobody can choose it doesn't happen.
-        let key = self.hasher.hash_one(who);
+    /// Counts one request of this key.
+    pub fn count(&self, key: impl Hash) -> RateStatus {
+        // Keys that share a hash share a limit; with a random 64-bit hash this is negligible.
+        let key = self.hasher.hash_one(key);
         let (left, secs, retry_after_secs) = match self.states.check_key(&key) {
             Ok(state) => {
                 let left = state.remaining_burst_capacity();
@@ -98,7 +98,7 @@ impl Limiter {
             }
         };
         let limit = format!("\"{}\";r={left};t={secs}", self.name);
-        Standing {
+        RateStatus {
             policy: self.policy.clone(),
             limit: HeaderValue::from_str(&limit).unwrap_or_else(|_| HeaderValue::from_static("")),
             retry_after_secs,
@@ -111,12 +111,12 @@ fn whole_secs(time: Duration) -> u32 {
     u32::try_from(secs).unwrap_or(u32::MAX)
 }
 
-/// The states of those who asked last.
+/// The state of the most recently used keys.
 struct States(Cache<u64, Arc<InMemoryState>>);
 
 impl States {
     fn new() -> States {
-        States(Cache::new(MOST_KEYS))
+        States(Cache::new(MAX_KEYS))
     }
 }
 
@@ -127,8 +127,8 @@ impl StateStore for States {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let made = || Ok::<_, Infallible>(Arc::default());
-        let Ok(state) = self.0.get_or_insert_with(key, made);
+        let new_state = || Ok::<_, Infallible>(Arc::default());
+        let Ok(state) = self.0.get_or_insert_with(key, new_state);
         state.measure_and_replace(&NotKeyed::NonKey, f)
     }
 }
@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_allowed_then_refused_with_the_time_to_wait_and_nobody_else_is() {
+    fn burst_is_allowed_then_rejected_with_retry_time_for_that_key_only() {
         let limiter = limiter(1, 10);
         for left in (0..10).rev() {
-            let standing = limiter.count("user:1");
-            assert_eq!(standing.retry_after_secs, None);
-            assert_eq!(standing.policy, "\"owner\";q=10;w=10");
+            let status = limiter.count("user:1");
+            assert_eq!(status.retry_after_secs, None);
+            assert_eq!(status.policy, "\"owner\";q=10;w=10");
             assert_eq!(
-                standing.limit,
+                status.limit,
                 format!("\"owner\";r={left};t={}", 10 - left).as_str()
             );
         }
@@ -157,21 +157,21 @@ mod tests {
         assert_eq!(refused.retry_after_secs, Some(1));
         assert_eq!(refused.limit, "\"owner\";r=0;t=1");
         assert_eq!(limiter.count("user:2").retry_after_secs, None);
-        assert!(Limiter::new("owner", Rate::ANY).is_none());
+        assert!(Limiter::new("owner", Rate::UNLIMITED).is_none());
     }
 
     #[test]
-    fn more_callers_than_it_remembers_cost_no_more_memory_and_a_busy_one_stays_limited() {
+    fn memory_is_bounded_and_busy_key_stays_limited() {
         let limiter = limiter(1, 5);
         let mut allowed = 0;
-        for n in 0..4 * MOST_KEYS {
+        for n in 0..4 * MAX_KEYS {
             limiter.count(n);
             if n % 64 == 0 {
                 allowed += usize::from(limiter.count("busy").retry_after_secs.is_none());
             }
         }
-        assert!(limiter.states.into_state_store().0.len() <= MOST_KEYS + 1_024);
-        // 4,096 requests; a slow machine gives back one each second.
+        assert!(limiter.states.into_state_store().0.len() <= MAX_KEYS + 1_024);
+        // 4,096 requests; a slow machine regains one each second.
         assert!(allowed < 500, "{allowed}");
     }
 }

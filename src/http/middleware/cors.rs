@@ -1,8 +1,8 @@
-//! Which pages of other origins may call the API: an exact list, no credentials, never a reflected origin.
+//! CORS: pages of an exact list of origins may call the API, without credentials. The origin of a request is never reflected.
 
 use actix_cors::Cors;
 
-/// What browsers may send, for every client in the trade.
+/// Methods and headers that the supported browser clients send.
 pub(super) const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "OPTIONS"];
 pub(super) const HEADERS: [&str; 8] = [
     "authorization",
@@ -14,7 +14,7 @@ pub(super) const HEADERS: [&str; 8] = [
     "uppy-versions",
     "traceparent",
 ];
-/// What pages may read of an answer besides its body.
+/// Response headers that pages may read.
 const EXPOSED: [&str; 7] = [
     "location",
     "link",
@@ -24,10 +24,10 @@ const EXPOSED: [&str; 7] = [
     "www-authenticate",
     "x-request-id",
 ];
-/// How long a browser may remember a preflight, in seconds; Chromium caps it at two hours.
+/// How long a browser may cache a preflight, in seconds. Chromium allows at most two hours.
 const PREFLIGHT_MAX_AGE_SECS: usize = 7200;
 
-/// CORS for these origins, `https://shop.example`, compared letter by letter.
+/// CORS for these origins, `https://shop.example`, compared exactly.
 pub fn cors(allowed_origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(METHODS)

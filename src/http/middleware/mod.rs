@@ -1,4 +1,4 @@
-//! What happens around every request.
+//! Middleware around all routes or single resources.
 
 pub mod cors;
 pub mod panics;

@@ -1,4 +1,4 @@
-//! A panic in a handler becomes a 500: actix would close the connection without a byte.
+//! Turns a panic in a handler into a 500; actix alone would close the connection without a response.
 
 use std::panic::AssertUnwindSafe;
 
@@ -10,22 +10,22 @@ use futures::FutureExt as _;
 
 use crate::http::problem::Problem;
 
-/// Wraps a resource, not the app: a request that is held here can't be routed any more.
+/// Wraps a resource, not the app, because a request that is held here can no longer be routed.
 ///
-/// Nothing that a handler shares is left half-changed by a panic: the broker's own locks answer for themselves.
+/// `AssertUnwindSafe` holds because handlers share only the broker, whose locks recover from a panic.
 pub async fn catch_panics(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let held = req.request().clone();
-    // The call itself is inside too: an extractor may panic before the first await.
+    // `next.call` is inside the future, because an extractor may panic before the first await.
     match AssertUnwindSafe(async move { next.call(req).await })
         .catch_unwind()
         .await
     {
-        Ok(answer) => Ok(answer?.map_into_boxed_body()),
+        Ok(response) => Ok(response?.map_into_boxed_body()),
         Err(_) => {
-            // Not the panic's text, which may hold what a client sent: the panic hook has written it with its place.
+            // Without the panic's message, which may contain client input; the panic hook has logged it with its location.
             let problem = Problem::internal("a handler panicked");
             Ok(ServiceResponse::from_err(problem, held).map_into_boxed_body())
         }

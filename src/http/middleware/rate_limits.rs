@@ -1,5 +1,5 @@
-//! Who asks too often is refused before its request costs much: an address before its token is looked at, an owner before its body
-//! is parsed. Probes are never refused.
+//! Rejects requests beyond a rate limit before they cost much: by address before the token is verified, by owner before the body is
+//! parsed. Probes are never rejected.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use actix_web::{Error, HttpMessage as _, web};
 use crate::domain::principal::Principal;
 use crate::http::extract::body::discard;
 use crate::http::limits::client_address::{Proxies, network_of};
-use crate::http::limits::rate::{Limiter, Rate, Standing};
+use crate::http::limits::rate::{Limiter, Rate, RateStatus};
 use crate::http::problem::{Code, Problem};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// What is asked by machines that would take a refusal for a broker that is down.
+/// Exempt, because a rejected probe looks like a broker that is down.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
-/// After how long a refusal is answered.
-const REFUSAL_DELAY: Duration = Duration::from_millis(50);
+/// Delay of a rejection.
+const REJECTION_DELAY: Duration = Duration::from_millis(50);
 
-/// How often who may ask.
+/// The request rates of addresses and owners.
 pub struct RequestLimits {
     proxies: Proxies,
     by_address: Option<Limiter>,
@@ -31,7 +31,6 @@ pub struct RequestLimits {
 }
 
 impl RequestLimits {
-    /// Limits for each address and for each owner.
     pub fn new(address: Rate, owner: Rate, proxies: Proxies) -> RequestLimits {
         RequestLimits {
             proxies,
@@ -40,71 +39,71 @@ impl RequestLimits {
         }
     }
 
-    /// Counts a request for its caller: what to tell, and the refusal where it was one too many. `None`: owners have no limit.
-    pub fn of_owner(&self, caller: &Principal) -> Option<(Standing, Option<Problem>)> {
-        let standing = self.by_owner.as_ref()?.count(&caller.owner);
-        let refusal = refusal(&standing, "the owner sends more requests than it may");
-        Some((standing, refusal))
+    /// Counts a request of its owner; the problem is there if the owner is beyond its limit. `None` if owners have no limit.
+    pub fn count_owner(&self, caller: &Principal) -> Option<(RateStatus, Option<Problem>)> {
+        let status = self.by_owner.as_ref()?.count(&caller.owner);
+        let problem = rejection(&status, "the owner has reached its request limit");
+        Some((status, problem))
     }
 
-    /// A number that the client's address, or with IPv6 its network, has for itself.
-    pub fn sender(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> u64 {
+    /// The key of the client's address, or of its network with IPv6.
+    pub fn client_key(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> u64 {
         let client = peer.map(|peer| self.proxies.client(peer.ip(), headers));
         client.map_or(0, network_of)
     }
 
-    /// Counts a request for its address; what to tell where it was one too many.
-    fn of_address(
+    /// Counts a request of its address. `None` if it is allowed.
+    fn reject_address(
         &self,
         peer: Option<SocketAddr>,
         headers: &HeaderMap,
-    ) -> Option<(Standing, Problem)> {
+    ) -> Option<(RateStatus, Problem)> {
         let limiter = self.by_address.as_ref()?;
         let client = self.proxies.client(peer?.ip(), headers);
-        let standing = limiter.count(network_of(client));
-        let refusal = refusal(&standing, "this address sends more requests than it may")?;
-        Some((standing, refusal))
+        let status = limiter.count(network_of(client));
+        let problem = rejection(&status, "this address has reached its request limit")?;
+        Some((status, problem))
     }
 }
 
-fn refusal(standing: &Standing, detail: &str) -> Option<Problem> {
-    let secs = standing.retry_after_secs?;
+fn rejection(status: &RateStatus, detail: &str) -> Option<Problem> {
+    let secs = status.retry_after_secs?;
     Some(Problem::unavailable(Code::RateLimited, detail, secs))
 }
 
-/// Tells a caller where it stands.
-pub fn tell(standing: &Standing, headers: &mut HeaderMap) {
-    headers.insert(POLICY, standing.policy.clone());
-    headers.insert(LIMIT, standing.limit.clone());
+/// Adds the `RateLimit` headers.
+pub fn add_rate_headers(status: &RateStatus, headers: &mut HeaderMap) {
+    headers.insert(POLICY, status.policy.clone());
+    headers.insert(LIMIT, status.limit.clone());
 }
 
-/// The refusal as an answer: late, so that who asks again at once can't take the others' share of the processor for being refused,
-/// and on a connection that stays, because a new one for every refusal would cost more than the refusal does.
-pub async fn refused_by(
+/// The rejection as a response. It is delayed, so that a client that retries at once is slowed down, and it keeps the connection
+/// open, because a new connection costs more than the rejection.
+pub async fn reject(
     mut req: ServiceRequest,
-    standing: &Standing,
+    status: &RateStatus,
     problem: Problem,
 ) -> ServiceResponse<BoxBody> {
     let payload = req.take_payload();
-    let late = tokio::time::sleep(REFUSAL_DELAY);
+    let delay = tokio::time::sleep(REJECTION_DELAY);
     discard(req.request(), payload).await;
-    late.await;
+    delay.await;
     let mut response = req.error_response(problem);
-    tell(standing, response.headers_mut());
+    add_rate_headers(status, response.headers_mut());
     response
 }
 
-/// Wraps the app, inside of CORS, so that a page can read the refusal.
+/// Wraps the app inside of CORS, so that a page can read the rejection.
 pub async fn limit_addresses(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let limits = req.app_data::<web::Data<RequestLimits>>();
-    let refused = limits
+    let rejected = limits
         .filter(|_| !PROBES.contains(&req.path()))
-        .and_then(|limits| limits.of_address(req.peer_addr(), req.headers()));
-    match refused {
-        Some((standing, problem)) => Ok(refused_by(req, &standing, problem).await),
+        .and_then(|limits| limits.reject_address(req.peer_addr(), req.headers()));
+    match rejected {
+        Some((status, problem)) => Ok(reject(req, &status, problem).await),
         None => Ok(next.call(req).await?.map_into_boxed_body()),
     }
 }

@@ -1,4 +1,4 @@
-//! The last hand on every answer: problem documents, security headers, the request's id, one log line, one observation.
+//! Completes every response: problem document, security headers, request id, access log line and metrics.
 
 use std::time::{Instant, SystemTime};
 
@@ -13,16 +13,16 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 use tracing::Instrument as _;
 
-use super::cors::{HEADERS as HEADERS_OF_PAGES, METHODS};
+use super::cors::{HEADERS as ALLOWED_HEADERS, METHODS};
 use crate::domain::ids::UploadId;
 use crate::http::problem::{Code, PROBLEM_JSON, Problem};
 use crate::http::public_url::PublicUrl;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{self, Answered};
 
-/// What every answer carries unless its handler has set its own.
+/// Set on every response, unless the handler has set the header.
 const HEADERS: [(HeaderName, &str); 5] = [
-    // A refused preflight has none of its own.
+    // actix-cors sets none on a rejected preflight.
     (header::VARY, "Origin"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-store"),
@@ -33,12 +33,12 @@ const HEADERS: [(HeaderName, &str); 5] = [
     ),
 ];
 
-/// Wraps the app: gives the request an id, and its answer everything that all answers have in common.
+/// Wraps the app. Gives the request its id and its trace span.
 pub async fn finish_response(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let id = request_id();
     let method = req.method().clone();
     let header = |name: &str| req.headers().get(name)?.to_str().ok();
@@ -46,19 +46,19 @@ pub async fn finish_response(
     let public_url = req.app_data::<web::Data<PublicUrl>>().cloned();
     let metrics = req.app_data::<web::Data<Metrics>>().cloned();
 
-    let answered = next.call(req).instrument(request_span.span.clone()).await?;
-    let _in = request_span.span.clone().entered();
-    let (req, mut response) = answered.map_into_boxed_body().into_parts();
+    let response = next.call(req).instrument(request_span.span.clone()).await?;
+    let _entered = request_span.span.clone().entered();
+    let (req, mut response) = response.map_into_boxed_body().into_parts();
     if let Some(problem) = problem_of(&response) {
         let public_url = public_url.as_ref().map_or("", |url| url.as_str());
-        response = written(response, &problem, public_url, &format!("urn:request:{id}"));
+        response = with_problem(response, &problem, public_url, &format!("urn:request:{id}"));
     }
-    finish_headers(response.headers_mut(), &id.to_string());
+    add_common_headers(response.headers_mut(), &id.to_string());
 
     let route = req
         .match_pattern()
         .unwrap_or_else(|| "unmatched".to_owned());
-    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    let (status, took) = (response.status().as_u16(), started.elapsed());
     let upload = req.extensions().get::<UploadId>().copied();
     let answered = Answered {
         method: label(&method),
@@ -74,7 +74,7 @@ pub async fn finish_response(
         took_ms = took.as_micros() as f64 / 1000.0,
         upload = upload.map(tracing::field::display),
         trace_id,
-        "answered"
+        "request completed"
     );
     if let Some(metrics) = metrics {
         metrics.http_answered(label(&method), &route, status, took);
@@ -82,14 +82,14 @@ pub async fn finish_response(
     Ok(ServiceResponse::new(req, response))
 }
 
-/// A new UUIDv7. Not `Uuid::now_v7`, which asks the kernel for random bytes each time.
+/// A new UUIDv7. `Uuid::now_v7` would request random bytes from the kernel each time.
 fn request_id() -> uuid::Uuid {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let millis = u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
 }
 
-/// The problem that an answer stands for: our own, the framework's, or CORS'.
+/// The problem of an error response of a handler, of the framework or of actix-cors.
 fn problem_of(response: &HttpResponse<BoxBody>) -> Option<Problem> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -102,30 +102,30 @@ fn problem_of(response: &HttpResponse<BoxBody>) -> Option<Problem> {
         return Some(problem.clone());
     }
     if let Some(cors) = error.as_error::<CorsError>() {
-        return Some(Problem::new(Code::InvalidRequest, refused_preflight(cors)));
+        return Some(Problem::new(Code::InvalidRequest, cors_detail(cors)));
     }
     Some(Problem::of_status(status))
 }
 
-/// What a page's author can change; only the origins are the operator's to choose.
-fn refused_preflight(error: &CorsError) -> String {
+/// Why a preflight is rejected, and what is allowed. The allowed origins are not listed.
+fn cors_detail(error: &CorsError) -> String {
     match error {
         CorsError::OriginNotAllowed => {
-            "the origin is not allowed; cors.allowed_origins of the configuration lists those that are".to_owned()
+            "the origin is not allowed; the setting cors.allowed_origins of the configuration lists the allowed origins".to_owned()
         }
         CorsError::MethodNotAllowed | CorsError::BadRequestMethod => {
-            format!("the method of Access-Control-Request-Method is not allowed; allowed are {}", METHODS.join(", "))
+            format!("the method of Access-Control-Request-Method is not allowed; allowed methods are {}", METHODS.join(", "))
         }
         CorsError::HeadersNotAllowed | CorsError::BadRequestHeaders => {
-            let allowed = HEADERS_OF_PAGES.join(", ");
-            format!("a header of Access-Control-Request-Headers is not allowed; allowed are {allowed}")
+            let allowed = ALLOWED_HEADERS.join(", ");
+            format!("a header of Access-Control-Request-Headers is not allowed; allowed headers are {allowed}")
         }
-        other => format!("the preflight is not complete: {other}"),
+        other => format!("the preflight is incomplete: {other}"),
     }
 }
 
-/// The same answer with the problem's body; headers that others have set (CORS, Allow) stay.
-fn written(
+/// The response with the problem as its body. Headers that are set already (CORS, Allow) stay.
+fn with_problem(
     mut response: HttpResponse<BoxBody>,
     problem: &Problem,
     public_url: &str,
@@ -134,7 +134,7 @@ fn written(
     let status = problem.code().status();
     if status.is_server_error() {
         let code = problem.code().row().name;
-        tracing::error!(code, cause = problem.cause(), "a request failed");
+        tracing::error!(code, cause = problem.cause(), "request failed");
     }
     *response.status_mut() = status;
     problem.add_headers(response.headers_mut());
@@ -144,7 +144,7 @@ fn written(
     response.set_body(BoxBody::new(problem.text(public_url, instance)))
 }
 
-fn finish_headers(headers: &mut HeaderMap, id: &str) {
+fn add_common_headers(headers: &mut HeaderMap, id: &str) {
     for (name, value) in HEADERS {
         if !headers.contains_key(&name) {
             headers.insert(name, HeaderValue::from_static(value));
@@ -155,7 +155,7 @@ fn finish_headers(headers: &mut HeaderMap, id: &str) {
     }
 }
 
-/// The method as a bounded label: clients may make methods up.
+/// The method as a label of bounded cardinality, because clients can send any method.
 fn label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

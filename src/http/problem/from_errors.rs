@@ -1,4 +1,4 @@
-//! From what the inner rooms answer to a problem: one match for each, without a wildcard, so that a new error has to be thought of.
+//! The problem for each error of `broker` and `auth`. No `match` has a wildcard, so that a new error needs a decision here.
 
 use actix_web::http::StatusCode;
 
@@ -8,17 +8,17 @@ use crate::domain::upload::Status;
 
 use super::{Code, Problem};
 
-const ELSEWHERE: &str = "the upload is attached to another record";
-const USED_UP: &str = "all uploads that the grant allows were made; ask for a new grant";
-const GRANT_OVER: &str = "the grant has expired, or was withdrawn";
-const KEY_REUSED: &str = "another request succeeded with this Idempotency-Key; use a fresh one";
+const OTHER_RECORD: &str = "the upload is attached to another record; detach it first";
+const USED_UP: &str = "all uploads of the grant are used; request a new grant";
+const GRANT_OVER: &str = "the grant has expired or was revoked";
+const KEY_REUSED: &str = "this Idempotency-Key was used for another request; use a new key";
 const IN_PROGRESS: &str =
-    "a request with this Idempotency-Key is still under way; send it again in a moment";
-/// When to ask again how a request that is under way went, in seconds.
+    "a request with this Idempotency-Key is still in progress; retry in a moment";
+/// When to retry while the first request is in progress, in seconds.
 const IN_PROGRESS_RETRY_AFTER_SECS: u32 = 1;
-/// When to try again where too much is pending, in seconds: that ends with each confirm, so nobody knows when.
+/// When to retry with too many pending uploads, in seconds. A guess: each confirm frees quota.
 const PENDING_RETRY_AFTER_SECS: u32 = 30;
-/// When to try again while an issuer's keys can't be had, in seconds.
+/// When to retry while an issuer's keys cannot be fetched, in seconds.
 const KEYS_RETRY_AFTER_SECS: u32 = 30;
 
 impl From<BrokerError> for Problem {
@@ -27,14 +27,14 @@ impl From<BrokerError> for Problem {
             BrokerError::UploadNotFound => Problem::upload_not_found(),
             BrokerError::ScopeInsufficient { needed } => Problem::new(
                 Code::ScopeInsufficient,
-                format!("this needs the scope {needed}"),
+                format!("the token needs the scope {needed}"),
             ),
             BrokerError::FieldNotAllowed(field) => Problem::new(
                 Code::FieldNotAllowed,
-                format!("the token's `fields` don't include {field}"),
+                format!("the token's `fields` claim does not include {field}"),
             ),
             BrokerError::Refused(Refusal { kind, differences }) => {
-                Problem::of_differences(code_of(kind), differences)
+                Problem::of_field_errors(code_of(kind), differences)
             }
             BrokerError::WrongStatus { now, detail } => {
                 Problem::new(Code::WrongStatus, format!("{detail}; this one is {now}"))
@@ -54,29 +54,29 @@ impl From<BrokerError> for Problem {
                 IN_PROGRESS_RETRY_AFTER_SECS,
             ),
             BrokerError::AlreadyAttached => {
-                Problem::new(Code::AlreadyAttached, ELSEWHERE).with_status_now(Status::Attached)
+                Problem::new(Code::AlreadyAttached, OTHER_RECORD).with_status_now(Status::Attached)
             }
             BrokerError::UnknownModel { known } => Problem::new(
                 Code::UnknownField,
-                format!("no field of this model is configured; the models are {known}"),
+                format!("the model is not configured; the models are {known}"),
             ),
             BrokerError::ObjectMissing => Problem::new(
                 Code::ObjectMissing,
-                "PUT the file to the presigned URL first, then confirm again",
+                "the bucket has no object yet; PUT the file to the presigned URL, then confirm again",
             ),
             BrokerError::ObjectMismatch(differences) => {
-                Problem::of_differences(Code::ObjectMismatch, differences)
+                Problem::of_field_errors(Code::ObjectMismatch, differences)
             }
             BrokerError::UploadExpired => Problem::new(
                 Code::UploadExpired,
-                "the upload's deadline has passed; create a new one",
+                "the upload has expired; create a new one",
             ),
             BrokerError::StoreUnavailable {
                 retry_after_secs,
                 cause,
             } => Problem::unavailable(
                 Code::StoreUnavailable,
-                "the bucket gave no clear answer; nothing changed, try again",
+                "the bucket returned no usable response; the upload is unchanged, retry later",
                 retry_after_secs,
             )
             .with_cause(cause),
@@ -85,7 +85,7 @@ impl From<BrokerError> for Problem {
                 cause,
             } => Problem::unavailable(
                 Code::DatabaseUnavailable,
-                "the database gave no clear answer; try again",
+                "the database returned no usable response; retry later",
                 retry_after_secs,
             )
             .with_cause(cause),
@@ -97,11 +97,11 @@ impl From<BrokerError> for Problem {
 fn over_quota(over: OverQuota) -> Problem {
     let detail = match over {
         OverQuota::Uploads { pending, limit } => format!(
-            "the owner has {pending} pending uploads, and may have {limit}: confirm or cancel some, or wait for their deadlines"
+            "the owner has {pending} pending uploads, the limit is {limit}; confirm or cancel some, or wait until they expire"
         ),
         OverQuota::Bytes { pending, limit } => format!(
-            "the owner's pending uploads declare {pending} bytes; with this one it would be more than the {limit} that they may: \
-             confirm or cancel some, or wait for their deadlines"
+            "the owner's pending uploads declare {pending} bytes, and this one would exceed the limit of {limit}; \
+             confirm or cancel some, or wait until they expire"
         ),
     };
     Problem::unavailable(Code::QuotaExceeded, &detail, PENDING_RETRY_AFTER_SECS)
@@ -124,7 +124,7 @@ impl From<AuthError> for Problem {
             AuthError::Invalid { reason } => Problem::token_invalid(reason),
             AuthError::KeysUnavailable => Problem::unavailable(
                 Code::IssuerUnavailable,
-                "the keys of the token's issuer can't be fetched now; keep the token and try again",
+                "the keys of the token's issuer cannot be fetched; keep the token and retry later",
                 KEYS_RETRY_AFTER_SECS,
             ),
         }
@@ -132,37 +132,37 @@ impl From<AuthError> for Problem {
 }
 
 impl Problem {
-    /// The one answer for an upload that isn't there, isn't the caller's, or whose id is no id.
+    /// The same problem for an upload that does not exist, belongs to another owner, or has a malformed id.
     pub fn upload_not_found() -> Problem {
         Problem::new(
             Code::UploadNotFound,
-            "there is no upload with this id that your token may see",
+            "no upload with this id is visible to this token",
         )
     }
 
-    /// The problem for an answer of the framework's own, by its status.
+    /// The problem for a response of the framework, by its status.
     pub fn of_status(status: StatusCode) -> Problem {
         match status {
             StatusCode::NOT_FOUND => Problem::new(
                 Code::NotFound,
-                "there is nothing at this address; /docs lists what there is",
+                "no route has this path; /docs lists all routes",
             ),
             StatusCode::METHOD_NOT_ALLOWED => Problem::new(
                 Code::MethodNotAllowed,
-                "the Allow header lists the methods that this address takes",
+                "this path does not support the method; the Allow header lists those it supports",
             ),
             StatusCode::REQUEST_TIMEOUT => {
-                Problem::new(Code::RequestTimeout, "the request took too long to arrive")
+                Problem::new(Code::RequestTimeout, "the request did not arrive in time")
             }
             StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(Code::PayloadTooLarge, "the request's body is too large")
+                Problem::new(Code::PayloadTooLarge, "the request body is too large")
             }
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(
                 Code::UnsupportedMediaType,
                 "the body must be application/json",
             ),
             status if status.is_client_error() => {
-                Problem::new(Code::InvalidRequest, "the request can't be understood")
+                Problem::new(Code::InvalidRequest, "the request is malformed")
             }
             status => Problem::internal(format!("the framework answered {status}")),
         }

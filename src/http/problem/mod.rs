@@ -1,7 +1,7 @@
-//! Every answer that is no success: one table of codes, and the RFC 9457 document made from a row of it.
+//! Problem documents (RFC 9457), one for each error response. [`codes`] is the table of codes.
 //!
-//! Handlers and extractors return a [`Problem`]; `middleware::answer` is the one place that turns it, and every error of the
-//! framework, into a body with the request's id.
+//! Handlers and extractors return a [`Problem`]. Only `middleware::response` turns it, and every error of the framework, into a body
+//! with the request's id.
 
 use std::fmt;
 
@@ -21,18 +21,18 @@ pub use codes::Code;
 /// The media type of every problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// What an answer may carry besides its document.
+/// A header that depends on the problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extra {
-    Nothing,
+enum ExtraHeader {
+    None,
     RetryAfterSecs(u32),
-    /// Why the token is no good; `None` where there was none.
-    Challenge(Option<&'static str>),
-    /// For a sender of events, which may bring its secret as a password.
+    /// The reason why the token is invalid; `None` if the request has no token.
+    BearerChallenge(Option<&'static str>),
+    /// For senders of bucket notifications, which may send the secret as a password.
     SenderChallenge,
 }
 
-/// One thing that went wrong, still without the request it happened in. Boxed, so that a handler's answer stays small.
+/// A problem, without the id of its request. Boxed, so that a handler's result stays small.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Inner>);
 
@@ -42,19 +42,19 @@ struct Inner {
     detail: String,
     errors: Vec<FieldError>,
     members: Vec<(&'static str, Value)>,
-    extra: Extra,
+    extra: ExtraHeader,
     cause: Option<String>,
 }
 
 impl Problem {
-    /// A problem with a detail that tells a person what to do.
+    /// A problem without errors, members and headers.
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
         Problem(Box::new(Inner {
             code,
             detail: detail.into(),
             errors: Vec::new(),
             members: Vec::new(),
-            extra: Extra::Nothing,
+            extra: ExtraHeader::None,
             cause: None,
         }))
     }
@@ -66,73 +66,73 @@ impl Problem {
             .with_errors(vec![FieldError::new(pointer, detail)])
     }
 
-    /// Each thing that is wrong with the body.
-    pub fn of_differences(code: Code, differences: Vec<FieldError>) -> Problem {
-        let details: Vec<String> = differences
+    /// A problem with one entry in `errors` for each field error.
+    pub fn of_field_errors(code: Code, field_errors: Vec<FieldError>) -> Problem {
+        let details: Vec<String> = field_errors
             .iter()
-            .map(|found| at(&found.pointer, &found.detail))
+            .map(|error| at(&error.pointer, &error.detail))
             .collect();
-        Problem::new(code, details.join("; ")).with_errors(differences)
+        Problem::new(code, details.join("; ")).with_errors(field_errors)
     }
 
-    /// A fault of ours: the cause goes to the log alone.
+    /// A fault of the broker. The cause is only logged.
     pub fn internal(cause: impl Into<String>) -> Problem {
-        let detail = "the fault is ours; it was logged under this answer's instance";
+        let detail = "the broker failed; its log contains the cause under this instance";
         let mut problem = Problem::new(Code::Internal, detail);
         problem.0.cause = Some(cause.into());
         problem
     }
 
-    /// What can't be done now, and may be later: mostly because a part we depend on does not answer.
+    /// A problem that may be gone after this many seconds, at least 1.
     pub fn unavailable(code: Code, detail: &str, retry_after_secs: u32) -> Problem {
         let mut problem = Problem::new(code, detail);
-        problem.0.extra = Extra::RetryAfterSecs(retry_after_secs.max(1));
+        problem.0.extra = ExtraHeader::RetryAfterSecs(retry_after_secs.max(1));
         problem
     }
 
-    /// No token.
+    /// The request has no token.
     pub fn token_missing() -> Problem {
-        let detail = "send a token: Authorization: Bearer <JWT>";
+        let detail = "the request has no bearer token; send Authorization: Bearer <JWT>";
         let mut problem = Problem::new(Code::TokenMissing, detail);
-        problem.0.extra = Extra::Challenge(None);
+        problem.0.extra = ExtraHeader::BearerChallenge(None);
         problem
     }
 
-    /// A token that is no good, and why, in fixed words that hold none of it.
+    /// The token is invalid. The reason is a fixed text and contains no part of the token.
     pub fn token_invalid(reason: &'static str) -> Problem {
         let mut problem = Problem::new(Code::TokenInvalid, reason);
-        problem.0.extra = Extra::Challenge(Some(reason));
+        problem.0.extra = ExtraHeader::BearerChallenge(Some(reason));
         problem
     }
 
-    /// An event without a secret and without a signature.
+    /// A bucket notification without secret and signature.
     pub fn sender_missing() -> Problem {
-        let detail = "send the secret of events.secret (Authorization: Bearer, or Basic with it as the password), or a message that SNS signed";
+        let detail = "send the value of events.secret as a Bearer token or as a Basic password in Authorization, or a message signed by SNS";
         let mut problem = Problem::new(Code::TokenMissing, detail);
-        problem.0.extra = Extra::SenderChallenge;
+        problem.0.extra = ExtraHeader::SenderChallenge;
         problem
     }
 
-    /// An event whose secret or signature is no good, and why, in fixed words.
+    /// A bucket notification with an invalid secret or signature. The reason is a fixed text.
     pub fn sender_invalid(reason: &'static str) -> Problem {
         let mut problem = Problem::new(Code::TokenInvalid, reason);
-        problem.0.extra = Extra::SenderChallenge;
+        problem.0.extra = ExtraHeader::SenderChallenge;
         problem
     }
 
-    /// The same with the status that the upload has.
+    /// Adds the member `status_now`, the current status of the upload.
     pub fn with_status_now(mut self, status: Status) -> Problem {
         self.0.members.push(("status_now", json!(status.as_str())));
         self
     }
 
-    /// The same with one more member.
+    /// Adds a member.
     pub fn with_member(mut self, name: &'static str, value: Value) -> Problem {
         self.0.members.push((name, value));
         self
     }
 
-    /// The same with what the log may know and the client may not.
+    /// Sets the cause, which is logged and never sent.
     pub fn with_cause(mut self, cause: impl Into<String>) -> Problem {
         self.0.cause = Some(cause.into());
         self
@@ -143,31 +143,31 @@ impl Problem {
         self
     }
 
-    /// Its row in the table.
+    /// Its code.
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// What the log may know and the client may not.
+    /// The cause, which is logged and never sent.
     pub fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }
 
-    /// The document as it is sent, for the request with this id.
+    /// The document as JSON text; `instance` names the request.
     pub fn text(&self, public_url: &str, instance: &str) -> String {
         serde_json::to_string(&self.members(public_url, instance)).expect(INFALLIBLE)
     }
 
-    /// The same as a value, for the API's description.
+    /// The document as a JSON value.
     pub fn document(&self, public_url: &str, instance: &str) -> Value {
         serde_json::to_value(self.members(public_url, instance)).expect(INFALLIBLE)
     }
 
     fn members<'a>(&'a self, public_url: &str, instance: &'a str) -> Document<'a> {
         let row = self.0.code.row();
-        let error = |found: &'a FieldError| Pointed {
-            pointer: &found.pointer,
-            detail: &found.detail,
+        let error = |error: &'a FieldError| ErrorEntry {
+            pointer: &error.pointer,
+            detail: &error.detail,
         };
         Document {
             r#type: format!("{public_url}/problems#{}", row.name),
@@ -181,7 +181,7 @@ impl Problem {
         }
     }
 
-    /// `Retry-After` and `WWW-Authenticate`, where the code has them.
+    /// Adds `Retry-After` or `WWW-Authenticate`, if the problem has one.
     pub fn add_headers(&self, headers: &mut HeaderMap) {
         let mut add = |name: HeaderName, text: String| {
             if let Ok(value) = HeaderValue::from_str(&text) {
@@ -189,17 +189,19 @@ impl Problem {
             }
         };
         match self.0.extra {
-            Extra::Nothing => {}
-            Extra::RetryAfterSecs(secs) => add(RETRY_AFTER, secs.to_string()),
-            // SNS shows its password only to who asks for one.
-            Extra::SenderChallenge => {
+            ExtraHeader::None => {}
+            ExtraHeader::RetryAfterSecs(secs) => add(RETRY_AFTER, secs.to_string()),
+            // SNS sends the password only after a Basic challenge.
+            ExtraHeader::SenderChallenge => {
                 add(WWW_AUTHENTICATE, "Basic realm=\"bytepass\"".into());
                 let bearer = HeaderValue::from_static("Bearer realm=\"bytepass\"");
                 headers.append(WWW_AUTHENTICATE, bearer);
             }
-            // RFC 6750: who sent no token at all is told the scheme and nothing else.
-            Extra::Challenge(None) => add(WWW_AUTHENTICATE, "Bearer realm=\"bytepass\"".into()),
-            Extra::Challenge(Some(reason)) => {
+            // RFC 6750: without a token, the challenge has no error code.
+            ExtraHeader::BearerChallenge(None) => {
+                add(WWW_AUTHENTICATE, "Bearer realm=\"bytepass\"".into())
+            }
+            ExtraHeader::BearerChallenge(Some(reason)) => {
                 let reason = reason.replace(['"', '\\'], "'");
                 let text = format!(
                     "Bearer realm=\"bytepass\", error=\"invalid_token\", error_description=\"{reason}\""
@@ -210,9 +212,9 @@ impl Problem {
     }
 }
 
-const INFALLIBLE: &str = "texts, numbers and values can always be written";
+const INFALLIBLE: &str = "strings, numbers and JSON values always serialize";
 
-/// The members in the contract's order, which a map of values would lose.
+/// The members in the order of the contract; a `serde_json::Map` would sort them.
 #[derive(Serialize)]
 struct Document<'a> {
     r#type: String,
@@ -222,13 +224,13 @@ struct Document<'a> {
     detail: &'a str,
     instance: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Pointed<'a>>,
+    errors: Vec<ErrorEntry<'a>>,
     #[serde(flatten)]
     members: Members<'a>,
 }
 
 #[derive(Serialize)]
-struct Pointed<'a> {
+struct ErrorEntry<'a> {
     pointer: &'a str,
     detail: &'a str,
 }
@@ -262,7 +264,7 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        // Without a body: `middleware::answer` writes it, because only there the request's id is known.
+        // `middleware::response` writes the body, because the request's id is known only there.
         HttpResponse::new(self.status_code())
     }
 }

@@ -1,4 +1,4 @@
-//! The attachments of API.md: parse, call one verb of the broker, show its answer.
+//! Attachments: which upload belongs to which record of the application.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::domain::attachment::ObjectId;
 use crate::domain::upload::Upload;
 use crate::http::examples;
 use crate::http::extract::json::member;
-use crate::http::extract::{Caller, Json, NoBody, RecordPath, Repeatable, UploadPath};
+use crate::http::extract::{Caller, IdempotencyHeader, Json, NoBody, RecordPath, UploadPath};
 use crate::http::problem::Problem;
 use crate::http::views::UploadView;
 
@@ -20,7 +20,7 @@ type Answer = Result<HttpResponse, Problem>;
 #[serde(deny_unknown_fields)]
 #[schema(as = Attach)]
 pub struct AttachBody {
-    /// The record's id as the backend knows it, `42` of `Product/42`.
+    /// The record's id in the backend, `42` of `Product/42`.
     #[schema(min_length = 1, max_length = 255)]
     object_id: String,
 }
@@ -35,18 +35,19 @@ impl TryFrom<AttachBody> for ObjectId {
 
 /// Attach to a record
 ///
-/// Ties a confirmed upload to one record. On a field of cardinality `one` the record's former upload is detached in the same
-/// transaction, and its object goes after the field's grace. Attached to this record already: the same answer.
+/// Attaches a confirmed upload to one record. On a field of cardinality `one`, the upload that the record had before is detached
+/// in the same transaction, and its object is removed after the field's grace period. Attaching to the same record again returns
+/// the same response.
 #[utoipa::path(
     post, path = "/v1/uploads/{id}/attach", tag = "Attachments", operation_id = "attachUpload",
     security(("bearer" = ["attachments:write"])),
     params(
         ("id" = String, Path, description = "The upload's id.", example = json!(examples::ID)),
-        ("idempotency-key" = Option<String>, Header, description = "Makes a retry within 24 hours return the upload as it is by then: 1 to 255 visible ASCII characters."),
+        ("idempotency-key" = Option<String>, Header, description = "Makes a retry within 24 hours return the upload in its current state. 1 to 255 visible ASCII characters."),
     ),
     request_body(content = AttachBody, example = json!(examples::attach_body())),
     responses(
-        (status = 200, description = "The upload, attached.", body = UploadView, example = json!(examples::attached())),
+        (status = 200, description = "The attached upload.", body = UploadView, example = json!(examples::attached())),
         (status = 403, description = "scope-insufficient"),
         (status = 404, description = "upload-not-found"),
         (status = 409, description = "already-attached, wrong-status, request-in-progress"),
@@ -56,25 +57,26 @@ impl TryFrom<AttachBody> for ObjectId {
 pub async fn attach(
     caller: Caller,
     id: UploadPath,
-    repeatable: Repeatable,
+    idempotency: IdempotencyHeader,
     Json(body): Json<AttachBody>,
     broker: web::Data<Broker>,
 ) -> Answer {
-    let key = repeatable.with(&body)?;
-    let attach = broker.attach(&caller.0, id.0, body.try_into()?, key);
-    let upload = attach.await?;
+    let key = idempotency.key_for(&body)?;
+    let upload = broker
+        .attach(&caller.0, id.0, body.try_into()?, key)
+        .await?;
     Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
 }
 
 /// Detach from its record
 ///
-/// The record no longer has this upload, and its object is removed after the field's grace. Detached already: the same answer.
+/// The object is removed after the field's grace period. Detaching again returns the same response.
 #[utoipa::path(
     post, path = "/v1/uploads/{id}/detach", tag = "Attachments", operation_id = "detachUpload",
     security(("bearer" = ["attachments:write"])),
     params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
     responses(
-        (status = 200, description = "The upload, detached.", body = UploadView, example = json!(examples::detached())),
+        (status = 200, description = "The detached upload.", body = UploadView, example = json!(examples::detached())),
         (status = 403, description = "scope-insufficient"),
         (status = 404, description = "upload-not-found"),
         (status = 409, description = "wrong-status"),
@@ -83,14 +85,14 @@ pub async fn attach(
 pub async fn detach(
     caller: Caller,
     id: UploadPath,
-    _nothing: NoBody,
+    _: NoBody,
     broker: web::Data<Broker>,
 ) -> Answer {
     let upload = broker.detach(&caller.0, id.0).await?;
     Ok(HttpResponse::Ok().json(UploadView::of(upload, &broker)))
 }
 
-/// The uploads of one record.
+/// The uploads that are attached to one record.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Attachments)]
 pub struct AttachmentsView {
@@ -99,7 +101,6 @@ pub struct AttachmentsView {
 }
 
 impl AttachmentsView {
-    /// All of them.
     pub fn of(uploads: Vec<Upload>, broker: &Broker) -> AttachmentsView {
         let views = uploads
             .into_iter()
@@ -110,26 +111,28 @@ impl AttachmentsView {
     }
 }
 
-/// List what a record has
+/// List a record's attachments
 ///
-/// The uploads that are attached to a record, of all fields of its model, newest first, at most 1,000. A user sees its own; who
-/// may read anyone's sees all.
+/// The uploads that are attached to a record, of all fields of its model, newest first, at most 1,000. A caller without the
+/// scopes `uploads:confirm`, `attachments:write` and `ops` sees only its own uploads.
 #[utoipa::path(
     get, path = "/v1/attachments/{model}/{object_id}", tag = "Attachments", operation_id = "listAttachments",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"]),
         ("bearer" = ["attachments:write"]), ("bearer" = ["ops"])),
     params(
-        ("model" = String, Path, description = "The model, as in the fields' names.", example = json!("Product")),
+        ("model" = String, Path, description = "The model, the first part of a field's name.", example = json!("Product")),
         ("object_id" = String, Path, description = "The record's id, percent-encoded: a `/` in it is `%2F`.", example = json!("42")),
     ),
     responses(
-        (status = 200, description = "What is attached to the record; empty where nothing is.", body = AttachmentsView,
+        (status = 200, description = "The attached uploads; empty if there are none.", body = AttachmentsView,
             example = json!(examples::attachments())),
         (status = 403, description = "scope-insufficient"),
         (status = 422, description = "unknown-field"),
     )
 )]
 pub async fn list(caller: Caller, record: RecordPath, broker: web::Data<Broker>) -> Answer {
-    let found = broker.attachments(&caller.0, record.model, record.object_id);
-    Ok(HttpResponse::Ok().json(AttachmentsView::of(found.await?, &broker)))
+    let uploads = broker
+        .attachments(&caller.0, record.model, record.object_id)
+        .await?;
+    Ok(HttpResponse::Ok().json(AttachmentsView::of(uploads, &broker)))
 }

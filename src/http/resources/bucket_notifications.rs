@@ -1,7 +1,7 @@
-//! `POST /v1/events/s3`: the bucket says that an object arrived.
+//! `POST /v1/events/s3`: bucket notifications about new objects.
 //!
-//! A hint only. What a proven sender says about other buckets, other keys and other happenings is counted and answered with 200,
-//! because an error would only make it come again.
+//! A notification only triggers a confirm. Entries about other buckets, other keys or other events are counted and answered with
+//! 200, because the sender would deliver a failed notification again.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -11,69 +11,66 @@ use crate::auth::{EventSenders, SnsKind};
 use crate::broker::{Broker, HintOutcome};
 use crate::telemetry::metrics::Metrics;
 
-use super::s3_notification::{self, Record, Shape};
+use super::s3_notification::{self, Entry, Shape};
 use crate::http::examples;
-use crate::http::extract::bucket_notification::{Delivered, refused};
+use crate::http::extract::bucket_notification::{NotificationBody, sender_problem};
 use crate::http::problem::{Code, Problem};
 
-/// When a sender should come back, in seconds.
+/// When the sender should retry, in seconds.
 const RETRY_AFTER_SECS: u32 = 5;
 
-/// What became of the records of one event.
+/// How many entries of a notification were accepted.
 #[derive(Serialize, ToSchema, Default)]
 #[schema(as = EventAnswer)]
 pub struct EventView {
-    /// How many lead to a confirm, which goes on in the background.
+    /// Entries that led to a confirm, which runs in the background.
     taken: u32,
-    /// How many are about something else.
+    /// All other entries.
     ignored: u32,
 }
 
-/// Tell of objects that arrived
+/// Receive a bucket notification
 ///
-/// For the bucket, not for clients: S3's notifications through SNS, EventBridge, MinIO's and Ceph's. A message of SNS is believed by
-/// its signature (`events.sns_topics`), everything else by a secret (`events.secret`). Each record that names a staged upload leads to
-/// the same confirm that its client could ask for; all others are counted and ignored. A HEAD answers 200.
+/// For the bucket, not for clients: notifications from S3 through SNS, from EventBridge, MinIO and Ceph. An SNS message is
+/// authenticated by its signature (`events.sns_topics`), any other by a secret (`events.secret`). Each entry that names the staging
+/// object of a pending upload triggers the same confirm as a client's request; all others are counted and ignored. HEAD returns 200.
 #[utoipa::path(
     post, path = "/v1/events/s3", tag = "Operations", operation_id = "receiveS3Event",
     security(("eventSecret" = []), ("eventPassword" = []), ("snsSignature" = [])),
-    request_body(content = Object, description = "The store's document, in its own shape.",
+    request_body(content = Object, description = "The notification, in the sender's format.",
         content_type = "application/json", example = json!(examples::s3_event())),
     responses(
-        (status = 200, description = "Understood, whatever it says.", body = EventView,
+        (status = 200, description = "The notification was received; `taken` and `ignored` count its entries.", body = EventView,
             example = json!({"taken": 1, "ignored": 0})),
     )
 )]
 pub async fn receive(
-    delivered: Delivered,
+    notification: NotificationBody,
     senders: web::Data<EventSenders>,
     broker: web::Data<Broker>,
     metrics: web::Data<Metrics>,
 ) -> Result<HttpResponse, Problem> {
     let count = |shape: Shape, outcome| metrics.s3_event(shape, outcome);
-    let body = match &delivered {
-        Delivered::Plain(body) => body.as_ref(),
-        Delivered::Sns(message) => match message.kind() {
+    let body = match &notification {
+        NotificationBody::Plain(body) => body.as_ref(),
+        NotificationBody::Sns(message) => match message.kind() {
             SnsKind::Notification => message.message().as_bytes(),
             SnsKind::SubscriptionConfirmation => {
-                senders.subscribe(message).await.map_err(refused)?;
+                senders.subscribe(message).await.map_err(sender_problem)?;
                 count("sns", "subscribed");
                 return Ok(HttpResponse::Ok().json(EventView::default()));
             }
             SnsKind::UnsubscribeConfirmation => {
-                tracing::warn!(
-                    topic = message.topic(),
-                    "the subscription to the topic has ended"
-                );
+                tracing::warn!(topic = message.topic(), "SNS subscription ended");
                 count("sns", "unsubscribed");
                 return Ok(HttpResponse::Ok().json(EventView::default()));
             }
         },
     };
-    let (shape, records) = s3_notification::read(body);
+    let (shape, entries) = s3_notification::read(body);
     let (mut view, mut full) = (EventView::default(), false);
-    for record in records {
-        let outcome = take(&broker, &record);
+    for entry in entries {
+        let outcome = take(&broker, &entry);
         count(shape, outcome);
         full |= outcome == "full";
         match outcome {
@@ -81,32 +78,32 @@ pub async fn receive(
             _ => view.ignored += 1,
         }
     }
-    // All of it comes again then; a hint that was taken already finds its upload settled.
+    // The sender then repeats the whole notification. A confirm of an entry that was already taken finds its upload settled.
     match full {
         false => Ok(HttpResponse::Ok().json(view)),
         true => Err(Problem::unavailable(
             Code::StoreUnavailable,
-            "too many events wait already; send this one again",
+            "the queue of notifications is full; send this one again",
             RETRY_AFTER_SECS,
         )),
     }
 }
 
-/// The store asks whether anybody listens.
-pub async fn is_there() -> HttpResponse {
+/// MinIO checks with HEAD that its target is reachable.
+pub async fn head() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-fn take(broker: &Broker, record: &Record) -> &'static str {
-    match record {
-        Record::Created { bucket, key } => match broker.hint(bucket, key) {
+fn take(broker: &Broker, entry: &Entry) -> &'static str {
+    match entry {
+        Entry::Created { bucket, key } => match broker.hint(bucket, key) {
             HintOutcome::Taken => "taken",
             HintOutcome::OtherBucket => "other_bucket",
             HintOutcome::OtherKey => "other_key",
             HintOutcome::Full => "full",
         },
-        Record::Other => "other_event",
-        Record::Test => "test",
-        Record::Unreadable => "unreadable",
+        Entry::Other => "other_event",
+        Entry::Test => "test",
+        Entry::Unreadable => "unreadable",
     }
 }

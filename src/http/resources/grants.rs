@@ -1,4 +1,4 @@
-//! Minting grants: a backend lets a page or an app without a token of its own upload a few files.
+//! Grants: a backend mints a short-lived token with which a page or an app without a token of its own uploads a few files.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -12,26 +12,26 @@ use crate::domain::grant::Grant;
 
 use crate::http::examples;
 use crate::http::extract::json::{member, whole_bytes_or_null, whole_number};
-use crate::http::extract::{Caller, Json, Repeatable};
+use crate::http::extract::{Caller, IdempotencyHeader, Json};
 use crate::http::problem::Problem;
 use crate::http::public_url::PublicUrl;
 use crate::http::views::time;
 
-/// What a grant is to allow.
+/// The limits of a grant.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = MintGrant)]
 pub struct MintGrantBody {
-    /// The one model field that it is for.
+    /// The model field that it allows uploads for.
     field: String,
-    /// Whose its uploads are.
+    /// The owner of its uploads.
     #[schema(min_length = 1, max_length = 255)]
     owner: String,
-    /// The one record that its uploads are for: a confirm attaches them to it.
+    /// The id of the record that its uploads are for: confirm attaches them to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 255)]
     object_id: Option<String>,
-    /// How many uploads it allows; 1 where absent.
+    /// The number of uploads that it allows; 1 by default.
     #[serde(
         default,
         deserialize_with = "whole_number",
@@ -39,7 +39,7 @@ pub struct MintGrantBody {
     )]
     #[schema(minimum = 1, maximum = 1000)]
     max_uploads: Option<u64>,
-    /// The most bytes of each of them; what the field takes where absent, and never more.
+    /// The largest size of each upload, in bytes; by default, and at most, the field's limit.
     #[serde(
         default,
         deserialize_with = "whole_bytes_or_null",
@@ -47,7 +47,7 @@ pub struct MintGrantBody {
     )]
     #[schema(minimum = 1, maximum = 9007199254740991u64)]
     max_size: Option<u64>,
-    /// How long it lives, in seconds; 900 where absent.
+    /// Its lifetime, in seconds; 900 by default.
     #[serde(
         default,
         deserialize_with = "whole_number",
@@ -77,12 +77,12 @@ impl TryFrom<MintGrantBody> for MintGrant {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Grant)]
 pub struct GrantView {
-    /// A bearer token: whoever has it may upload under the grant.
+    /// A bearer token for uploads under the grant.
     grant: String,
-    /// When it ends.
+    /// When it expires.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// What Uppy takes as `endpoint` or `companionUrl`; holds the token too.
+    /// The value for Uppy's `endpoint` or `companionUrl`; contains the token.
     uppy_endpoint: String,
 }
 
@@ -106,13 +106,13 @@ impl GrantView {
 
 /// Mint a grant
 ///
-/// For a page or an app that has no token of its own: a short-lived bearer token for one field, and for one record where
-/// `object_id` names one. It creates, confirms, presigns, reads and cancels only the uploads made under it, and lists nothing.
-/// Each upload counts, canceled ones too. The same request again with the same `Idempotency-Key` is the same grant.
+/// For a page or an app that has no token of its own: a short-lived bearer token for one field and, with `object_id`, for one
+/// record. It creates uploads, and confirms, presigns, reads and cancels only those created under it; it cannot list. Each upload
+/// counts towards `max_uploads`, canceled ones too. A retry with the same `Idempotency-Key` returns the same grant.
 #[utoipa::path(
     post, path = "/v1/grants", tag = "Grants", operation_id = "mintGrant",
     security(("bearer" = ["grants:write"])),
-    params(("idempotency-key" = Option<String>, Header, description = "Makes a retry within 24 hours return the same grant: 1 to 255 visible ASCII characters.")),
+    params(("idempotency-key" = Option<String>, Header, description = "Makes a retry within 24 hours return the same grant. 1 to 255 visible ASCII characters.")),
     request_body(content = MintGrantBody, example = json!(examples::mint_body())),
     responses(
         (status = 201, description = "The grant.", body = GrantView, example = json!(examples::grant())),
@@ -123,13 +123,13 @@ impl GrantView {
 )]
 pub async fn mint(
     caller: Caller,
-    repeatable: Repeatable,
+    idempotency: IdempotencyHeader,
     Json(body): Json<MintGrantBody>,
     broker: web::Data<Broker>,
     signer: web::Data<Signer>,
     public_url: web::Data<PublicUrl>,
 ) -> Result<HttpResponse, Problem> {
-    let key = repeatable.with(&body)?;
+    let key = idempotency.key_for(&body)?;
     let grant = broker.mint_grant(&caller.0, body.try_into()?, key).await?;
     let view = GrantView::of(&grant, &signer, public_url.as_str());
     Ok(HttpResponse::Created().json(view))

@@ -1,4 +1,4 @@
-//! What verifies a receipt. The receipts themselves come with the answer to a confirm.
+//! The public keys that verify receipts. The receipts themselves are part of the response to confirm.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
@@ -9,22 +9,22 @@ use crate::auth::Signer;
 
 use crate::http::examples;
 
-/// A key set, RFC 7517.
+/// A JSON Web Key Set, RFC 7517.
 #[derive(ToSchema)]
 #[schema(as = KeySet)]
 #[allow(dead_code, reason = "describes what the signer publishes")]
 pub struct KeySetView {
-    /// Public keys, Ed25519 (`EdDSA`) or P-256 (`ES256`), each with its `kid`; the one that signs now comes first.
+    /// Public keys, Ed25519 (`EdDSA`) or P-256 (`ES256`), each with its `kid`. The current signing key comes first.
     #[schema(value_type = Vec<Object>)]
     keys: Vec<Value>,
 }
 
-/// The keys of receipts
+/// Get the receipt keys
 ///
-/// The public keys that verify receipts, in a key set that every JWT library reads. While keys are rotated there are several.
+/// The public keys that verify receipts, as a JSON Web Key Set. During a key rotation there are several.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", tag = "Receipts", operation_id = "readReceiptKeys", security(()),
-    responses((status = 200, description = "The key set; it may be kept for five minutes.", body = KeySetView,
+    responses((status = 200, description = "The key set; it may be cached for five minutes.", body = KeySetView,
         headers(("cache-control" = String, description = "`public, max-age=300`.")),
         example = json!(examples::jwks())))
 )]

@@ -1,39 +1,39 @@
-//! What stores write into their events, in each of the shapes there are.
+//! Parses bucket notifications: S3's own shape (also MinIO's and Ceph's) and EventBridge's. SNS wraps the first.
 //!
-//! Read leniently: these are other people's documents, and grow. What is not understood is counted and no error, because its
-//! sender would only send it again.
+//! Unknown members are ignored, because the senders' formats grow. An entry that cannot be parsed is counted and not an error,
+//! because the sender would deliver it again.
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// Who wrote a body, as a metric's label.
+/// The format of a body, as the label `shape` of the metric.
 pub type Shape = &'static str;
 
-/// What one record says.
+/// One entry of a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Record {
-    /// There is a new object.
+pub enum Entry {
+    /// An object was created.
     Created {
-        /// In which bucket.
+        /// Its bucket.
         bucket: String,
-        /// Under which key, decoded.
+        /// Its key, decoded.
         key: String,
     },
-    /// Something else happened, such as a removal.
+    /// Another event, such as a removal.
     Other,
-    /// The store tries whether anybody listens.
+    /// The test event that S3 sends when notifications are configured.
     Test,
-    /// It can't be understood.
+    /// It cannot be parsed.
     Unreadable,
 }
 
-/// The records of one body; one that is unreadable as a whole counts as one.
-pub fn read(body: &[u8]) -> (Shape, Vec<Record>) {
+/// The entries of one body. A body that cannot be parsed counts as one unreadable entry.
+pub fn read(body: &[u8]) -> (Shape, Vec<Entry>) {
     let Ok(document) = serde_json::from_slice::<Value>(body) else {
-        return ("unknown", vec![Record::Unreadable]);
+        return ("unknown", vec![Entry::Unreadable]);
     };
     if document["Event"] == "s3:TestEvent" {
-        return ("s3", vec![Record::Test]);
+        return ("s3", vec![Entry::Test]);
     }
     if document["detail-type"].is_string() {
         return ("eventbridge", vec![of_eventbridge(&document)]);
@@ -43,15 +43,15 @@ pub fn read(body: &[u8]) -> (Shape, Vec<Record>) {
             shape_of(records),
             records.iter().map(of_notification).collect(),
         ),
-        None => ("unknown", vec![Record::Unreadable]),
+        None => ("unknown", vec![Entry::Unreadable]),
     }
 }
 
 fn shape_of(records: &[Value]) -> Shape {
-    match records
+    let source = records
         .first()
-        .and_then(|first| first["eventSource"].as_str())
-    {
+        .and_then(|first| first["eventSource"].as_str());
+    match source {
         Some("minio:s3") => "minio",
         Some("ceph:s3") => "ceph",
         Some("aws:s3") => "s3",
@@ -59,45 +59,45 @@ fn shape_of(records: &[Value]) -> Shape {
     }
 }
 
-/// S3's own record, which MinIO and Ceph write too; only the first of them leaves `s3:` away from the name.
-fn of_notification(record: &Value) -> Record {
+/// S3's own format, which MinIO and Ceph use too. Only S3 omits `s3:` from the event's name.
+fn of_notification(record: &Value) -> Entry {
     let Some(name) = record["eventName"].as_str() else {
-        return Record::Unreadable;
+        return Entry::Unreadable;
     };
     if name == "s3:TestEvent" {
-        return Record::Test;
+        return Entry::Test;
     }
     if !name.trim_start_matches("s3:").starts_with("ObjectCreated:") {
-        return Record::Other;
+        return Entry::Other;
     }
     let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str);
     let key = text("/s3/object/key").and_then(decoded);
     match (text("/s3/bucket/name"), key) {
         (Some(bucket), Some(key)) => created(bucket, key),
-        _ => Record::Unreadable,
+        _ => Entry::Unreadable,
     }
 }
 
-/// EventBridge's envelope, whose keys are written as they are.
-fn of_eventbridge(event: &Value) -> Record {
+/// EventBridge's envelope. Its keys are not encoded.
+fn of_eventbridge(event: &Value) -> Entry {
     if event["source"] != "aws.s3" || event["detail-type"] != "Object Created" {
-        return Record::Other;
+        return Entry::Other;
     }
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
     match (text("/detail/bucket/name"), text("/detail/object/key")) {
         (Some(bucket), Some(key)) => created(bucket, key.to_owned()),
-        _ => Record::Unreadable,
+        _ => Entry::Unreadable,
     }
 }
 
-fn created(bucket: &str, key: String) -> Record {
-    Record::Created {
+fn created(bucket: &str, key: String) -> Entry {
+    Entry::Created {
         bucket: bucket.to_owned(),
         key,
     }
 }
 
-/// A key as forms encode it: `+` for a space, `%XX` for the rest.
+/// Decodes a form-encoded key: `+` for a space, `%XX` for other bytes.
 fn decoded(key: &str) -> Option<String> {
     let spaced = key.replace('+', " ");
     let text = percent_decode_str(&spaced).decode_utf8().ok()?;
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    fn read_value(body: Value) -> (Shape, Vec<Record>) {
+    fn read_value(body: Value) -> (Shape, Vec<Entry>) {
         read(body.to_string().as_bytes())
     }
 
@@ -122,13 +122,13 @@ mod tests {
     fn key_of(body: Value) -> (Shape, String) {
         let (shape, records) = read_value(body);
         match records.as_slice() {
-            [Record::Created { bucket, key }] if bucket == "b" => (shape, key.clone()),
+            [Entry::Created { bucket, key }] if bucket == "b" => (shape, key.clone()),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn a_key_is_form_decoded_where_the_shape_encodes_it_and_only_there() {
+    fn keys_are_form_decoded_except_in_eventbridge() {
         for (source, name, shape) in [
             ("aws:s3", "ObjectCreated:Put", "s3"),
             ("minio:s3", "s3:ObjectCreated:Put", "minio"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_new_object_and_what_makes_no_sense_is_told_apart() {
+    fn other_events_and_unreadable_entries_are_distinguished() {
         let one = |body: Value| match read_value(body).1.as_slice() {
             [one] => one.clone(),
             other => panic!("{other:?}"),
@@ -156,19 +156,19 @@ mod tests {
         let of = |record: Value| one(json!({"Records": [record]}));
         assert_eq!(
             one(json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"})),
-            Record::Test
+            Entry::Test
         );
-        assert_eq!(of(record("ceph:s3", "s3:TestEvent", "x")), Record::Test);
+        assert_eq!(of(record("ceph:s3", "s3:TestEvent", "x")), Entry::Test);
         for name in [
             "ObjectRemoved:Delete",
             "s3:ObjectRemoved:Delete",
             "ObjectCreatedNot:Put",
             "",
         ] {
-            assert_eq!(of(record("aws:s3", name, "k")), Record::Other, "{name}");
+            assert_eq!(of(record("aws:s3", name, "k")), Entry::Other, "{name}");
         }
         let deleted = json!({"detail-type": "Object Deleted", "source": "aws.s3", "detail": {}});
-        assert_eq!(one(deleted), Record::Other);
+        assert_eq!(one(deleted), Entry::Other);
         for odd in [
             json!(1),
             json!({}),
@@ -176,12 +176,12 @@ mod tests {
             json!({"eventName": "ObjectCreated:Put"}),
             record("aws:s3", "ObjectCreated:Put", "%ff"),
         ] {
-            assert_eq!(of(odd.clone()), Record::Unreadable, "{odd}");
+            assert_eq!(of(odd.clone()), Entry::Unreadable, "{odd}");
         }
         for text in ["", "{", "null", "[]", "{}", "\"x\"", "{\"Records\": 5}"] {
             assert_eq!(
                 read(text.as_bytes()),
-                ("unknown", vec![Record::Unreadable]),
+                ("unknown", vec![Entry::Unreadable]),
                 "{text}"
             );
         }

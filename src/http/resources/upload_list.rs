@@ -20,29 +20,29 @@ use crate::http::problem::Problem;
 use crate::http::public_url::PublicUrl;
 use crate::http::views::UploadView;
 
-/// Which uploads to list.
+/// The filters and the page of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// Only with this status.
+    /// Only uploads with this status.
     #[param(value_type = Option<String>, example = "pending")]
     status: Option<Status>,
-    /// Only for this field.
+    /// Only uploads for this field.
     #[param(value_type = Option<String>, example = "Product.image")]
     field: Option<FieldName>,
-    /// Only those meant for a record with this id, or attached to it.
+    /// Only uploads that are meant for a record with this id, or attached to one.
     #[param(value_type = Option<String>, example = "42")]
     object_id: Option<ObjectId>,
-    /// Only of this owner.
+    /// Only uploads of this owner.
     #[param(example = "user:1")]
     owner: Option<String>,
-    /// Only those created at least this long ago: a number and `s`, `m`, `h` or `d`.
+    /// Only uploads that were created at least this long ago: a number and `s`, `m`, `h` or `d`.
     #[param(rename = "older_than", value_type = Option<String>, example = "15m")]
     older_than_secs: Option<u64>,
-    /// How many, at least 1; 50 where absent and at most 200, unless the server is configured otherwise.
+    /// Uploads per page, at least 1. By default 50 and at most 200; both are configurable.
     #[param(value_type = Option<u32>, minimum = 1, example = 50)]
     limit: u32,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[param(value_type = Option<String>)]
     cursor: Option<UploadId>,
 }
@@ -68,7 +68,7 @@ impl Parameters for ListQuery {
         })?;
         Ok(ListQuery {
             status: values.get("status", &statuses.join(", "), Status::parse)?,
-            field: values.get("field", "a field's name, Model.field", |text| {
+            field: values.get("field", "a field name, Model.field", |text| {
                 FieldName::parse(text).ok()
             })?,
             object_id: values.get("object_id", "a record's id: 1 to 255 bytes", |text| {
@@ -84,13 +84,17 @@ impl Parameters for ListQuery {
                 age_secs,
             )?,
             limit: limit.unwrap_or(limits.default),
-            cursor: values.get("cursor", "the next_cursor of the page before", from_cursor)?,
+            cursor: values.get(
+                "cursor",
+                "the next_cursor of the previous page",
+                from_cursor,
+            )?,
         })
     }
 }
 
 impl ListQuery {
-    /// The same question in the broker's words.
+    /// The query as the broker takes it.
     pub fn to_domain(&self) -> ListUploads {
         ListUploads {
             status: self.status,
@@ -103,7 +107,7 @@ impl ListQuery {
         }
     }
 
-    /// The same query with another cursor, as it stands behind a `?`.
+    /// The query string of the same list with another cursor, without the `?`.
     pub fn with_cursor(&self, cursor: &str) -> String {
         let older_than = self.older_than_secs.map(|secs| format!("{secs}s"));
         let pairs = [
@@ -123,7 +127,7 @@ impl ListQuery {
     }
 }
 
-/// Where a page ended, as clients see it: opaque, so that it may change.
+/// The cursor after this upload. Opaque to clients, so its format can change.
 pub fn to_cursor(last: UploadId) -> String {
     URL_SAFE_NO_PAD.encode(last.to_string())
 }
@@ -139,12 +143,11 @@ fn from_cursor(cursor: &str) -> Option<UploadId> {
 pub struct PageView {
     /// The uploads, newest first.
     data: Vec<UploadView>,
-    /// What to send as `cursor` for the next page; null on the last one.
+    /// The `cursor` of the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
 impl PageView {
-    /// A page as the broker found it.
     pub fn of(page: Page, problems: Option<&[(UploadId, String)]>, broker: &Broker) -> PageView {
         let show = |upload| UploadView::of(upload, broker).with_problem(problems);
         PageView {
@@ -156,8 +159,8 @@ impl PageView {
 
 /// List uploads
 ///
-/// Newest first. A user sees its own uploads; who may read anyone's sees all. Follow `next_cursor`, or the `Link` header, until
-/// it is null.
+/// Newest first. A caller without the scopes `uploads:confirm`, `attachments:write` and `ops` sees only its own uploads. Follow
+/// `next_cursor` until it is null, or the `Link` header until it is absent.
 #[utoipa::path(
     get, path = "/v1/uploads", tag = "Uploads", operation_id = "listUploads",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"]),
@@ -165,7 +168,7 @@ impl PageView {
     params(ListQuery),
     responses(
         (status = 200, description = "A page of uploads.", body = PageView,
-            headers(("link" = String, description = "The next page, `rel=\"next\"`; absent on the last one.")),
+            headers(("link" = String, description = "The next page, `rel=\"next\"`; absent on the last page.")),
             example = json!(examples::page())),
         (status = 403, description = "scope-insufficient"),
     )

@@ -13,29 +13,29 @@ use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::http::examples;
 use crate::http::extract::json::{member, object, whole_bytes};
-use crate::http::extract::{Caller, Json, NoBody, Repeatable, UploadPath};
+use crate::http::extract::{Caller, IdempotencyHeader, Json, NoBody, UploadPath};
 use crate::http::problem::Problem;
 use crate::http::public_url::PublicUrl;
 use crate::http::views::{UploadView, time};
 
 type Answer = Result<HttpResponse, Problem>;
 
-/// What a client will upload.
+/// The file that a client declares.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateUpload)]
 pub struct CreateUploadBody {
-    /// The model field that the file is for.
+    /// The model field that the file belongs to, `Model.field`.
     field: String,
-    /// The file's name, for people: it never becomes a part of a key.
+    /// The file's name, kept as metadata. It is never part of a key.
     filename: String,
-    /// The file's type, without parameters.
+    /// The file's media type, without parameters.
     content_type: String,
     /// The file's exact size, in bytes.
     #[serde(deserialize_with = "whole_bytes")]
     #[schema(minimum = 0, maximum = 9007199254740991u64)]
     size: u64,
-    /// The file's checksum; required where the field's policy says so.
+    /// The file's checksum; required if the field's policy requires one.
     #[serde(
         default,
         deserialize_with = "object",
@@ -43,12 +43,12 @@ pub struct CreateUploadBody {
     )]
     #[schema(required = false)]
     checksum: Option<ChecksumBody>,
-    /// The record that the upload is meant for, `42` of `Product/42`. From a caller with `attachments:write` it is an
-    /// instruction: a confirm attaches the upload to it.
+    /// The id of the record that the upload is meant for, `42` of `Product/42`. From a caller with `attachments:write`,
+    /// confirm attaches the upload to this record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 255)]
     object_id: Option<String>,
-    /// On whose behalf; needs the scope `uploads:confirm`.
+    /// The owner that the upload is created for; requires the scope `uploads:confirm`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
 }
@@ -60,7 +60,7 @@ pub struct CreateUploadBody {
 pub struct ChecksumBody {
     /// One of `sha256`, `crc32`, `crc32c`, `crc64nvme`, `md5`.
     algorithm: String,
-    /// Base64, with padding, of the digest's bytes.
+    /// The digest's bytes in base64, with padding.
     value: String,
 }
 
@@ -81,15 +81,15 @@ impl TryFrom<CreateUploadBody> for CreateUpload {
     }
 }
 
-/// Ask for a presigned PUT
+/// Create an upload
 ///
-/// Commits a pending upload and answers with a request that puts exactly the declared bytes. Send the file with
-/// `presigned.method` to `presigned.url` with `presigned.headers`, then POST to `confirm_url`. The same request again with the
-/// same `Idempotency-Key` is the same upload, as it is by then: presigned anew while it is pending.
+/// Creates a pending upload and returns a presigned request for exactly the declared file. Send the file with
+/// `presigned.method` to `presigned.url` with `presigned.headers`, then POST to `confirm_url`. A retry with the same
+/// `Idempotency-Key` returns the same upload in its current state, with a new presigned request while it is pending.
 #[utoipa::path(
     post, path = "/v1/uploads", tag = "Uploads", operation_id = "createUpload",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"])),
-    params(("idempotency-key" = Option<String>, Header, description = "Makes a retry within 24 hours return the same upload: 1 to 255 visible ASCII characters.")),
+    params(("idempotency-key" = Option<String>, Header, description = "Makes a retry within 24 hours return the same upload. 1 to 255 visible ASCII characters.")),
     request_body(content = CreateUploadBody, example = json!(examples::create_body())),
     responses(
         (status = 201, description = "The pending upload, with its presigned request.", body = UploadView,
@@ -99,22 +99,22 @@ impl TryFrom<CreateUploadBody> for CreateUpload {
         (status = 409, description = "request-in-progress"),
         (status = 422, description = "unknown-field, media-type-not-allowed, size-not-allowed, checksum-required, idempotency-key-reused"),
         (status = 429, description = "quota-exceeded",
-            headers(("retry-after" = u32, description = "When to come back, in seconds: for a used-up grant, its end."))),
+            headers(("retry-after" = u32, description = "Seconds until a retry makes sense; for a used-up grant, until it expires."))),
     )
 )]
 pub async fn create(
     caller: Caller,
-    repeatable: Repeatable,
+    idempotency: IdempotencyHeader,
     Json(body): Json<CreateUploadBody>,
     broker: web::Data<Broker>,
     public_url: web::Data<PublicUrl>,
 ) -> Answer {
-    let key = repeatable.with(&body)?;
+    let key = idempotency.key_for(&body)?;
     let presented = broker.create(&caller.0, body.try_into()?, key).await?;
     let view = UploadView::presented(presented, &broker, public_url.as_str());
-    let address = format!("{}/v1/uploads/{}", public_url.as_str(), view.id);
+    let location = format!("{}/v1/uploads/{}", public_url.as_str(), view.id);
     Ok(HttpResponse::Created()
-        .insert_header((LOCATION, address))
+        .insert_header((LOCATION, location))
         .json(view))
 }
 
@@ -125,7 +125,7 @@ pub async fn create(
         ("bearer" = ["attachments:write"]), ("bearer" = ["ops"])),
     params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
     responses(
-        (status = 200, description = "The upload as it is now.", body = UploadView, example = json!(examples::confirmed())),
+        (status = 200, description = "The upload.", body = UploadView, example = json!(examples::confirmed())),
         (status = 403, description = "scope-insufficient"),
         (status = 404, description = "upload-not-found"),
     )
@@ -137,14 +137,14 @@ pub async fn read(caller: Caller, id: UploadPath, broker: web::Data<Broker>) -> 
 
 /// Cancel or delete an upload
 ///
-/// Cancels a pending upload, removes a confirmed or detached one and its object. In a terminal status nothing happens, and the
-/// answer is the same. A deleted upload can still be read.
+/// A pending upload becomes canceled. A confirmed or detached upload becomes deleted, and its object is removed. An upload in
+/// a terminal status stays as it is, with the same response. A deleted upload can still be read.
 #[utoipa::path(
     delete, path = "/v1/uploads/{id}", tag = "Uploads", operation_id = "deleteUpload",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["attachments:write"])),
     params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
     responses(
-        (status = 204, description = "Canceled, deleted, or already over."),
+        (status = 204, description = "The upload is canceled or deleted, or was already in a terminal status."),
         (status = 403, description = "scope-insufficient"),
         (status = 404, description = "upload-not-found"),
         (status = 409, description = "wrong-status"),
@@ -153,18 +153,18 @@ pub async fn read(caller: Caller, id: UploadPath, broker: web::Data<Broker>) -> 
 pub async fn remove(
     caller: Caller,
     id: UploadPath,
-    _nothing: NoBody,
+    _: NoBody,
     broker: web::Data<Broker>,
 ) -> Answer {
     broker.remove(&caller.0, id.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Confirm what was put
+/// Confirm an upload
 ///
-/// Checks what arrived, seals it under its final key and records that key. Idempotent: safe to repeat, and to race. After
-/// `object-missing` and `store-unavailable` nothing has changed; after `object-mismatch` the upload is rejected. Every 200
-/// brings a fresh `receipt`, also for an upload that was confirmed before.
+/// Seals the object under its final key, checks it against the declaration and records the key. Idempotent, also for concurrent
+/// requests. After `object-missing` and `store-unavailable` the upload is unchanged; after `object-mismatch` it is rejected.
+/// Every 200 carries a new `receipt`, also for an upload that was confirmed before.
 #[utoipa::path(
     post, path = "/v1/uploads/{id}/confirm", tag = "Uploads", operation_id = "confirmUpload",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"])),
@@ -182,7 +182,7 @@ pub async fn remove(
 pub async fn confirm(
     caller: Caller,
     id: UploadPath,
-    _nothing: NoBody,
+    _: NoBody,
     broker: web::Data<Broker>,
     signer: web::Data<Signer>,
 ) -> Answer {
@@ -193,13 +193,14 @@ pub async fn confirm(
 
 /// Presign again
 ///
-/// A fresh `presigned` for the same pending upload, until its `expires_at`: for a phone that slept.
+/// Returns a new presigned request for the same pending upload, never valid beyond its `expires_at`. Use it when the first one
+/// expired before the file was sent.
 #[utoipa::path(
     post, path = "/v1/uploads/{id}/presign", tag = "Uploads", operation_id = "presignUpload",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"])),
     params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
     responses(
-        (status = 200, description = "The upload, with a fresh presigned request.", body = UploadView,
+        (status = 200, description = "The upload, with a new presigned request.", body = UploadView,
             example = json!(examples::pending())),
         (status = 403, description = "scope-insufficient"),
         (status = 404, description = "upload-not-found"),
@@ -210,7 +211,7 @@ pub async fn confirm(
 pub async fn presign(
     caller: Caller,
     id: UploadPath,
-    _nothing: NoBody,
+    _: NoBody,
     broker: web::Data<Broker>,
     public_url: web::Data<PublicUrl>,
 ) -> Answer {
@@ -222,19 +223,18 @@ pub async fn presign(
     )))
 }
 
-/// Where an object's bytes are.
+/// A URL to download the object from.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Download)]
 pub struct DownloadView {
     /// The public URL, or a presigned GET.
     url: String,
-    /// When the URL stops working; null where it is public.
+    /// When the URL expires; null for a public URL.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
 
 impl DownloadView {
-    /// A download as the broker answers it.
     pub fn of(download: Download) -> DownloadView {
         DownloadView {
             url: download.url.expose_secret().to_owned(),
@@ -243,16 +243,16 @@ impl DownloadView {
     }
 }
 
-/// Get a URL to download from
+/// Get a download URL
 ///
-/// The public URL, or a presigned GET where the field is private: it lives for a few minutes, and the bucket answers it with
-/// the file's own name and type.
+/// Returns the public URL or, for a private field, a presigned GET. The presigned GET is valid for a few minutes, and the bucket
+/// serves the object with the file's name and media type.
 #[utoipa::path(
     get, path = "/v1/uploads/{id}/download", tag = "Uploads", operation_id = "downloadUpload",
     security(("bearer" = ["uploads:write"]), ("bearer" = ["uploads:confirm"]), ("bearer" = ["attachments:write"])),
     params(("id" = String, Path, description = "The upload's id.", example = json!(examples::ID))),
     responses(
-        (status = 200, description = "Where the object's bytes are.", body = DownloadView,
+        (status = 200, description = "The download URL.", body = DownloadView,
             example = json!(examples::download())),
         (status = 403, description = "scope-insufficient"),
         (status = 404, description = "upload-not-found"),

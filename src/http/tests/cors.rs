@@ -3,7 +3,7 @@ use actix_web::test::TestRequest as Ask;
 
 use super::*;
 
-const STRANGERS: [&str; 24] = [
+const OTHER_ORIGINS: [&str; 24] = [
     "null",
     "https://evil.example",
     "http://shop.example",
@@ -42,7 +42,7 @@ fn preflight(origin: &str) -> Ask {
 }
 
 #[actix_web::test]
-async fn b12_only_the_exact_origins_of_the_list_are_let_in() {
+async fn only_listed_origins_are_allowed() {
     for origin in ["https://shop.example", "http://localhost:3000"] {
         let answer = send(preflight(origin)).await;
         assert_eq!(answer.status, 200, "{origin}");
@@ -50,7 +50,7 @@ async fn b12_only_the_exact_origins_of_the_list_are_let_in() {
         let answer = send(Ask::get().uri("/livez").insert_header(("origin", origin))).await;
         assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
     }
-    for origin in STRANGERS {
+    for origin in OTHER_ORIGINS {
         let answers = [
             send(preflight(origin)).await,
             send(Ask::get().uri("/livez").insert_header(("origin", origin))).await,
@@ -77,7 +77,7 @@ async fn b12_only_the_exact_origins_of_the_list_are_let_in() {
 }
 
 #[actix_web::test]
-async fn b12_nobody_gets_credentials_and_caches_are_told_that_the_origin_matters() {
+async fn responses_allow_no_credentials_and_vary_by_origin() {
     for origin in ["https://shop.example", "https://evil.example"] {
         for request in [
             preflight(origin),
@@ -93,7 +93,7 @@ async fn b12_nobody_gets_credentials_and_caches_are_told_that_the_origin_matters
 }
 
 #[actix_web::test]
-async fn problems_can_be_read_by_the_page_that_caused_them() {
+async fn problems_are_readable_by_allowed_origins() {
     let from_shop = |request: Ask| request.insert_header(("origin", "https://shop.example"));
     for (request, code) in [
         (Ask::get().uri("/nowhere"), "not-found"),
@@ -125,7 +125,7 @@ async fn problems_can_be_read_by_the_page_that_caused_them() {
 }
 
 #[actix_web::test]
-async fn a_preflight_allows_what_the_trades_clients_send() {
+async fn preflight_allows_headers_and_methods_of_known_clients() {
     let answer = send(preflight("https://shop.example")).await;
     let headers = answer
         .header("access-control-allow-headers")
@@ -156,7 +156,7 @@ async fn a_preflight_allows_what_the_trades_clients_send() {
 }
 
 #[actix_web::test]
-async fn without_configured_origins_no_page_is_let_in() {
+async fn no_origin_is_allowed_without_configuration() {
     let options = HttpOptions {
         allowed_origins: Vec::new(),
         ..options()
@@ -178,7 +178,7 @@ async fn without_configured_origins_no_page_is_let_in() {
 }
 
 #[actix_web::test]
-async fn a_refused_preflight_says_which_part_of_it_is_not_allowed() {
+async fn rejected_preflight_names_the_part_that_is_not_allowed() {
     let shop = "https://shop.example";
     for (request, part, configurable) in [
         (preflight("https://evil.example"), "origin", true),

@@ -22,7 +22,7 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 }
 
 #[test]
-fn every_operation_has_security_a_name_and_an_example_for_every_answer() {
+fn every_operation_has_security_and_examples_for_every_response() {
     let document = document();
     assert_eq!(document["openapi"], "3.1.0");
     let all = operations(&document);
@@ -35,7 +35,7 @@ fn every_operation_has_security_a_name_and_an_example_for_every_answer() {
         );
         let needs = spec["security"]
             .as_array()
-            .unwrap_or_else(|| panic!("{what} says nothing of security"));
+            .unwrap_or_else(|| panic!("{what} has no security"));
         let open = serde_json::json!({});
         let private = needs.iter().all(|need| *need != open);
         let by_token = needs.iter().all(|need| need["bearer"][0].is_string());
@@ -72,7 +72,7 @@ fn every_operation_has_security_a_name_and_an_example_for_every_answer() {
 }
 
 #[test]
-fn every_reference_of_the_document_leads_somewhere() {
+fn every_reference_of_the_document_resolves() {
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(members) => {
@@ -100,7 +100,7 @@ fn every_reference_of_the_document_leads_somewhere() {
 }
 
 #[actix_web::test]
-async fn every_operation_of_the_document_is_routed_and_asks_for_its_token() {
+async fn every_operation_is_routed_and_requires_a_token() {
     for (method, path, _) in operations(&document()) {
         let uri = path.replace("{id}", examples::ID);
         let request = Ask::with_uri(&uri).method(method.parse().unwrap());
@@ -115,7 +115,7 @@ async fn every_operation_of_the_document_is_routed_and_asks_for_its_token() {
 }
 
 #[test]
-fn b2_no_request_can_name_a_key() {
+fn create_request_has_no_member_for_a_key() {
     let schemas = &document()["components"]["schemas"];
     let members: Vec<&str> = schemas["CreateUpload"]["properties"]
         .as_object()
@@ -139,7 +139,7 @@ fn b2_no_request_can_name_a_key() {
 }
 
 #[actix_web::test]
-async fn the_problem_page_has_an_anchor_for_every_type() {
+async fn problem_page_has_an_anchor_for_every_code() {
     let answer = send(Ask::get().uri("/problems")).await;
     let page = String::from_utf8(answer.body.clone()).unwrap();
     for row in CODES {
@@ -152,7 +152,7 @@ async fn the_problem_page_has_an_anchor_for_every_type() {
 }
 
 #[actix_web::test]
-async fn b14_the_pages_have_no_script_no_inline_style_and_no_address_elsewhere() {
+async fn pages_have_no_script_no_inline_style_and_no_external_link() {
     for path in ["/docs", "/problems"] {
         let answer = send(Ask::get().uri(path)).await;
         assert_eq!(
@@ -180,7 +180,7 @@ async fn b14_the_pages_have_no_script_no_inline_style_and_no_address_elsewhere()
 }
 
 #[test]
-fn b14_what_the_pages_show_is_escaped() {
+fn pages_escape_their_content() {
     let mut document = openapi();
     let attack = "<img src=x onerror=alert(1)>`<b>`\"'";
     document.info.title = attack.to_owned();

@@ -5,21 +5,21 @@ use crate::http::examples;
 use crate::telemetry::logging::{LogFormat, subscriber};
 use crate::telemetry::tests::Sink;
 
-/// This thread's log lines from now on. The warm-up is for tracing's cache: a line that another test's thread wrote first, without
-/// a subscriber, would stay muted.
-async fn listen(filter: &str) -> (Sink, tracing::subscriber::DefaultGuard) {
+/// Captures this thread's log lines from now on. The first request refreshes tracing's callsite cache: a callsite that another
+/// test's thread used first, without a subscriber, would stay disabled.
+async fn capture(filter: &str) -> (Sink, tracing::subscriber::DefaultGuard) {
     let sink = Sink::default();
     let lines = subscriber(filter, LogFormat::Json, sink.clone()).unwrap();
     let guard = tracing::subscriber::set_default(lines);
-    send(with_token(Ask::get().uri("/forgot"))).await;
+    send(with_token(Ask::get().uri("/unauthenticated"))).await;
     tracing::callsite::rebuild_interest_cache();
     sink.clear();
     (sink, guard)
 }
 
 #[actix_web::test]
-async fn c1_logs_and_metrics_show_routes_and_ids_but_no_query_no_token_and_no_path() {
-    let (sink, guard) = listen("trace").await;
+async fn logs_and_metrics_contain_routes_and_ids_but_no_client_input() {
+    let (sink, guard) = capture("trace").await;
     let metrics = Metrics::new();
     let parts = parts(&options(), &metrics);
     let path = format!("/v1/uploads/{}?canary-query=canary-value", examples::ID);
@@ -47,7 +47,7 @@ async fn c1_logs_and_metrics_show_routes_and_ids_but_no_query_no_token_and_no_pa
         "{log}"
     );
     assert!(
-        // Two: the id and what is none take the same way, and this app has no broker at its end.
+        // 2: the valid and the malformed id both reach the missing broker.
         numbers.contains("route=\"/v1/uploads/{id}\",status=\"500\"} 2"),
         "{numbers}"
     );
@@ -58,18 +58,18 @@ async fn c1_logs_and_metrics_show_routes_and_ids_but_no_query_no_token_and_no_pa
 }
 
 #[actix_web::test]
-async fn a_5xx_is_logged_once_with_its_cause_and_tells_the_client_nothing() {
-    let (sink, guard) = listen("error").await;
-    let answer = send(with_token(Ask::get().uri("/forgot"))).await;
+async fn server_error_is_logged_once_and_cause_is_not_sent() {
+    let (sink, guard) = capture("error").await;
+    let answer = send(with_token(Ask::get().uri("/unauthenticated"))).await;
     drop(guard);
     let log = sink.text();
     assert_eq!(log.lines().count(), 1, "{log}");
     let line: Value = serde_json::from_str(log.trim()).unwrap();
-    assert_eq!(line["cause"], "a route with a caller is not authenticated");
+    assert_eq!(line["cause"], "the route is not wrapped in authenticate");
     assert_eq!(line["code"], "internal");
     assert_eq!(
         line["span"]["request_id"],
         answer.header("x-request-id").unwrap()
     );
-    assert!(!String::from_utf8_lossy(&answer.body).contains("authenticated"));
+    assert!(!String::from_utf8_lossy(&answer.body).contains("authenticate"));
 }

@@ -1,4 +1,4 @@
-//! The room's tests: through the whole app, without a broker, because nothing here may reach one.
+//! Tests through the whole app, without a broker: a request that reaches one fails with 500.
 
 mod cors;
 mod demo;
@@ -27,14 +27,14 @@ use crate::auth::{
 use crate::domain::principal::Scope;
 use crate::telemetry::metrics::Metrics;
 
-/// Where the tested server believes itself to be.
+/// The public URL of the tested server.
 pub const PUBLIC_URL: &str = "https://broker.example/base";
 
 fn secret() -> SecretString {
     SecretString::from("a test secret of thirty-two bytes or more")
 }
 
-/// A good token.
+/// A valid token.
 pub fn token() -> String {
     let request = MintRequest {
         issuer: "test",
@@ -51,7 +51,7 @@ pub fn token() -> String {
 
 /// The app's parts with these options and metrics.
 pub fn parts(options: &HttpOptions, metrics: &Metrics) -> Parts {
-    // One for all tests: its HTTP client reads the system's certificates, which takes longer than a test.
+    // Shared by all tests, because its HTTP client reads the system's certificates, which takes longer than a test.
     static ONE: OnceLock<Arc<Authenticator>> = OnceLock::new();
     let authenticator = ONE.get_or_init(|| Arc::new(authenticator()));
     Parts::new(
@@ -89,7 +89,7 @@ fn signer() -> Signer {
             pem: new_signing_key_pem(),
         }],
     })
-    .expect("a new key is a good key")
+    .expect("a new key is valid")
 }
 
 /// Options with a short body deadline and two origins.
@@ -116,17 +116,17 @@ async fn unauthenticated(_: super::extract::Caller) -> &'static str {
 async fn strict(
     _: super::extract::Json<super::resources::uploads::CreateUploadBody>,
 ) -> &'static str {
-    "taken"
+    "accepted"
 }
 
-/// Routes that no server has: one panics, one forgot to authenticate, one takes a body and needs no broker.
-pub fn strange_routes(config: &mut web::ServiceConfig) {
-    static NOBODY: OnceLock<Arc<EventSenders>> = OnceLock::new();
-    let senders = NOBODY.get_or_init(|| Arc::new(EventSenders::nobody()));
+/// Extra routes: one panics, one is not wrapped in `authenticate`, one takes a body and needs no broker.
+pub fn test_routes(config: &mut web::ServiceConfig) {
+    static NO_SENDERS: OnceLock<Arc<EventSenders>> = OnceLock::new();
+    let senders = NO_SENDERS.get_or_init(|| Arc::new(EventSenders::nobody()));
     config
         .app_data(web::Data::from(senders.clone()))
         .service(at("/panics", "GET, HEAD", |r| r.route(get().to(panics))))
-        .service(at("/forgot", "GET, HEAD", |r| {
+        .service(at("/unauthenticated", "GET, HEAD", |r| {
             r.route(get().to(unauthenticated))
         }))
         .service(at("/strict", "POST", |r| {
@@ -134,7 +134,7 @@ pub fn strange_routes(config: &mut web::ServiceConfig) {
         }));
 }
 
-/// An answer with its body read.
+/// A response with its body.
 pub struct Answer {
     pub status: u16,
     pub body: Vec<u8>,
@@ -151,10 +151,10 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// The code, if the answer is a whole problem document.
+    /// The code, if the response is a complete problem document.
     pub fn problem(&self) -> Option<String> {
         let document = self.json();
-        let whole = self.header("content-type") == Some("application/problem+json")
+        let complete = self.header("content-type") == Some("application/problem+json")
             && document["status"] == self.status
             && document["title"].is_string()
             && document["detail"]
@@ -164,18 +164,18 @@ impl Answer {
                 == format!("urn:request:{}", self.header("x-request-id")?)
             && document["type"].as_str()?
                 == format!("{PUBLIC_URL}/problems#{}", document["code"].as_str()?);
-        whole.then(|| document["code"].as_str().unwrap().to_owned())
+        complete.then(|| document["code"].as_str().unwrap().to_owned())
     }
 }
 
-/// One request through the whole app.
+/// Sends one request through the whole app.
 pub async fn send(request: TestRequest) -> Answer {
     send_to(&parts(&options(), &Metrics::new()), request).await
 }
 
-/// The same through an app with parts of the caller's choice.
+/// Sends one request through an app of these parts.
 pub async fn send_to(parts: &Parts, request: TestRequest) -> Answer {
-    let service = init_service(app(parts, strange_routes)).await;
+    let service = init_service(app(parts, test_routes)).await;
     let response = call_service(&service, request.to_request()).await;
     let (request, response) = response.into_parts();
     let (response, body) = response.into_parts();
@@ -186,7 +186,7 @@ pub async fn send_to(parts: &Parts, request: TestRequest) -> Answer {
     }
 }
 
-/// A request with a good token.
+/// Adds a valid token.
 pub fn with_token(request: TestRequest) -> TestRequest {
     request.insert_header(("authorization", format!("Bearer {}", token())))
 }

@@ -5,7 +5,7 @@ use crate::domain::upload::{FieldError, Status};
 use crate::http::problem::Problem;
 use crate::http::problem::codes::{CODES, Code};
 
-/// The contract's table, as far as it exists now.
+/// Codes and statuses of the contract.
 const CONTRACT: [(&str, u16); 26] = [
     ("invalid-request", 400),
     ("token-missing", 401),
@@ -36,7 +36,7 @@ const CONTRACT: [(&str, u16); 26] = [
 ];
 
 #[test]
-fn every_code_of_the_contract_has_its_row_and_its_status() {
+fn every_code_of_the_contract_has_its_status() {
     for (name, status) in CONTRACT {
         let code = Code::parse(name).unwrap_or_else(|| panic!("{name} has no row"));
         assert_eq!(code.row().status, status, "{name}");
@@ -45,7 +45,7 @@ fn every_code_of_the_contract_has_its_row_and_its_status() {
         assert_eq!(
             row.code.row().name,
             row.name,
-            "the table's order is the codes'"
+            "the table has the order of the codes"
         );
         assert!(
             !row.title.is_empty() && row.remedy.ends_with('.'),
@@ -55,7 +55,7 @@ fn every_code_of_the_contract_has_its_row_and_its_status() {
     }
 }
 
-fn differences() -> Vec<FieldError> {
+fn field_errors() -> Vec<FieldError> {
     vec![
         FieldError::new("/content_type", "must be image/jpeg"),
         FieldError::new("", "the object carries content-encoding"),
@@ -65,12 +65,12 @@ fn differences() -> Vec<FieldError> {
 fn refused(kind: RefusalKind) -> BrokerError {
     BrokerError::Refused(Refusal {
         kind,
-        differences: differences(),
+        differences: field_errors(),
     })
 }
 
 #[test]
-fn every_answer_of_the_broker_becomes_its_problem() {
+fn every_broker_error_becomes_its_problem() {
     let field = FieldName::parse("Product.image").unwrap();
     let cases = [
         (BrokerError::UploadNotFound, "upload-not-found"),
@@ -105,7 +105,7 @@ fn every_answer_of_the_broker_becomes_its_problem() {
         (BrokerError::RequestInProgress, "request-in-progress"),
         (BrokerError::ObjectMissing, "object-missing"),
         (
-            BrokerError::ObjectMismatch(differences()),
+            BrokerError::ObjectMismatch(field_errors()),
             "object-mismatch",
         ),
         (BrokerError::UploadExpired, "upload-expired"),
@@ -150,17 +150,21 @@ fn check(problem: &Problem, code: &str) {
     assert_eq!(document["status_now"] == "deleted", code == "wrong-status");
     let mut headers = actix_web::http::header::HeaderMap::new();
     problem.add_headers(&mut headers);
-    let later = [409, 429, 503].contains(&problem.code().row().status);
-    let unavailable = later && !["object-missing", "wrong-status"].contains(&code);
-    assert_eq!(headers.contains_key("retry-after"), unavailable, "{code}");
+    let may_retry = [409, 429, 503].contains(&problem.code().row().status);
+    let has_retry_after = may_retry && !["object-missing", "wrong-status"].contains(&code);
+    assert_eq!(
+        headers.contains_key("retry-after"),
+        has_retry_after,
+        "{code}"
+    );
     assert!(
         headers.get("retry-after").is_none_or(|secs| secs != "0"),
-        "a client may not be told to hammer"
+        "Retry-After must not be 0"
     );
 }
 
 #[test]
-fn every_answer_of_authentication_becomes_its_problem() {
+fn every_auth_error_becomes_its_problem() {
     for (error, code) in [
         (AuthError::Missing, "token-missing"),
         (
@@ -186,9 +190,9 @@ fn every_answer_of_authentication_becomes_its_problem() {
 }
 
 #[test]
-fn the_members_of_a_document_come_in_the_contracts_order() {
-    let problem =
-        Problem::of_differences(Code::WrongStatus, differences()).with_status_now(Status::Deleted);
+fn document_members_have_the_order_of_the_contract() {
+    let problem = Problem::of_field_errors(Code::WrongStatus, field_errors())
+        .with_status_now(Status::Deleted);
     let text = problem.text("https://b", "urn:request:1");
     let names = [
         "type",

@@ -15,7 +15,7 @@ fn json(request: Ask, body: impl Into<Vec<u8>>) -> Ask {
 
 type Case = (&'static str, Ask, &'static str);
 
-async fn each_is_the_problem(cases: Vec<Case>) {
+async fn assert_problems(cases: Vec<Case>) {
     for (what, request, code) in cases {
         let answer = send(request).await;
         let body = String::from_utf8_lossy(&answer.body);
@@ -35,7 +35,7 @@ fn typed(content_type: &'static str) -> Ask {
 }
 
 #[actix_web::test]
-async fn every_error_of_a_body_is_a_problem() {
+async fn every_body_error_is_a_problem() {
     let bare = create().set_payload("hello");
     let zipped = json(create(), "{}").insert_header(("content-encoding", "gzip"));
     let (over, far_over) = (vec![b' '; 16 * 1024 + 1], vec![b' '; 2 * 1024 * 1024]);
@@ -43,7 +43,7 @@ async fn every_error_of_a_body_is_a_problem() {
     let members = json(with_token(confirm), "{\"key\":\"a\"}");
     let form = "application/x-www-form-urlencoded";
     let latin = "application/json; charset=latin1";
-    each_is_the_problem(vec![
+    assert_problems(vec![
         ("no body", create(), "invalid-request"),
         ("no content type", bare, "unsupported-media-type"),
         ("text", typed("text/plain"), "unsupported-media-type"),
@@ -51,14 +51,14 @@ async fn every_error_of_a_body_is_a_problem() {
         ("latin 1", typed(latin), "unsupported-media-type"),
         ("gzip", zipped, "unsupported-media-type"),
         ("bad JSON", json(create(), "{"), "invalid-request"),
-        ("no object", json(create(), "[]"), "invalid-request"),
-        ("too much", json(create(), over), "payload-too-large"),
+        ("not an object", json(create(), "[]"), "invalid-request"),
+        ("over the limit", json(create(), over), "payload-too-large"),
         (
-            "far too much",
+            "far over the limit",
             json(create(), far_over),
             "payload-too-large",
         ),
-        ("members where there are none", members, "invalid-request"),
+        ("unexpected members", members, "invalid-request"),
     ])
     .await;
 }
@@ -68,7 +68,7 @@ async fn every_error_of_an_address_is_a_problem() {
     let get = |uri: &str| with_token(Ask::get().uri(uri));
     let brew = Ask::with_uri("/livez").method("BREW".parse().unwrap());
     let not_utf8 = Ask::get().uri("/%ff%fe");
-    each_is_the_problem(vec![
+    assert_problems(vec![
         ("an unknown path", get("/v1/upload"), "not-found"),
         ("a path that is not UTF-8", not_utf8, "not-found"),
         (
@@ -76,7 +76,7 @@ async fn every_error_of_an_address_is_a_problem() {
             Ask::put().uri("/livez"),
             "method-not-allowed",
         ),
-        ("a method that nobody has", brew, "method-not-allowed"),
+        ("an unknown method", brew, "method-not-allowed"),
         (
             "a bad query",
             get("/v1/uploads?limit=many"),
@@ -88,13 +88,13 @@ async fn every_error_of_an_address_is_a_problem() {
 }
 
 #[actix_web::test]
-async fn every_error_of_a_caller_or_of_ours_is_a_problem() {
+async fn every_caller_and_server_error_is_a_problem() {
     let ask = || Ask::get().uri("/v1/uploads/upl_1");
     let says = |text: &'static str| ask().insert_header(("authorization", text));
     let twice = with_token(ask()).append_header(("authorization", "Bearer x"));
     let bad_body = json(Ask::post().uri("/v1/uploads"), "{");
-    let forgot = with_token(Ask::get().uri("/forgot"));
-    each_is_the_problem(vec![
+    let forgot = with_token(Ask::get().uri("/unauthenticated"));
+    assert_problems(vec![
         ("no token, malformed id", ask(), "token-missing"),
         ("no token, bad body", bad_body, "token-missing"),
         ("an empty token", says("Bearer "), "token-missing"),
@@ -102,13 +102,13 @@ async fn every_error_of_a_caller_or_of_ours_is_a_problem() {
         ("another scheme", says("Basic dTpw"), "token-invalid"),
         ("two tokens", twice, "token-invalid"),
         ("a panic", Ask::get().uri("/panics"), "internal"),
-        ("a forgotten check", forgot, "internal"),
+        ("a route without authentication", forgot, "internal"),
     ])
     .await;
 }
 
 #[actix_web::test]
-async fn a_wrong_method_names_the_right_ones_and_a_missing_token_its_scheme() {
+async fn wrong_method_has_allow_header_and_missing_token_has_challenge() {
     let answer = send(Ask::patch().uri("/v1/uploads")).await;
     assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"));
 
@@ -127,20 +127,20 @@ async fn a_wrong_method_names_the_right_ones_and_a_missing_token_its_scheme() {
 }
 
 #[actix_web::test]
-async fn an_empty_body_and_an_empty_object_are_both_no_body() {
+async fn empty_body_and_empty_object_are_accepted_as_no_body() {
     let path = format!("/v1/uploads/{}/confirm", examples::ID);
     for request in [
         with_token(Ask::post().uri(&path)),
         json(with_token(Ask::post().uri(&path)), "{}"),
         json(with_token(Ask::post().uri(&path)), " { \n} "),
     ] {
-        // Nothing is wrong with these, so they get as far as the broker, which isn't there.
+        // A valid request reaches the missing broker.
         assert_eq!(send(request).await.problem().as_deref(), Some("internal"));
     }
 }
 
 #[actix_web::test]
-async fn every_answer_carries_the_security_headers_and_an_id_of_its_own() {
+async fn every_response_has_security_headers_and_a_unique_id() {
     let mut ids = std::collections::HashSet::new();
     for path in [
         "/livez",
@@ -181,7 +181,7 @@ async fn every_answer_carries_the_security_headers_and_an_id_of_its_own() {
 }
 
 #[actix_web::test]
-async fn b13_links_come_from_the_configuration_never_from_the_host_header() {
+async fn host_header_never_appears_in_a_response() {
     let poisoned = Ask::get()
         .uri("/nowhere")
         .insert_header(("host", "evil.example"))
@@ -193,7 +193,7 @@ async fn b13_links_come_from_the_configuration_never_from_the_host_header() {
 }
 
 #[actix_web::test]
-async fn a_head_is_answered_like_its_get() {
+async fn head_has_the_status_of_get() {
     let head = |uri| Ask::with_uri(uri).method(actix_web::http::Method::HEAD);
     assert_eq!(send(head("/livez")).await.status, 200);
     assert_eq!(send(head("/v1/stats")).await.status, 401);

@@ -1,4 +1,4 @@
-//! What only a real socket shows: connections that survive, bodies that are too slow or too long, heads that are no HTTP.
+//! Tests that need a socket: connections after an error, slow and oversized bodies, malformed heads.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -10,12 +10,12 @@ use actix_web::dev::ServerHandle;
 
 use super::*;
 
-/// A server on a loopback port; `work` runs beside it on a thread of its own.
+/// Runs a server on a loopback port, and `work` on a separate thread.
 async fn with_server(work: impl FnOnce(SocketAddr) + Send + 'static) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let parts = parts(&options(), &Metrics::new());
-    let server = HttpServer::new(move || app(&parts, strange_routes))
+    let server = HttpServer::new(move || app(&parts, test_routes))
         .workers(1)
         .client_request_timeout(Duration::from_secs(1))
         .disable_signals()
@@ -30,38 +30,38 @@ async fn with_server(work: impl FnOnce(SocketAddr) + Send + 'static) {
     worked.unwrap();
 }
 
-struct Line(TcpStream);
+struct Connection(TcpStream);
 
-impl Line {
-    fn to(address: SocketAddr) -> Line {
+impl Connection {
+    fn to(address: SocketAddr) -> Connection {
         let stream = TcpStream::connect(address).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(8)))
             .unwrap();
-        Line(stream)
+        Connection(stream)
     }
 
-    fn say(&mut self, text: impl AsRef<[u8]>) {
+    fn send(&mut self, text: impl AsRef<[u8]>) {
         self.0.write_all(text.as_ref()).unwrap();
     }
 
-    /// One answer: its head and body, by its Content-Length.
-    fn hear(&mut self) -> String {
-        let (mut heard, mut byte) = (Vec::new(), [0u8; 1]);
-        while !heard.ends_with(b"\r\n\r\n") {
+    /// One response: its head and, by Content-Length, its body.
+    fn receive(&mut self) -> String {
+        let (mut received, mut byte) = (Vec::new(), [0u8; 1]);
+        while !received.ends_with(b"\r\n\r\n") {
             match self.0.read(&mut byte) {
-                Ok(1) => heard.push(byte[0]),
-                _ => return String::from_utf8_lossy(&heard).into_owned(),
+                Ok(1) => received.push(byte[0]),
+                _ => return String::from_utf8_lossy(&received).into_owned(),
             }
         }
-        let head = String::from_utf8_lossy(&heard).to_lowercase();
+        let head = String::from_utf8_lossy(&received).to_lowercase();
         let length = head
             .lines()
             .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
         let mut body = vec![0; length.unwrap_or(0)];
         self.0.read_exact(&mut body).unwrap();
-        heard.extend(body);
-        String::from_utf8_lossy(&heard).into_owned()
+        received.extend(body);
+        String::from_utf8_lossy(&received).into_owned()
     }
 }
 
@@ -75,50 +75,49 @@ fn post(length: usize) -> String {
 const LIVEZ: &str = "GET /livez HTTP/1.1\r\nhost: b\r\n\r\n";
 
 #[actix_web::test]
-async fn r15_a_panic_is_a_500_and_the_next_request_of_the_connection_works() {
+async fn panic_is_500_and_connection_still_works() {
     with_server(|address| {
-        let mut line = Line::to(address);
+        let mut connection = Connection::to(address);
         for _ in 0..3 {
-            line.say("GET /panics HTTP/1.1\r\nhost: b\r\n\r\n");
-            let answer = line.hear();
+            connection.send("GET /panics HTTP/1.1\r\nhost: b\r\n\r\n");
+            let answer = connection.receive();
             assert!(
                 answer.starts_with("HTTP/1.1 500") && answer.contains("\"internal\""),
                 "{answer}"
             );
             assert!(!answer.contains("canary"), "{answer}");
-            line.say(LIVEZ);
-            assert!(line.hear().starts_with("HTTP/1.1 200"));
+            connection.send(LIVEZ);
+            assert!(connection.receive().starts_with("HTTP/1.1 200"));
         }
     })
     .await;
 }
 
 #[actix_web::test]
-async fn r15_a_thousand_panics_on_many_connections_are_a_thousand_problems_and_the_server_goes_on()
-{
+async fn thousand_panics_are_thousand_problems_and_server_still_works() {
     const CLIENTS: usize = 20;
     with_server(|address| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
                 std::thread::spawn(move || {
-                    let mut line = Line::to(address);
+                    let mut connection = Connection::to(address);
                     let answers = (0..50).map(|_| {
-                        line.say("GET /panics HTTP/1.1\r\nhost: b\r\n\r\n");
-                        line.hear()
+                        connection.send("GET /panics HTTP/1.1\r\nhost: b\r\n\r\n");
+                        connection.receive()
                     });
-                    (answers.collect::<Vec<String>>(), line)
+                    (answers.collect::<Vec<String>>(), connection)
                 })
             })
             .collect();
-        // Beside them somebody whose handler doesn't panic.
-        let mut other = Line::to(address);
+        // At the same time, another client whose handler does not panic.
+        let mut other = Connection::to(address);
         while !clients.iter().all(|it| it.is_finished()) {
-            other.say(LIVEZ);
-            assert!(other.hear().starts_with("HTTP/1.1 200"));
+            other.send(LIVEZ);
+            assert!(other.receive().starts_with("HTTP/1.1 200"));
         }
         let mut instances = HashSet::new();
         for client in clients {
-            let (answers, mut line) = client.join().unwrap();
+            let (answers, mut connection) = client.join().unwrap();
             for answer in answers {
                 let (head, body) = answer.split_once("\r\n\r\n").unwrap();
                 assert!(head.starts_with("HTTP/1.1 500"), "{answer}");
@@ -131,44 +130,47 @@ async fn r15_a_thousand_panics_on_many_connections_are_a_thousand_problems_and_t
                 );
                 instances.insert(problem["instance"].to_string());
             }
-            line.say(LIVEZ);
-            assert!(line.hear().starts_with("HTTP/1.1 200"), "it is still good");
+            connection.send(LIVEZ);
+            assert!(
+                connection.receive().starts_with("HTTP/1.1 200"),
+                "the connection still works"
+            );
         }
         assert_eq!(instances.len(), CLIENTS * 50);
         for _ in 0..CLIENTS {
-            let mut line = Line::to(address);
-            line.say(LIVEZ);
-            assert!(line.hear().starts_with("HTTP/1.1 200"));
+            let mut connection = Connection::to(address);
+            connection.send(LIVEZ);
+            assert!(connection.receive().starts_with("HTTP/1.1 200"));
         }
     })
     .await;
 }
 
 #[actix_web::test]
-async fn b10_a_413_can_be_read_after_the_whole_body_was_sent_and_the_connection_goes_on() {
+async fn oversized_body_gets_readable_413_and_connection_still_works() {
     with_server(|address| {
-        let mut line = Line::to(address);
-        line.say(post(900_000));
-        line.say(vec![b' '; 900_000]);
-        let answer = line.hear();
+        let mut connection = Connection::to(address);
+        connection.send(post(900_000));
+        connection.send(vec![b' '; 900_000]);
+        let answer = connection.receive();
         assert!(
             answer.starts_with("HTTP/1.1 413") && answer.contains("payload-too-large"),
             "{answer}"
         );
-        line.say(LIVEZ);
-        assert!(line.hear().starts_with("HTTP/1.1 200"));
+        connection.send(LIVEZ);
+        assert!(connection.receive().starts_with("HTTP/1.1 200"));
     })
     .await;
 }
 
 #[actix_web::test]
-async fn b10_an_answer_that_does_not_need_the_body_can_be_read_although_the_body_was_sent() {
+async fn early_response_is_readable_after_the_body_was_sent() {
     with_server(|address| {
-        let mut line = Line::to(address);
+        let mut connection = Connection::to(address);
         let head = "POST /strict HTTP/1.1\r\nhost: b\r\ncontent-length: 300000\r\n\r\n";
-        line.say(head);
-        line.say(vec![b' '; 300_000]);
-        let answer = line.hear();
+        connection.send(head);
+        connection.send(vec![b' '; 300_000]);
+        let answer = connection.receive();
         assert!(
             answer.starts_with("HTTP/1.1 401") && answer.contains("token-missing"),
             "{answer}"
@@ -178,37 +180,37 @@ async fn b10_an_answer_that_does_not_need_the_body_can_be_read_although_the_body
 }
 
 #[actix_web::test]
-async fn b10_a_body_beyond_all_bounds_is_refused_before_it_arrives() {
+async fn huge_declared_body_is_rejected_before_it_arrives() {
     with_server(|address| {
-        let mut line = Line::to(address);
-        line.say(post(5_000_000_000));
-        let begun = Instant::now();
-        let answer = line.hear();
+        let mut connection = Connection::to(address);
+        connection.send(post(5_000_000_000));
+        let started = Instant::now();
+        let answer = connection.receive();
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert!(started.elapsed() < Duration::from_secs(1));
     })
     .await;
 }
 
 #[actix_web::test]
-async fn b11_a_body_that_does_not_arrive_in_time_is_a_408() {
+async fn slow_body_gets_408() {
     with_server(|address| {
-        let mut line = Line::to(address);
-        line.say(post(100));
-        line.say("{\"field\":");
-        let begun = Instant::now();
-        let answer = line.hear();
+        let mut connection = Connection::to(address);
+        connection.send(post(100));
+        connection.send("{\"field\":");
+        let started = Instant::now();
+        let answer = connection.receive();
         assert!(
             answer.starts_with("HTTP/1.1 408") && answer.contains("request-timeout"),
             "{answer}"
         );
-        assert!(begun.elapsed() < Duration::from_secs(4));
+        assert!(started.elapsed() < Duration::from_secs(4));
     })
     .await;
 }
 
 #[actix_web::test]
-async fn b10_broken_heads_are_refused_and_never_reach_a_handler() {
+async fn malformed_heads_are_rejected_before_a_handler() {
     with_server(|address| {
         let many: String = (0..2_000).map(|n| format!("x-{n}: y\r\n")).collect();
         let cases = [
@@ -225,16 +227,16 @@ async fn b10_broken_heads_are_refused_and_never_reach_a_handler() {
             "POST /livez HTTP/1.1\r\nhost: b\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n".to_owned(),
         ];
         for case in cases {
-            let mut line = Line::to(address);
-            // The server may answer before all of a huge head is written.
-            let _ = line.0.write_all(case.as_bytes());
-            let answer = line.hear();
-            let refused = answer.starts_with("HTTP/1.1 4");
-            assert!(refused, "{:?} was answered {answer}", &case[..case.len().min(80)]);
+            let mut connection = Connection::to(address);
+            // The server may respond before all of a huge head is written.
+            let _ = connection.0.write_all(case.as_bytes());
+            let answer = connection.receive();
+            let rejected = answer.starts_with("HTTP/1.1 4");
+            assert!(rejected, "{:?} got {answer}", &case[..case.len().min(80)]);
         }
-        let mut line = Line::to(address);
-        line.say(LIVEZ);
-        assert!(line.hear().starts_with("HTTP/1.1 200"));
+        let mut connection = Connection::to(address);
+        connection.send(LIVEZ);
+        assert!(connection.receive().starts_with("HTTP/1.1 200"));
     })
     .await;
 }

@@ -254,7 +254,7 @@ async fn serve_with_a_file_does_the_whole_job_and_logs_where_it_listens() {
     let answered = lines
         .iter()
         // Whoever started it asked for /livez until it answered.
-        .filter(|line| line["message"] == "answered" && line["route"] != "/livez")
+        .filter(|line| line["message"] == "request completed" && line["route"] != "/livez")
         .count();
     assert_eq!(answered, 2, "{log}");
 }

@@ -132,5 +132,9 @@ async fn b11_two_thousand_slow_connections_to_a_process_of_1024_files_leave_othe
         1,
         "{told:?}"
     );
-    assert_eq!(about("has all of its connections"), 1, "{told:?}");
+    assert_eq!(
+        about("address has reached its connection limit"),
+        1,
+        "{told:?}"
+    );
 }

@@ -12,7 +12,7 @@ fn create(text: impl AsRef<[u8]>) -> Result<CreateUpload, Problem> {
 
 fn refusal(text: impl AsRef<[u8]>) -> Value {
     match create(text.as_ref()) {
-        Ok(_) => panic!("{} was taken", String::from_utf8_lossy(text.as_ref())),
+        Ok(_) => panic!("{} was accepted", String::from_utf8_lossy(text.as_ref())),
         Err(problem) => {
             let document = problem.document("https://b", "urn:request:1");
             assert_eq!(document["code"], "invalid-request", "{document}");
@@ -22,17 +22,17 @@ fn refusal(text: impl AsRef<[u8]>) -> Value {
 }
 
 #[test]
-fn the_contracts_own_example_is_taken() {
-    let asked = create(examples::create_body().to_string()).unwrap();
-    assert_eq!((asked.size, asked.filename.as_str()), (183442, "cat.jpg"));
-    assert_eq!(asked.checksum.unwrap().0, "sha256");
+fn example_of_the_contract_is_accepted() {
+    let upload = create(examples::create_body().to_string()).unwrap();
+    assert_eq!((upload.size, upload.filename.as_str()), (183442, "cat.jpg"));
+    assert_eq!(upload.checksum.unwrap().0, "sha256");
     let mut without = examples::create_body();
     without["checksum"] = Value::Null;
     assert!(create(without.to_string()).unwrap().checksum.is_none());
 }
 
 #[test]
-fn b4_no_member_that_a_row_or_an_answer_has_can_be_set_by_a_client() {
+fn members_of_rows_and_responses_are_rejected() {
     let names = [
         "id",
         "status",
@@ -97,7 +97,7 @@ fn b4_no_member_that_a_row_or_an_answer_has_can_be_set_by_a_client() {
 }
 
 #[test]
-fn b4_two_hundred_random_members_are_refused_too() {
+fn random_members_are_rejected() {
     for _ in 0..200 {
         let mut body = examples::create_body();
         body[hex::encode(rand::random::<[u8; 6]>())] = json!(true);
@@ -106,7 +106,7 @@ fn b4_two_hundred_random_members_are_refused_too() {
 }
 
 #[test]
-fn b10_a_member_that_is_there_twice_is_refused() {
+fn duplicate_members_are_rejected() {
     let whole = examples::create_body().to_string();
     for (again, pointer) in [
         ("\"size\":1", "/size"),
@@ -126,7 +126,7 @@ fn b10_a_member_that_is_there_twice_is_refused() {
 }
 
 #[test]
-fn b9_a_size_is_a_plain_whole_number_or_refused() {
+fn size_must_be_a_whole_number() {
     let body = |size: &str| {
         format!(
             "{{\"field\":\"Product.image\",\"filename\":\"a\",\"content_type\":\"image/png\",\"size\":{size}}}"
@@ -175,7 +175,7 @@ fn b9_a_size_is_a_plain_whole_number_or_refused() {
 }
 
 #[test]
-fn a_missing_or_mistyped_member_is_pointed_at() {
+fn missing_or_mistyped_member_has_a_pointer() {
     for name in ["field", "filename", "content_type", "size"] {
         let mut body = examples::create_body();
         body.as_object_mut().unwrap().remove(name);
@@ -220,7 +220,7 @@ fn a_missing_or_mistyped_member_is_pointed_at() {
 }
 
 #[test]
-fn b10_what_is_not_one_json_object_in_utf8_is_refused() {
+fn body_must_be_one_json_object_in_utf8() {
     let whole = examples::create_body().to_string();
     let utf16: Vec<u8> = whole.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let many: String = (0..5_000).map(|n| format!("\"m{n}\":1,")).collect();
@@ -252,7 +252,7 @@ fn b10_what_is_not_one_json_object_in_utf8_is_refused() {
 }
 
 #[test]
-fn a_body_that_is_no_object_is_told_so_in_words_of_the_trade() {
+fn body_that_is_not_an_object_has_a_plain_detail() {
     for text in ["\"x\"", "null", " 1", "-1.5", "true", "[]", "[1, {}]"] {
         assert_eq!(
             refusal(text)["detail"],

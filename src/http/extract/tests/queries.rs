@@ -12,7 +12,7 @@ fn list(query: &str) -> Result<ListUploads, Problem> {
 }
 
 #[test]
-fn an_age_is_a_number_and_a_unit() {
+fn age_is_a_number_and_a_unit() {
     for (text, secs) in [
         ("0s", 0),
         ("90s", 90),
@@ -47,7 +47,7 @@ fn an_age_is_a_number_and_a_unit() {
 }
 
 #[test]
-fn a_query_is_read_strictly() {
+fn unknown_duplicate_and_invalid_parameters_are_rejected() {
     let all = list("status=pending&field=Product.image&object_id=a%2Fb&owner=user%3A1+x&limit=7&")
         .unwrap();
     assert_eq!(all.object_id, ObjectId::parse("a/b").ok());
@@ -84,13 +84,15 @@ fn a_query_is_read_strictly() {
         "object_id=",
         "object_id=a%0Ab",
     ] {
-        let problem = list(bad).err().unwrap_or_else(|| panic!("{bad} was taken"));
+        let problem = list(bad)
+            .err()
+            .unwrap_or_else(|| panic!("{bad} was accepted"));
         assert_eq!(problem.code().row().status, 400);
     }
 }
 
 #[test]
-fn a_cursor_leads_back_to_where_the_page_ended_and_keeps_the_filters() {
+fn cursor_continues_after_the_page_with_the_same_filters() {
     let id = UploadId::parse(examples::ID).unwrap();
     let cursor = to_cursor(id);
     assert!(

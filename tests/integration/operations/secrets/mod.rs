@@ -190,7 +190,7 @@ fn c1_dev_at_trace_shows_no_canary_in_logs_problems_and_files() {
     }
     let log = broker.log();
     assert!(
-        log.lines().count() > 30 && log.contains("answered"),
+        log.lines().count() > 30 && log.contains("request completed"),
         "{log}"
     );
     clean("standard error", &canaries, log.as_bytes());
