@@ -1,7 +1,5 @@
 //! Where clients reach the API.
 
-use crate::domain::ids::UploadId;
-
 /// The base of every link, without a slash at its end. It comes from the configuration, never from a request's `Host`.
 #[derive(Debug, Clone)]
 pub struct PublicUrl(String);
@@ -17,8 +15,8 @@ impl PublicUrl {
         &self.0
     }
 
-    /// The address of an upload.
-    pub fn upload(&self, id: UploadId) -> String {
+    /// The address of the upload with this id.
+    pub fn upload(&self, id: &str) -> String {
         format!("{}/v1/uploads/{id}", self.0)
     }
 }

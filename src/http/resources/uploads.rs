@@ -112,7 +112,7 @@ pub async fn create(
     let key = idempotency.key_for(&body)?;
     let presented = broker.create(&caller.0, body.try_into()?, key).await?;
     let view = UploadView::presented(presented, &broker, public_url.as_str());
-    let location = format!("{}/v1/uploads/{}", public_url.as_str(), view.id);
+    let location = public_url.upload(&view.id);
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, location))
         .json(view))
