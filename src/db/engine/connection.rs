@@ -120,7 +120,29 @@ impl Connector {
         if self.role == Role::Reader {
             settings.push_str("SET default_transaction_read_only = on;");
         }
-        conn.batch_execute(&settings)
+        conn.batch_execute(&settings)?;
+        self.untranslate_messages(conn)
+    }
+
+    /// Sets `lc_messages` to `C`, because [`super::error`] recognises some errors by their messages. Only a superuser or a role with
+    /// `GRANT SET ON PARAMETER lc_messages` (Postgres 15 and newer) may do it; for another role an administrator runs
+    /// `ALTER DATABASE … SET lc_messages = 'C'` once. Source: the Postgres manual, "Client Connection Defaults", `lc_messages`.
+    fn untranslate_messages(&self, conn: &mut PgConnection) -> QueryResult<()> {
+        let current = "current_setting('lc_messages')";
+        let language: String =
+            diesel::select(diesel::dsl::sql::<Text>(current)).get_result(conn)?;
+        let english = ["C", "POSIX"].contains(&language.as_str()) || language.starts_with("en_");
+        // The writer says it for all: readers connect more often.
+        if !english
+            && conn.batch_execute("SET lc_messages = 'C'").is_err()
+            && self.role == Role::Writer
+        {
+            tracing::warn!(
+                lc_messages = language,
+                "postgres may translate its messages, so that a lock timeout is an internal error; run ALTER DATABASE … SET lc_messages = 'C'"
+            );
+        }
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connection::{AnyConnection, Connector};
-use crate::db::engine::error::DbSetupError;
+use super::error::{DbSetupError, is_contention};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -50,19 +50,14 @@ fn run_on_postgres(conn: &mut PgConnection) -> Result<usize, Failed> {
     loop {
         match conn.run_pending_migrations(POSTGRES) {
             Ok(_) => return Ok(pending),
-            Err(error) if is_in_the_way(&error.to_string()) && Instant::now() < end => {
+            // A boxed error of a private type of diesel_migrations: only its message can be read.
+            Err(error) if is_contention(&error.to_string()) && Instant::now() < end => {
                 tracing::info!("somebody has a table that a migration needs; it is tried again");
                 std::thread::sleep(BETWEEN_TRIES);
             }
             Err(error) => return Err(error),
         }
     }
-}
-
-fn is_in_the_way(error: &str) -> bool {
-    ["lock timeout", "deadlock detected"]
-        .iter()
-        .any(|part| error.contains(part))
 }
 
 /// All of them under one write lock: the harness's own transactions begin too late to keep a second broker out.

@@ -90,7 +90,7 @@ fn on_thread<T>(
             Err(failure) => failure,
         };
         if matches!(failure, Failure::Refused(_)) || is_alive(&mut link.conn) {
-            return Err(failure.trouble());
+            return Err(failure.db_error());
         }
         link.broken = true;
     }

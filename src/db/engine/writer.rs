@@ -105,15 +105,11 @@ impl Writer {
             }
             Err(Undone::NotBegun(error)) => {
                 tracing::warn!(%error, "no transaction could begin");
-                let trouble = Failure::Sql(error).trouble();
-                let trouble = if trouble == DbError::Busy {
-                    trouble
-                } else {
-                    DbError::Unavailable
+                let error = match Failure::Sql(error).db_error() {
+                    DbError::Busy => DbError::Busy,
+                    _ => DbError::Unavailable,
                 };
-                return batch
-                    .into_iter()
-                    .for_each(|item| item.fail(trouble.clone()));
+                return batch.into_iter().for_each(|item| item.fail(error.clone()));
             }
             Err(Undone::RolledBack(_)) => false,
             Err(Undone::CommitUnanswered(error)) => {
@@ -165,12 +161,12 @@ impl Writer {
                 }
                 Err(Undone::NotBegun(_)) => {}
                 Err(Undone::CommitUnanswered(_)) => uncertain = true,
-                Err(Undone::RolledBack(failure)) => match failure.trouble() {
+                Err(Undone::RolledBack(failure)) => match failure.db_error() {
                     DbError::Unavailable if self.conn.is_none() => {}
                     // Another broker's batch held the slot for longer than a lock is waited for: it ends by itself.
                     DbError::Busy if item.slot().is_some() => busy = true,
                     DbError::Internal(why) => return item.fail(DbError::Internal(why)),
-                    trouble if !uncertain => return item.fail(trouble),
+                    error if !uncertain => return item.fail(error),
                     _ => return item.fail(DbError::Unknown),
                 },
             }
@@ -203,7 +199,7 @@ impl Writer {
                 self.state.commits.fetch_add(1, Ordering::Relaxed);
             }
             Err(Undone::CommitUnanswered(_)) => self.conn = None,
-            Err(Undone::RolledBack(failure)) if failure.trouble() == DbError::Unavailable => {
+            Err(Undone::RolledBack(failure)) if failure.db_error() == DbError::Unavailable => {
                 self.conn = None
             }
             Err(Undone::RolledBack(_) | Undone::NotBegun(_)) => self.keep_if_alive(),

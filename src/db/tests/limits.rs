@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection as _;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
 use futures::future::join_all;
+use secrecy::SecretString;
 
 use super::support::{Rig, create, new_upload};
 use crate::db::engine::connection::AnyConnection;
@@ -147,4 +150,61 @@ async fn a_lock_that_is_held_makes_a_change_busy_and_not_a_fault() {
         drop(hold);
         create(&db).await;
     }
+}
+
+/// Makes the database of `rig` translate its messages, into German where the server has that locale.
+fn translate_messages(rig: &Rig) {
+    let set = |locale: &str| {
+        let name = rig.url.rsplit_once('/').unwrap().1.split('?').next();
+        let sql = format!(
+            "ALTER DATABASE {} SET lc_messages = '{locale}'",
+            name.unwrap()
+        );
+        rig.connect().batch_execute(&sql).is_ok()
+    };
+    let locales = ["de_DE.utf8", "de_DE.UTF-8", "C.UTF-8"];
+    assert!(locales.into_iter().any(set), "no locale but C");
+}
+
+fn lc_messages(conn: &mut AnyConnection) -> QueryResult<String> {
+    let current = "current_setting('lc_messages')";
+    diesel::select(diesel::dsl::sql::<Text>(current)).get_result(conn)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lock_timeout_on_a_server_that_translates_messages_is_busy() {
+    let Some(rig) = Rig::postgres() else { return };
+    translate_messages(&rig);
+    let db = rig.open();
+    let hold = in_the_way(&rig);
+    let created = db.create_one(new_upload("user:1")).await;
+    assert_eq!(created.err(), Some(DbError::Busy));
+    drop(hold);
+    let read = db.readers.read(|conn| Ok(lc_messages(conn)?)).await;
+    assert_eq!(read, Ok("C".to_owned()));
+    assert_eq!(lc_messages(&mut rig.connect()), Ok("C".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn role_that_may_not_set_lc_messages_is_served() {
+    let Some(rig) = Rig::postgres() else { return };
+    translate_messages(&rig);
+    let role = format!("bytepass_{:016x}", rand::random::<u64>());
+    rig.execute(&format!(
+        "CREATE ROLE {role} LOGIN PASSWORD '{role}'; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"
+    ));
+    let (scheme, rest) = rig.url.split_once("://").unwrap();
+    let (_, server) = rest.split_once('@').unwrap();
+    let url = format!("{scheme}://{role}:{role}@{server}");
+    let db = Db::open(DbOptions::new(SecretString::from(url)), Metrics::new()).unwrap();
+    create(&db).await;
+    let read = db.readers.read(|conn| Ok(lc_messages(conn)?)).await;
+    assert_ne!(read.unwrap(), "C");
+    drop(db);
+    rig.execute(&format!("DROP OWNED BY {role}"));
+    let ended = format!("SELECT COUNT(*) FROM pg_stat_activity WHERE usename = '{role}'");
+    while rig.count(&ended) > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    rig.execute(&format!("DROP ROLE {role}"));
 }

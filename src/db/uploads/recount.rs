@@ -131,7 +131,7 @@ fn compare(connector: &Connector) -> Result<Compared, DbError> {
     let mut load = |text: &str| {
         let query = diesel::sql_query(format!("{text}{MOST}"));
         let found: QueryResult<Vec<Differs>> = query.load(conn);
-        found.map_err(|error| Failure::Sql(error).trouble())
+        found.map_err(|error| Failure::Sql(error).db_error())
     };
     Ok(Compared {
         usage: load(USAGE)?,
