@@ -9,7 +9,6 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod db;
-pub mod dev_bucket;
 pub mod domain;
 pub mod http;
 pub mod outbound;

@@ -191,20 +191,18 @@ fn a_crate_is_named_only_by_the_room_that_owns_it() {
             "src/domain/a.rs",
             "fn f() -> actix_web::HttpResponse { todo!() }",
         ),
-        ("src/dev_bucket/a.rs", "use aws_sdk_s3::Client;"),
+        ("src/broker/a.rs", "use aws_sdk_s3::Client;"),
+        ("src/broker/a.rs", "use bytepass_dev_bucket::DevBucket;"),
         ("src/store/a.rs", "#[cfg(test)] use s3s::S3; use s3s::dto;"),
     ];
     for (file, source) in broken {
         assert_eq!(bites(file, source), [("crates", 1)], "{file}: {source}");
     }
     let test = "#[cfg(test)]\nmod tests { use aws_sdk_s3::Client; }\n";
-    assert_eq!(bites("src/dev_bucket/a.rs", test), []);
-    assert_eq!(
-        bites("src/dev_bucket/tests.rs", "use aws_sdk_s3::Client;"),
-        []
-    );
+    assert_eq!(bites("src/broker/a.rs", test), []);
+    assert_eq!(bites("src/broker/tests.rs", "use aws_sdk_s3::Client;"), []);
     let after = format!("{test}use aws_sdk_s3::Client;");
-    assert_eq!(bites("src/dev_bucket/a.rs", &after), [("crates", 3)]);
+    assert_eq!(bites("src/broker/a.rs", &after), [("crates", 3)]);
     assert_eq!(
         bites("src/store/a.rs", "fn f(toml: Toml) { toml.diesel; }"),
         []

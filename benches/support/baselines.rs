@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use bytepass::dev_bucket::{DevBucket, DevBucketOptions};
+use bytepass_dev_bucket::{DevBucket, DevBucketOptions};
 
 use super::broker::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY};
 use super::signing::{Signer, sign};

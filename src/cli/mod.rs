@@ -3,10 +3,11 @@
 
 mod check_config;
 mod descriptors;
+#[cfg_attr(
+    not(feature = "dev-bucket"),
+    allow(dead_code, reason = "without its bucket, `dev` does nothing")
+)]
 mod dev;
-mod dev_config;
-mod dev_data;
-mod dev_words;
 mod fsck;
 mod health;
 mod migrate;
@@ -41,6 +42,7 @@ pub struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a broker with its own database file and bucket, for development (the default command)
+    #[cfg_attr(not(feature = "dev-bucket"), command(hide = true))]
     Dev(dev::DevArgs),
     /// Run the broker, as configured
     Serve(ConfigArgs),

@@ -17,8 +17,9 @@ use crate::domain::upload::FieldError;
 use crate::telemetry::logging;
 use crate::telemetry::metrics::Metrics;
 
+use super::dev::{config as dev_config, data as dev_data};
 use super::outcome::Failure;
-use super::{ConfigArgs, dev_config, dev_data, serve};
+use super::{ConfigArgs, serve};
 
 /// Where a development bucket listens unless it was told otherwise.
 const DEV_BUCKET: SocketAddr =

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::auth::{MintRequest, mint_hs256};
 use crate::domain::principal::{FieldPattern, Scope};
 
-use super::dev_data::{self, DevSecrets};
+use super::dev::data::{self, DevSecrets};
 use super::outcome::{self, Failure};
 
 /// The issuer of development tokens for users: owners are `user:<sub>`.
@@ -59,7 +59,7 @@ pub(super) fn run(args: TokenArgs) -> Result<(), Failure> {
             "--sub: must have 1 to 200 bytes and no control characters".to_owned(),
         ));
     }
-    let secrets = dev_data::read(&args.data_dir)?;
+    let secrets = data::read(&args.data_dir)?;
     let fields = (!args.fields.is_empty()).then_some(args.fields.as_slice());
     let token = mint(&secrets, &args.sub, &scopes, fields, args.lifetime_secs);
     outcome::print(&(token + "\n"))

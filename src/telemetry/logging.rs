@@ -173,7 +173,8 @@ fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     if target == SPANS {
         return false;
     }
-    let ours = target == "bytepass" || target.starts_with("bytepass::");
+    let root = target.split("::").next();
+    let ours = matches!(root, Some("bytepass" | "bytepass_dev_bucket"));
     ours || (*metadata.level() <= Level::WARN && !target.starts_with(MALFORMED_HTTP))
 }
 

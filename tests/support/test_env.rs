@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytepass::app::App;
 use bytepass::config::{Config, Sources};
-use bytepass::dev_bucket::{DevBucket, DevBucketOptions};
 use bytepass::telemetry::metrics::Metrics;
+use bytepass_dev_bucket::{DevBucket, DevBucketOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Finding;
 
 /// The entries that HOUSE.md names, and those that Cargo, Git and the tools demand.
-const TOP_LEVEL: [&str; 21] = [
+const TOP_LEVEL: [&str; 22] = [
     ".ci",
     ".dockerignore",
     ".git",
@@ -23,6 +23,7 @@ const TOP_LEVEL: [&str; 21] = [
     "benches",
     "clients",
     "clippy.toml",
+    "crates",
     "deploy",
     "diesel.toml",
     "migrations",

@@ -163,7 +163,7 @@ pub(super) fn fields(checksum: Option<&Checksum>) -> ChecksumDto {
 /// Moves the five fields of a request into one declared checksum.
 macro_rules! declared_checksum {
     ($input:expr) => {
-        $crate::dev_bucket::digest::declared([
+        $crate::digest::declared([
             $input.checksum_crc32.as_deref(),
             $input.checksum_crc32c.as_deref(),
             $input.checksum_crc64nvme.as_deref(),
@@ -176,7 +176,7 @@ macro_rules! declared_checksum {
 /// Fills the five fields of an answer from a kept checksum.
 macro_rules! answer_checksum {
     ($output:expr, $checksum:expr) => {
-        let dto = $crate::dev_bucket::digest::fields($checksum);
+        let dto = $crate::digest::fields($checksum);
         $output.checksum_crc32 = dto.checksum_crc32;
         $output.checksum_crc32c = dto.checksum_crc32c;
         $output.checksum_crc64nvme = dto.checksum_crc64nvme;

@@ -12,10 +12,7 @@ fn boto3_agrees_with_the_development_bucket() {
         return;
     };
     let bucket = running();
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/python/test_dev_bucket_boto3.py"
-    );
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boto3_client.py");
     let output = Command::new(python)
         .arg(script)
         .env("BUCKET_URL", bucket.url())

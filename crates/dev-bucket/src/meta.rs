@@ -37,16 +37,14 @@ pub(super) struct StoredHeaders {
 /// Takes the stored headers out of a request (put, post, copy and create multipart have the same fields).
 macro_rules! headers_of {
     ($input:expr) => {
-        $crate::dev_bucket::meta::StoredHeaders {
+        $crate::meta::StoredHeaders {
             content_type: $input.content_type.take(),
             cache_control: $input.cache_control.take(),
             content_disposition: $input.content_disposition.take(),
-            content_encoding: $crate::dev_bucket::meta::without_aws_chunked(
-                $input.content_encoding.take(),
-            ),
+            content_encoding: $crate::meta::without_aws_chunked($input.content_encoding.take()),
             content_language: $input.content_language.take(),
-            expires: $crate::dev_bucket::meta::http_date($input.expires.take())?,
-            metadata: $crate::dev_bucket::meta::bounded($input.metadata.take())?,
+            expires: $crate::meta::http_date($input.expires.take())?,
+            metadata: $crate::meta::bounded($input.metadata.take())?,
         }
     };
 }
@@ -57,7 +55,7 @@ macro_rules! answer_headers {
         let headers = $headers;
         $output.content_type = headers
             .content_type
-            .or_else(|| Some($crate::dev_bucket::meta::DEFAULT_CONTENT_TYPE.to_owned()));
+            .or_else(|| Some($crate::meta::DEFAULT_CONTENT_TYPE.to_owned()));
         $output.cache_control = headers.cache_control;
         $output.content_disposition = headers.content_disposition;
         $output.content_encoding = headers.content_encoding;
@@ -65,7 +63,7 @@ macro_rules! answer_headers {
         $output.expires = headers
             .expires
             .as_deref()
-            .and_then($crate::dev_bucket::meta::parse_http_date);
+            .and_then($crate::meta::parse_http_date);
         $output.metadata =
             (!headers.metadata.is_empty()).then(|| headers.metadata.into_iter().collect());
     };

@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::domain::field::{FieldPolicies, FieldPolicy};
 use crate::domain::principal::Scope;
 
-use super::dev_data::{self, DevSecrets};
-use super::token::{self, LIFETIME_SECS};
+use crate::cli::token::{self, LIFETIME_SECS};
+
+use super::data::{self, DevSecrets};
 
 /// The field of the shop, which a newcomer meets everywhere else too.
 const USUAL_FIELD: &str = "Product.image";
@@ -61,13 +62,13 @@ pub(super) fn sample_of(fields: &FieldPolicies) -> Option<Declared> {
         field: policy.name.to_string(),
         filename: "cat.png",
         content_type: SAMPLE_TYPE,
-        size: dev_data::sample_size(),
+        size: data::sample_size(),
     })
 }
 
 /// The first field that takes the sample picture without more ado, the shop's before others.
 pub(super) fn field_of_sample(fields: &FieldPolicies) -> Option<&Arc<FieldPolicy>> {
-    let size = dev_data::sample_size();
+    let size = data::sample_size();
     let takes = |policy: &FieldPolicy| {
         policy
             .content_types
@@ -141,7 +142,7 @@ Stop with Ctrl-C.
     }
 
     fn commands(&self, declared: &Declared, url: &str) -> String {
-        let picture = dev_data::sample_path(&self.data_dir);
+        let picture = data::sample_path(&self.data_dir);
         let picture = shell_quoted(&picture.display().to_string());
         let declared = written(declared);
         format!(

@@ -6,7 +6,7 @@ use s3s::s3_error;
 use super::objects::{ObjectRow, put};
 use super::schema::{parts, uploads};
 use super::{Answer, Index, require_bucket};
-use crate::dev_bucket::conditions::WriteCondition;
+use crate::conditions::WriteCondition;
 
 /// More open uploads than this are refused: everything is bounded.
 const MAX_OPEN_UPLOADS: i64 = 100_000;
@@ -14,7 +14,7 @@ const MAX_OPEN_UPLOADS: i64 = 100_000;
 /// One multipart upload that is neither completed nor aborted.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = uploads)]
-pub(in crate::dev_bucket) struct UploadRow {
+pub(crate) struct UploadRow {
     /// The upload id.
     pub id: String,
     /// The bucket's name.
@@ -34,7 +34,7 @@ pub(in crate::dev_bucket) struct UploadRow {
 /// One part.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = parts)]
-pub(in crate::dev_bucket) struct PartRow {
+pub(crate) struct PartRow {
     /// The upload id.
     pub upload: String,
     /// 1 to 10,000.
@@ -53,7 +53,7 @@ pub(in crate::dev_bucket) struct PartRow {
 
 impl Index {
     /// Opens an upload.
-    pub(in crate::dev_bucket) fn create_upload(&self, row: &UploadRow) -> Answer<()> {
+    pub(crate) fn create_upload(&self, row: &UploadRow) -> Answer<()> {
         self.write().immediate_transaction(|connection| {
             require_bucket(connection, &row.bucket)?;
             let open: i64 = uploads::table.count().get_result(connection)?;
@@ -68,23 +68,14 @@ impl Index {
     }
 
     /// The upload, or `NoSuchUpload` (as well if it is another object's).
-    pub(in crate::dev_bucket) fn upload(
-        &self,
-        bucket: &str,
-        key: &str,
-        id: &str,
-    ) -> Answer<UploadRow> {
+    pub(crate) fn upload(&self, bucket: &str, key: &str, id: &str) -> Answer<UploadRow> {
         let connection = &mut *self.read();
         require_bucket(connection, bucket)?;
         require_upload(connection, bucket, key, id)
     }
 
     /// Records a part; answers the blob of the part that it replaces.
-    pub(in crate::dev_bucket) fn put_part(
-        &self,
-        upload: &UploadRow,
-        part: &PartRow,
-    ) -> Answer<Option<String>> {
+    pub(crate) fn put_part(&self, upload: &UploadRow, part: &PartRow) -> Answer<Option<String>> {
         self.write().immediate_transaction(|connection| {
             // It may have been completed or aborted while the part's bytes came in.
             require_upload(connection, &upload.bucket, &upload.key, &upload.id)?;
@@ -101,12 +92,7 @@ impl Index {
     }
 
     /// The upload's parts with a number above `after`, at most `limit`, by number.
-    pub(in crate::dev_bucket) fn parts(
-        &self,
-        upload: &str,
-        after: i32,
-        limit: i64,
-    ) -> Answer<Vec<PartRow>> {
+    pub(crate) fn parts(&self, upload: &str, after: i32, limit: i64) -> Answer<Vec<PartRow>> {
         Ok(parts::table
             .filter(parts::upload.eq(upload).and(parts::number.gt(after)))
             .order(parts::number)
@@ -116,7 +102,7 @@ impl Index {
     }
 
     /// Ends the upload and writes its object, provided that `used` are still its parts; answers the blobs to remove.
-    pub(in crate::dev_bucket) fn complete_upload(
+    pub(crate) fn complete_upload(
         &self,
         upload: &UploadRow,
         used: &[PartRow],
@@ -141,12 +127,7 @@ impl Index {
     }
 
     /// Ends the upload without an object; answers the blobs to remove.
-    pub(in crate::dev_bucket) fn abort_upload(
-        &self,
-        bucket: &str,
-        key: &str,
-        id: &str,
-    ) -> Answer<Vec<String>> {
+    pub(crate) fn abort_upload(&self, bucket: &str, key: &str, id: &str) -> Answer<Vec<String>> {
         self.write().immediate_transaction(|connection| {
             require_bucket(connection, bucket)?;
             require_upload(connection, bucket, key, id)?;

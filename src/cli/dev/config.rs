@@ -9,15 +9,16 @@ use serde_json::json;
 use crate::config::{Config, Sources, reachable};
 use crate::domain::principal::Scope;
 
-use super::Failure;
-use super::dev_data::{self, DevSecrets};
-use super::token::{AUDIENCE, BACKENDS, USERS};
+use crate::cli::Failure;
+use crate::cli::token::{AUDIENCE, BACKENDS, USERS};
+
+use super::data::{self, DevSecrets};
 
 const BUCKET: &str = "bytepass-dev";
 const REGION: &str = "us-east-1";
 
 /// Where the settings of `dev` on this folder come from, whose bucket is at this address.
-pub(super) fn sources(
+pub(in crate::cli) fn sources(
     data_dir: &Path,
     config: Option<PathBuf>,
     secrets: &DevSecrets,
@@ -28,7 +29,7 @@ pub(super) fn sources(
 
 /// The same for who works on that folder by hand: neither a file nor the environment leads to another database or bucket, because
 /// a shell may be set up for those of production. What the bucket is called, a file says that `dev` is given too.
-pub(super) fn sources_by_hand(
+pub(in crate::cli) fn sources_by_hand(
     data_dir: &Path,
     config: Option<PathBuf>,
     secrets: &DevSecrets,
@@ -40,10 +41,7 @@ pub(super) fn sources_by_hand(
         ("storage.endpoint", bucket_url(bucket)),
         ("storage.path_style", true.to_string()),
         ("storage.access_key_id", id.clone()),
-        (
-            "storage.secret_access_key",
-            dev_data::reveal(secret).to_owned(),
-        ),
+        ("storage.secret_access_key", data::reveal(secret).to_owned()),
     ];
     if config.is_none() {
         own.push(("storage.bucket", BUCKET.to_owned()));
@@ -56,7 +54,7 @@ pub(super) fn sources_by_hand(
 }
 
 /// Refuses a folder whose name has no place in a sqlite URL, before anything is made in it.
-pub(super) fn check_data_dir(data_dir: &Path) -> Result<(), Failure> {
+pub(in crate::cli) fn check_data_dir(data_dir: &Path) -> Result<(), Failure> {
     let fits = |name: &str| !name.contains(['?', '#', '\0']) && !name.contains(":memory:");
     if data_dir.to_str().is_some_and(fits) {
         return Ok(());
@@ -67,12 +65,12 @@ pub(super) fn check_data_dir(data_dir: &Path) -> Result<(), Failure> {
 }
 
 /// How clients on this machine reach the bucket.
-pub(super) fn bucket_url(bound: SocketAddr) -> String {
+pub(in crate::cli) fn bucket_url(bound: SocketAddr) -> String {
     format!("http://{}", reachable(bound))
 }
 
 /// Whether the bucket at this address is the one that is configured.
-pub(super) fn is_embedded(config: &Config, bucket: SocketAddr) -> bool {
+pub(in crate::cli) fn is_embedded(config: &Config, bucket: SocketAddr) -> bool {
     let endpoint = config.storage.endpoint.as_ref();
     endpoint.is_some_and(|url| url.origin().ascii_serialization() == bucket_url(bucket))
 }
@@ -96,12 +94,12 @@ fn defaults(data_dir: &Path, secrets: &DevSecrets, bucket: SocketAddr) -> String
             "endpoint": bucket_url(bucket),
             "path_style": true,
             "access_key_id": secrets.access_key_id,
-            "secret_access_key": dev_data::reveal(&secrets.secret_access_key),
+            "secret_access_key": data::reveal(&secrets.secret_access_key),
         },
-        "receipts": {"keys": [{"kid": "dev", "file": dev_data::receipts_key_path(data_dir)}]},
+        "receipts": {"keys": [{"kid": "dev", "file": data::receipts_key_path(data_dir)}]},
         "auth": {"issuers": [
-            issuer(USERS, "user:", &user, dev_data::reveal(&secrets.users)),
-            issuer(BACKENDS, "service:", &all, dev_data::reveal(&secrets.backends)),
+            issuer(USERS, "user:", &user, data::reveal(&secrets.users)),
+            issuer(BACKENDS, "service:", &all, data::reveal(&secrets.backends)),
         ]},
     });
     toml::to_string(&layer).unwrap_or_default()

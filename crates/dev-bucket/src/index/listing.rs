@@ -9,7 +9,7 @@ use super::{Answer, Index, require_bucket};
 
 /// What to list.
 #[derive(Debug, Clone, Default)]
-pub(in crate::dev_bucket) struct Query {
+pub(crate) struct Query {
     /// Only keys that begin so.
     pub prefix: String,
     /// Keys that share what comes up to this are one entry; empty for none.
@@ -22,7 +22,7 @@ pub(in crate::dev_bucket) struct Query {
 
 /// Where a page begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::dev_bucket) enum From {
+pub(crate) enum From {
     /// At the first key.
     #[default]
     Start,
@@ -34,7 +34,7 @@ pub(in crate::dev_bucket) enum From {
 
 /// One line of a listing.
 #[derive(Debug)]
-pub(in crate::dev_bucket) enum Entry {
+pub(crate) enum Entry {
     /// An object.
     Object(Box<ObjectRow>),
     /// A common prefix.
@@ -42,7 +42,7 @@ pub(in crate::dev_bucket) enum Entry {
 }
 
 /// A page; `more` if there are entries behind it.
-pub(in crate::dev_bucket) struct Page {
+pub(crate) struct Page {
     /// The entries in order.
     pub entries: Vec<Entry>,
     /// Whether the listing goes on.
@@ -50,7 +50,7 @@ pub(in crate::dev_bucket) struct Page {
 }
 
 /// The smallest string that is greater than every string with this prefix; `None` if there is no such.
-pub(in crate::dev_bucket) fn successor(prefix: &str) -> Option<String> {
+pub(crate) fn successor(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
         // The order of UTF-8 bytes is the order of code points, and surrogates are none.
@@ -68,7 +68,7 @@ pub(in crate::dev_bucket) fn successor(prefix: &str) -> Option<String> {
 
 impl Index {
     /// One page of the bucket's objects.
-    pub(in crate::dev_bucket) fn list(&self, bucket: &str, query: &Query) -> Answer<Page> {
+    pub(crate) fn list(&self, bucket: &str, query: &Query) -> Answer<Page> {
         let connection = &mut *self.read();
         require_bucket(connection, bucket)?;
         let mut entries = Vec::new();
@@ -117,7 +117,7 @@ impl Index {
     }
 
     /// One page of the bucket's open uploads behind (`key`, `id`), by key, then id.
-    pub(in crate::dev_bucket) fn list_uploads(
+    pub(crate) fn list_uploads(
         &self,
         bucket: &str,
         prefix: &str,

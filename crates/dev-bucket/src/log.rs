@@ -76,5 +76,5 @@ impl Subscriber for OnlyOurs {
 }
 
 fn ours(metadata: &Metadata<'_>) -> bool {
-    metadata.target().starts_with("bytepass")
+    metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::types::ChecksumMode;
-use bytepass::dev_bucket::DevBucket;
+use bytepass_dev_bucket::DevBucket;
 
 use super::running::{BUCKET, OTHER, options, running};
 use super::sign::SECRET_KEY;
@@ -71,7 +71,7 @@ async fn what_a_crash_left_without_a_row_is_removed_at_the_start() {
 fn a_taken_port_an_unusable_folder_and_a_wrong_name_are_one_clear_line_each() {
     let bucket = running();
     let dir = tempfile::tempdir().unwrap();
-    let failure = |change: &dyn Fn(&mut bytepass::dev_bucket::DevBucketOptions)| {
+    let failure = |change: &dyn Fn(&mut bytepass_dev_bucket::DevBucketOptions)| {
         let mut options = options(dir.path());
         change(&mut options);
         let line = DevBucket::start(options).unwrap_err().to_string();

@@ -9,7 +9,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation,
 };
-use bytepass::dev_bucket::{DevBucket, DevBucketOptions};
+use bytepass_dev_bucket::{DevBucket, DevBucketOptions};
 use secrecy::SecretString;
 use tempfile::TempDir;
 

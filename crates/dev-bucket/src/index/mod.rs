@@ -17,7 +17,7 @@ use diesel::prelude::*;
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use self::schema::{buckets, objects as objects_table, parts};
-use crate::dev_bucket::log::internal;
+use crate::log::internal;
 
 /// More buckets than this are refused: everything is bounded.
 const MAX_BUCKETS: i64 = 1_000;

@@ -1,70 +1,37 @@
-//! `bytepass dev`: a broker with its own database file and bucket in one process.
+//! Starts bucket and broker, prints how to reach them, and runs until stopped.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
+use bytepass_dev_bucket::{DevBucket, DevBucketOptions};
 
 use crate::config::Config;
-use crate::dev_bucket::{DevBucket, DevBucketOptions};
 use crate::domain::field::Visibility;
 use crate::domain::principal::Scope;
 use crate::http::DemoOptions;
 
-use super::descriptors;
-use super::dev_config::{self, bucket_url};
-use super::dev_data::{self, DevSecrets};
-use super::dev_words::{self, Ready};
-use super::outcome::{self, Failure};
-use super::serve;
-use super::token;
+use crate::cli::outcome::{self, Failure};
+use crate::cli::{descriptors, serve, token};
 
-#[derive(Debug, Args)]
-pub struct DevArgs {
-    /// Where the broker listens; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDRESS")]
-    listen: SocketAddr,
-    /// Where the bucket listens; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
-    bucket_listen: SocketAddr,
-    /// Where the database, the bucket and the development secrets are kept
-    #[arg(long, default_value = "bytepass-data", value_name = "DIR")]
-    data_dir: PathBuf,
-    /// Print one line of JSON when ready, instead of words
-    #[arg(long)]
-    json: bool,
-    /// A configuration file (TOML), for other fields than the shop's
-    #[arg(long, env = "BYTEPASS_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-}
+use super::DevArgs;
+use super::config::{self, bucket_url};
+use super::data::{self, DevSecrets};
+use super::ready::{self, Ready};
 
-impl Default for DevArgs {
-    fn default() -> DevArgs {
-        DevArgs {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
-            bucket_listen: SocketAddr::from(([127, 0, 0, 1], 9000)),
-            data_dir: PathBuf::from("bytepass-data"),
-            json: false,
-            config: std::env::var_os("BYTEPASS_CONFIG").map(PathBuf::from),
-        }
-    }
-}
-
-pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
-    dev_config::check_data_dir(&args.data_dir)?;
-    let secrets = Arc::new(dev_data::open(&args.data_dir)?);
+pub(in crate::cli) fn run(args: DevArgs) -> Result<(), Failure> {
+    config::check_data_dir(&args.data_dir)?;
+    let secrets = Arc::new(data::open(&args.data_dir)?);
     // Read once for the public prefixes, before the bucket's own address is known.
     let draft = load(&args, &secrets, args.bucket_listen)?;
     let process = serve::Process::start(&draft)?;
     let bucket = DevBucket::start(bucket_options(&args, &secrets, &draft))
         .map_err(|error| Failure::Runtime(error.to_string()))?;
-    dev_data::remember_bucket(&args.data_dir, bucket.addr())?;
+    data::remember_bucket(&args.data_dir, bucket.addr())?;
     let mut config = load(&args, &secrets, bucket.addr())?;
     let room = descriptors::make_room(&mut config);
     let served = process.run(async {
         let mut signals = serve::Signals::listen()?;
-        let declared = dev_words::sample_of(config.fields());
+        let declared = ready::sample_of(config.fields());
         let demo = demo(&args, &config, &secrets, bucket.addr());
         let has_demo = demo.is_some();
         let Some(app) = serve::build(config, demo, &mut signals).await? else {
@@ -100,11 +67,11 @@ fn demo(
     let storage = &config.storage;
     let embedded = storage.public_endpoint.is_none()
         && storage.path_style
-        && dev_config::is_embedded(config, bucket);
+        && config::is_embedded(config, bucket);
     if !embedded || !args.listen.ip().is_loopback() || !config.server.listen.ip().is_loopback() {
         return None;
     }
-    let field = dev_words::field_of_sample(config.fields())?.clone();
+    let field = ready::field_of_sample(config.fields())?.clone();
     let (secrets, only) = (secrets.clone(), vec![field.name.to_string()]);
     Some(DemoOptions {
         bucket_origin,
@@ -117,7 +84,7 @@ fn demo(
 }
 
 fn load(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> Result<Config, Failure> {
-    let sources = dev_config::sources(&args.data_dir, args.config.clone(), secrets, bucket);
+    let sources = config::sources(&args.data_dir, args.config.clone(), secrets, bucket);
     let sources = sources.with_flag("--listen", "server.listen", Some(args.listen.to_string()));
     Config::load(&sources).map_err(|errors| Failure::Usage(errors.to_string()))
 }

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
 use crate::auth::new_signing_key_pem;
+use crate::cli::Failure;
 
 /// A small picture, so that the printed commands work as they stand.
 const SAMPLE_PICTURE: &[u8] = include_bytes!("sample.png");
 
 /// What a development broker keeps between starts, besides its database and bucket.
-pub(super) struct DevSecrets {
+pub(in crate::cli) struct DevSecrets {
     /// Signs users' tokens.
     pub users: SecretString,
     /// Signs backends' and ops' tokens.
@@ -36,7 +36,7 @@ struct Stored {
 }
 
 /// Makes the folder and the secrets where they are missing, readable by their owner only.
-pub(super) fn open(data_dir: &Path) -> Result<DevSecrets, Failure> {
+pub(in crate::cli) fn open(data_dir: &Path) -> Result<DevSecrets, Failure> {
     let failed = |what: &Path, error: &dyn std::fmt::Display| {
         Failure::Runtime(format!(
             "the data folder can't be used: {}: {error}",
@@ -65,7 +65,7 @@ pub(super) fn open(data_dir: &Path) -> Result<DevSecrets, Failure> {
 }
 
 /// Reads the secrets of a folder that a development broker has used before.
-pub(super) fn read(data_dir: &Path) -> Result<DevSecrets, Failure> {
+pub(in crate::cli) fn read(data_dir: &Path) -> Result<DevSecrets, Failure> {
     let path = secrets_path(data_dir);
     let text = fs::read(&path).map_err(|error| {
         let path = path.display();
@@ -88,7 +88,7 @@ pub(super) fn read(data_dir: &Path) -> Result<DevSecrets, Failure> {
 }
 
 /// Writes down where the bucket of a folder listens, for commands by hand.
-pub(super) fn remember_bucket(data_dir: &Path, bucket: SocketAddr) -> Result<(), Failure> {
+pub(in crate::cli) fn remember_bucket(data_dir: &Path, bucket: SocketAddr) -> Result<(), Failure> {
     let path = bucket_address_path(data_dir);
     write_new(&path, bucket.to_string().as_bytes()).map_err(|error| {
         let path = path.display();
@@ -97,23 +97,23 @@ pub(super) fn remember_bucket(data_dir: &Path, bucket: SocketAddr) -> Result<(),
 }
 
 /// Where the bucket of a folder listened when it was last started, if that is known.
-pub(super) fn bucket_address(data_dir: &Path) -> Option<SocketAddr> {
+pub(in crate::cli) fn bucket_address(data_dir: &Path) -> Option<SocketAddr> {
     let text = fs::read_to_string(bucket_address_path(data_dir)).ok()?;
     text.trim().parse().ok()
 }
 
 /// Where the sample picture lies.
-pub(super) fn sample_path(data_dir: &Path) -> PathBuf {
+pub(in crate::cli) fn sample_path(data_dir: &Path) -> PathBuf {
     data_dir.join("sample.png")
 }
 
 /// Where the key that signs receipts lies.
-pub(super) fn receipts_key_path(data_dir: &Path) -> PathBuf {
+pub(in crate::cli) fn receipts_key_path(data_dir: &Path) -> PathBuf {
     data_dir.join("receipts.pem")
 }
 
 /// The sample picture's size, in bytes.
-pub(super) fn sample_size() -> usize {
+pub(in crate::cli) fn sample_size() -> usize {
     SAMPLE_PICTURE.len()
 }
 
@@ -150,6 +150,6 @@ fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
 }
 
 /// The secret of a set, for what must hold it as text.
-pub(super) fn reveal(secret: &SecretString) -> &str {
+pub(in crate::cli) fn reveal(secret: &SecretString) -> &str {
     secret.expose_secret()
 }

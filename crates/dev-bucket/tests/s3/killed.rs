@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytepass::dev_bucket::DevBucket;
+use bytepass_dev_bucket::DevBucket;
 
 use super::running::{BUCKET, Running, http, options, running};
 
@@ -34,7 +34,7 @@ async fn a_killed_bucket_keeps_every_answered_object_and_no_half_one() {
     bucket.bucket.take().unwrap().stop();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", "--nocapture"])
-        .arg("once::dev_bucket::killed::a_bucket_that_waits_to_be_killed")
+        .arg("killed::a_bucket_that_waits_to_be_killed")
         .env(FOLDER, bucket.dir.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

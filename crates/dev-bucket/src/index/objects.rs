@@ -8,12 +8,12 @@ use s3s::{S3Result, s3_error};
 
 use super::schema::objects;
 use super::{Answer, Index, require_bucket};
-use crate::dev_bucket::conditions::WriteCondition;
+use crate::conditions::WriteCondition;
 
 /// One object.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = objects)]
-pub(in crate::dev_bucket) struct ObjectRow {
+pub(crate) struct ObjectRow {
     /// The bucket's name.
     pub bucket: String,
     /// The key, any UTF-8 without NUL.
@@ -34,7 +34,7 @@ pub(in crate::dev_bucket) struct ObjectRow {
 
 impl Index {
     /// The object, or `NoSuchBucket`, or `NoSuchKey`.
-    pub(in crate::dev_bucket) fn object(&self, bucket: &str, key: &str) -> Answer<ObjectRow> {
+    pub(crate) fn object(&self, bucket: &str, key: &str) -> Answer<ObjectRow> {
         let connection = &mut *self.read();
         match find(connection, bucket, key)? {
             Some(row) => Ok(row),
@@ -46,7 +46,7 @@ impl Index {
     }
 
     /// Writes the row if the condition holds; answers the blob that nobody needs any more.
-    pub(in crate::dev_bucket) fn put_object(
+    pub(crate) fn put_object(
         &self,
         row: &ObjectRow,
         condition: &WriteCondition,
@@ -56,7 +56,7 @@ impl Index {
     }
 
     /// Reads the source and writes what `make` makes of it, in one transaction.
-    pub(in crate::dev_bucket) fn copy_object(
+    pub(crate) fn copy_object(
         &self,
         source: (&str, &str),
         condition: &WriteCondition,
@@ -75,7 +75,7 @@ impl Index {
     }
 
     /// Removes the keys that are there, all in one transaction; answers the blobs that nobody needs any more.
-    pub(in crate::dev_bucket) fn remove_objects(
+    pub(crate) fn remove_objects(
         &self,
         bucket: &str,
         keys: &[(String, WriteCondition)],
