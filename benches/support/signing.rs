@@ -1,15 +1,16 @@
-//! The signing-only server's work: the broker's own without a caller and without a row.
+//! The signing-only server's work: the broker's own without a caller and without a row for each request.
 
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
 use bytepass::config::{Config, Sources};
+use bytepass::db::{Db, DbOptions, Issued, NewUpload};
 use bytepass::domain::field::{FieldName, FieldPolicies};
 use bytepass::domain::ids::UploadId;
 use bytepass::domain::object_key::Layout;
-use bytepass::domain::upload::{Status, Upload};
+use bytepass::domain::upload::Upload;
 use bytepass::policy::admission::{ChecksumProof, admit};
-use bytepass::policy::evidence::{Declared, Issued};
+use bytepass::policy::evidence::{Admitted, Declared};
 use bytepass::storage::{CredentialSource, PresignedRequest, Store, StoreOptions};
 use bytepass::telemetry::metrics::Metrics;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -27,6 +28,9 @@ pub const DECLARATION: &str = r#"{"field":"Product.image","filename":"Blue shirt
 pub struct Signer {
     fields: FieldPolicies,
     store: Store,
+    /// Every request signs for this one.
+    issued: Issued,
+    _folder: tempfile::TempDir,
 }
 
 impl Signer {
@@ -36,9 +40,13 @@ impl Signer {
             Config::load(&Sources::default()).map_err(failed("the default configuration"))?;
         let options = store_options(config.storage.layout())?;
         let store = Store::connect(options, Metrics::new()).await;
+        let folder = tempfile::tempdir().map_err(failed("a folder"))?;
+        let fields = config.fields().clone();
         Ok(Signer {
-            fields: config.fields().clone(),
+            issued: committed(&fields, &folder).await?,
+            fields,
             store: store.map_err(failed("the signer"))?,
+            _folder: folder,
         })
     }
 }
@@ -97,7 +105,30 @@ struct Checksum {
     value: String,
 }
 
-fn signed(text: &[u8], signer: &Signer) -> Outcome<(Upload, PresignedRequest)> {
+/// A pending upload of [`DECLARATION`] in a database of its own.
+async fn committed(fields: &FieldPolicies, folder: &tempfile::TempDir) -> Outcome<Issued> {
+    let url = format!("sqlite://{}/signing.db", folder.path().display());
+    let db = Db::open(DbOptions::new(url.into()), Metrics::new());
+    let db = db.map_err(failed("the database"))?;
+    db.migrate().map_err(failed("the schema"))?;
+    let admitted = admitted(DECLARATION.as_bytes(), fields)?;
+    let now = Utc::now();
+    let new = NewUpload {
+        id: UploadId::new(now, &rand::random()),
+        owner: "user:1".to_owned(),
+        object_id: None,
+        attach_at_confirm: false,
+        grant: None,
+        bucket: BUCKET.to_owned(),
+        created_at: now,
+        expires_at: now + TimeDelta::seconds(admitted.policy().upload_lifetime_secs.into()),
+        admitted,
+    };
+    let created = db.create(new, None).await.map_err(failed("the upload"))?;
+    created.map_err(|reason| format!("{reason:?}"))
+}
+
+fn admitted(text: &[u8], fields: &FieldPolicies) -> Outcome<Admitted> {
     let body: Body = serde_json::from_slice(text).map_err(failed("the body"))?;
     let declared = Declared {
         field: FieldName::parse(&body.field).map_err(failed("the field"))?,
@@ -106,36 +137,15 @@ fn signed(text: &[u8], signer: &Signer) -> Outcome<(Upload, PresignedRequest)> {
         size: body.size,
         checksum: body.checksum.map(|sum| (sum.algorithm, sum.value)),
     };
-    let admitted = admit(declared, &signer.fields, ChecksumProof::Trusted);
-    let admitted = admitted.map_err(|refusal| format!("{refusal:?}"))?;
-    let now = Utc::now();
-    let upload = Upload {
-        id: UploadId::new(now, &rand::random()),
-        status: Status::Pending,
-        version: 0,
-        field: admitted.policy().name.clone(),
-        owner: "user:1".to_owned(),
-        bucket: BUCKET.to_owned(),
-        filename: admitted.filename().clone(),
-        content_type: admitted.content_type(),
-        size: admitted.size(),
-        checksum: admitted.checksum().cloned(),
-        created_at: now,
-        expires_at: now + TimeDelta::seconds(admitted.policy().upload_lifetime_secs.into()),
-        url_lifetime_secs: admitted.policy().url_lifetime_secs,
-        confirmation: None,
-        differences: Vec::new(),
-        object_id: None,
-        attach_at_confirm: false,
-        grant: None,
-        attached_at: None,
-        detached_at: None,
-        remove_after: None,
-        object_removed_at: None,
-    };
-    let issued = Issued::from_row(upload).map_err(|_| "the upload is not pending")?;
-    let presigned = signer.store.presign_put(&issued, now);
-    let presigned = presigned.map_err(|error| error.code)?;
+    let admitted = admit(declared, fields, ChecksumProof::Trusted);
+    admitted.map_err(|refusal| format!("{refusal:?}"))
+}
+
+fn signed(text: &[u8], signer: &Signer) -> Outcome<(Upload, PresignedRequest)> {
+    admitted(text, &signer.fields)?;
+    let issued = signer.issued.clone();
+    let presigned = signer.store.presign_put(&issued, Utc::now());
+    let presigned = presigned.map_err(|error| error.to_string())?;
     Ok((issued.into_upload(), presigned))
 }
 

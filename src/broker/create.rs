@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::{Creation, DbError, NewUpload, NoteKind};
+use crate::db::{Committed, DbError, Issued, NewUpload, NotCreated, NoteKind};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::grant::Grant;
@@ -10,8 +10,8 @@ use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::{Status, Upload};
 use crate::policy::admission::{RefusalKind, admit};
-use crate::policy::evidence::{Declared, Issued};
-use crate::storage::PresignedRequest;
+use crate::policy::evidence::Declared;
+use crate::storage::{PresignError, PresignedRequest};
 
 use super::access::{self, Act};
 use super::idempotency::{IdempotencyKey, Repeatable};
@@ -85,7 +85,8 @@ impl Broker {
         ask: CreateUpload,
         grant: Option<Grant>,
         key: Option<IdempotencyKey>,
-    ) -> Result<Begun<impl Future<Output = Result<Creation, DbError>>>, BrokerError> {
+    ) -> Result<Begun<impl Future<Output = Result<Result<Issued, NotCreated>, DbError>>>, BrokerError>
+    {
         let record = ask.object_id.clone();
         let admitted = admit(declared(ask), &self.0.options.fields, self.0.options.proof)
             .map_err(BrokerError::Refused)?;
@@ -120,19 +121,20 @@ impl Broker {
     /// Signs for what was committed, or says why nothing was.
     fn present_created(
         &self,
-        creation: Creation,
+        creation: Result<Issued, NotCreated>,
         at: DateTime<Utc>,
     ) -> Result<Presented, BrokerError> {
         match creation {
-            Creation::Created(upload) => {
-                self.0.metrics.upload_created(upload.field.as_str());
-                self.present_as_it_is(upload)
+            Ok(issued) => {
+                let field = issued.upload().field.as_str();
+                self.0.metrics.upload_created(field);
+                self.present_as_it_is(Committed::Pending(issued))
             }
-            Creation::Repeated(upload) => self.present_as_it_is(upload),
-            Creation::OtherBody => Err(BrokerError::IdempotencyKeyReused),
-            Creation::OverQuota(over) => Err(BrokerError::OverQuota(over)),
-            Creation::GrantOver => Err(BrokerError::GrantOver),
-            Creation::UsedUp(until) => {
+            Err(NotCreated::Repeated(found)) => self.present_as_it_is(found),
+            Err(NotCreated::OtherBody) => Err(BrokerError::IdempotencyKeyReused),
+            Err(NotCreated::OverQuota(over)) => Err(BrokerError::OverQuota(over)),
+            Err(NotCreated::GrantOver) => Err(BrokerError::GrantOver),
+            Err(NotCreated::UsedUp(until)) => {
                 let left_secs = (until - at).num_seconds().max(1);
                 Err(BrokerError::GrantUsedUp {
                     retry_after_secs: u32::try_from(left_secs).unwrap_or(u32::MAX),
@@ -148,51 +150,50 @@ impl Broker {
         id: UploadId,
     ) -> Result<Presented, BrokerError> {
         access::check_scopes(caller, Act::Presign)?;
-        let upload = self.find(id).await?;
-        access::check_upload(caller, &upload, Act::Presign)?;
-        let overdue = upload.status == Status::Pending && upload.expires_at <= now();
-        match Issued::from_row(upload) {
-            Ok(_) if overdue => Err(BrokerError::UploadExpired),
-            Ok(issued) => {
+        let found = self.0.db.find_committed(id).await?;
+        let found = found.ok_or(BrokerError::UploadNotFound)?;
+        access::check_upload(caller, found.upload(), Act::Presign)?;
+        match found {
+            Committed::Pending(issued) if issued.upload().expires_at > now() => {
                 let presented = self.present(issued)?;
                 let detail = "a fresh request for the same upload".to_owned();
                 self.note(id, NoteKind::Represigned, detail).await;
                 Ok(presented)
             }
-            Err(upload) if upload.status == Status::Expired => Err(BrokerError::UploadExpired),
-            Err(upload) => {
-                let detail = "only a pending upload can be presigned again; create a new one";
-                Err(BrokerError::WrongStatus {
-                    now: upload.status,
-                    detail,
-                })
+            Committed::Pending(_) => Err(BrokerError::UploadExpired),
+            Committed::Settled(upload) if upload.status == Status::Expired => {
+                Err(BrokerError::UploadExpired)
             }
+            Committed::Settled(upload) => Err(BrokerError::WrongStatus {
+                now: upload.status,
+                detail: "only a pending upload can be presigned again; create a new one",
+            }),
         }
     }
 
-    /// A repeated request's upload: signed for as long as that can be of use.
-    fn present_as_it_is(&self, upload: Upload) -> Result<Presented, BrokerError> {
-        let unsigned = |upload| Presented {
-            upload,
-            presigned: None,
-        };
-        if upload.expires_at <= now() {
-            return Ok(unsigned(upload));
-        }
-        match Issued::from_row(upload) {
-            Ok(issued) => self.present(issued),
-            Err(upload) => Ok(unsigned(*upload)),
+    /// The upload, with a presigned request if it is pending and its deadline has not passed.
+    fn present_as_it_is(&self, found: Committed) -> Result<Presented, BrokerError> {
+        match found {
+            Committed::Pending(issued) if issued.upload().expires_at > now() => {
+                self.present(issued)
+            }
+            Committed::Pending(issued) => Ok(Presented {
+                upload: issued.into_upload(),
+                presigned: None,
+            }),
+            Committed::Settled(upload) => Ok(Presented {
+                upload,
+                presigned: None,
+            }),
         }
     }
 
     fn present(&self, issued: Issued) -> Result<Presented, BrokerError> {
-        // Asked in the deadline's last second, nothing is left to sign for.
-        let presigned = match self.0.store.presign_put(&issued, now()) {
-            Err(error) if error.code == "deadline-passed" => {
-                return Err(BrokerError::UploadExpired);
-            }
-            signed => signed?,
-        };
+        let signed = self.0.store.presign_put(&issued, now());
+        let presigned = signed.map_err(|error| match error {
+            PresignError::DeadlinePassed => BrokerError::UploadExpired,
+            PresignError::Store(error) => error.into(),
+        })?;
         Ok(Presented {
             upload: issued.into_upload(),
             presigned: Some(presigned),

@@ -48,7 +48,7 @@ impl Broker {
             hashed.as_ref(),
         );
         match verdict {
-            Ok(verified) => self.record(upload, key, verified, by).await,
+            Ok(verified) => self.record(upload, verified, by).await,
             Err(Doubt::Mismatch(differences)) => self.reject(upload, key, differences).await,
             Err(Doubt::Unproven(algorithm)) => self.unproven(upload, key, algorithm).await,
         }
@@ -116,13 +116,11 @@ impl Broker {
     async fn record(
         &self,
         upload: Upload,
-        key: FinalKey,
         verified: Verified,
         by: ConfirmedBy,
     ) -> Result<Upload, BrokerError> {
+        let key = verified.key().clone();
         let confirm = Confirm {
-            upload: upload.id,
-            key: key.clone(),
             verified,
             by,
             attach: self.attach_at_confirm(&upload)?,
@@ -131,7 +129,7 @@ impl Broker {
         let Confirmed {
             transition,
             detached,
-        } = self.0.db.record_confirm(confirm).await?;
+        } = self.0.db.confirm(confirm).await?;
         match transition {
             Transition::Moved(upload) => {
                 let field = &upload.field;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::domain::checksum::Checksum;
 use crate::domain::field::{FieldName, FieldPolicy};
 use crate::domain::file_name::FileName;
+use crate::domain::ids::UploadId;
 use crate::domain::media_type::{MediaType, Rendering};
-use crate::domain::upload::{Status, Upload};
+use crate::domain::object_key::FinalKey;
 
 /// What a client says it will upload, still unchecked.
 #[derive(Debug, Clone)]
@@ -60,30 +61,20 @@ impl Admitted {
     }
 }
 
-/// A pending upload whose row is committed: the only thing that a presigned request is made for.
-#[derive(Debug, Clone)]
-pub struct Issued(Upload);
+/// A pending upload whose row is committed: the only thing that a presigned PUT is made for.
+///
+/// `db` defines the type and keeps its constructor private, because only `db` knows what is committed. `storage` may not import
+/// `db`, and names it by this alias.
+pub type Issued = <Rows as CommittedRows>::Issued;
 
-impl Issued {
-    /// Takes a row that the database gave back; gives back one that is no longer pending.
-    pub fn from_row(upload: Upload) -> Result<Issued, Box<Upload>> {
-        if upload.status == Status::Pending {
-            Ok(Issued(upload))
-        } else {
-            Err(Box::new(upload))
-        }
-    }
-
-    /// The committed upload.
-    pub fn upload(&self) -> &Upload {
-        &self.0
-    }
-
-    /// The same, by value.
-    pub fn into_upload(self) -> Upload {
-        self.0
-    }
+/// Implemented once, for [`Rows`], by `db`: the compiler refuses a second implementation, so no other type can be [`Issued`].
+pub trait CommittedRows {
+    /// See [`Issued`].
+    type Issued;
 }
+
+/// What [`CommittedRows`] is implemented for. It has no values.
+pub enum Rows {}
 
 /// The headers that a sealed object gets from us, whatever its PUT carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,9 +109,11 @@ impl SealHeaders {
     }
 }
 
-/// What HeadObject said of a sealed copy.
+/// A sealed copy as HeadObject described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
+    /// The copy's key.
+    pub key: FinalKey,
     /// `Content-Length`, in bytes.
     pub size: u64,
     /// `Content-Type`.
@@ -139,13 +132,26 @@ pub struct Observed {
     pub smuggled: Vec<(String, String)>,
 }
 
-/// A sealed copy that is what was declared. Only [`super::verification::verify`] builds one.
+/// A sealed copy that matches its upload's declaration: it names both, so it can't be recorded for another upload or key. Only
+/// [`super::verification::verify`] builds one.
 #[derive(Debug, Clone)]
 pub struct Verified {
+    pub(super) upload: UploadId,
+    pub(super) key: FinalKey,
     pub(super) etag: String,
 }
 
 impl Verified {
+    /// The upload that was declared.
+    pub fn upload(&self) -> UploadId {
+        self.upload
+    }
+
+    /// The sealed copy's key.
+    pub fn key(&self) -> &FinalKey {
+        &self.key
+    }
+
     /// The sealed copy's ETag.
     pub fn etag(&self) -> &str {
         &self.etag

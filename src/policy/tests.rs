@@ -10,6 +10,7 @@ use crate::domain::field::{Cardinality, FieldName, FieldPolicies, FieldPolicy, V
 use crate::domain::file_name::FileName;
 use crate::domain::ids::UploadId;
 use crate::domain::media_type::MediaType;
+use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{Status, Upload};
 
 const SHA: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
@@ -171,6 +172,7 @@ fn headers() -> SealHeaders {
 
 fn sealed() -> Observed {
     Observed {
+        key: FinalKey::recorded("media/products/a.jpg".into(), "products/a.jpg".into()),
         size: 100,
         content_type: Some("image/jpeg".into()),
         content_disposition: Some("inline".into()),

@@ -49,6 +49,8 @@ pub fn verify(
     match unproven {
         Some(algorithm) => Err(Doubt::Unproven(algorithm)),
         None => Ok(Verified {
+            upload: upload.id,
+            key: observed.key.clone(),
             etag: observed.etag.clone(),
         }),
     }

@@ -30,11 +30,11 @@ impl Store {
             .send()
             .await
             .map_err(|error| StoreError::from_sdk(OPERATION, &error))?;
-        observe(&output).map_err(|code| StoreError::of(OPERATION, code))
+        observe(key, &output).map_err(|code| StoreError::of(OPERATION, code))
     }
 }
 
-fn observe(output: &HeadObjectOutput) -> Result<Observed, &'static str> {
+fn observe(key: &FinalKey, output: &HeadObjectOutput) -> Result<Observed, &'static str> {
     // A missing length is not zero: one that was taken for zero once let everything pass.
     let size = output.content_length().ok_or("no-content-length")?;
     let tag = output.e_tag().ok_or("no-etag")?;
@@ -43,6 +43,7 @@ fn observe(output: &HeadObjectOutput) -> Result<Observed, &'static str> {
         return Err("no-etag");
     }
     Ok(Observed {
+        key: key.clone(),
         size: u64::try_from(size).map_err(|_| "bad-content-length")?,
         content_type: output.content_type().map(str::to_owned),
         content_disposition: output.content_disposition().map(str::to_owned),

@@ -28,7 +28,7 @@ pub use list::{
     Listed, ListedPage, Seen, Staged, StagedPage, Unfinished, UnfinishedMarker, UnfinishedPage,
 };
 pub use options::{CredentialSource, StoreOptions, StoreSetupError};
-pub use presign::PresignedRequest;
+pub use presign::{PresignError, PresignedRequest};
 pub use seal::CopyAnswer;
 
 use std::future::Future;

@@ -25,17 +25,28 @@ pub struct PresignedRequest {
     pub expires_at: DateTime<Utc>,
 }
 
+/// Why a PUT was not signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PresignError {
+    /// The upload's deadline leaves less than a second.
+    #[error("the upload's deadline has passed")]
+    DeadlinePassed,
+    /// The upload belongs to another bucket, or the credentials that sign are about to end.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Store {
     /// Signs the one PUT of this upload: its staging key, length, type and checksum. It lives as long as the row says, ends
-    /// with the upload, and a minute before the credentials that sign it; with nothing left it is a trouble, never a dead URL.
+    /// with the upload, and a minute before the credentials that sign it; with nothing left it is an error, never a dead URL.
     pub fn presign_put(
         &self,
         issued: &Issued,
         now: DateTime<Utc>,
-    ) -> Result<PresignedRequest, StoreError> {
+    ) -> Result<PresignedRequest, PresignError> {
         let upload = issued.upload();
         if upload.bucket != self.options.bucket {
-            return Err(StoreError::of("presign-put", "other-bucket"));
+            return Err(StoreError::of("presign-put", "other-bucket").into());
         }
         let key = self.options.layout.staging_key(upload.id);
         let size = upload.size.to_string();
@@ -56,8 +67,8 @@ impl Store {
         };
         let identity = self.signer.current();
         let limits = [Some(upload.expires_at), identity.ends_before_margin()];
-        let window = window(now, upload.url_lifetime_secs, limits)
-            .map_err(|code| StoreError::of("presign-put", code))?;
+        let window = window("presign-put", now, upload.url_lifetime_secs, limits)?
+            .ok_or(PresignError::DeadlinePassed)?;
         Ok(PresignedRequest {
             method: ask.method,
             url: presign(&self.target, &self.options.region, &identity, &ask, &window),
@@ -90,8 +101,8 @@ impl Store {
         };
         let identity = self.reader.as_ref().unwrap_or(&self.signer).current();
         let limits = [None, identity.ends_before_margin()];
-        let window = window(now, lifetime_secs, limits)
-            .map_err(|code| StoreError::of("presign-get", code))?;
+        let window = window("presign-get", now, lifetime_secs, limits)?
+            .ok_or_else(|| StoreError::of("presign-get", "no-lifetime"))?;
         Ok(PresignedRequest {
             method: ask.method,
             url: presign(&self.target, &self.options.region, &identity, &ask, &window),
@@ -106,28 +117,27 @@ impl Store {
     }
 }
 
-/// The time that a URL gets: what is wanted, cut by its upload's end and its signer's. At least a second, or the reason.
+/// A URL's lifetime: the wanted one, cut by its upload's end and its signer's. `None` where the upload's end leaves less than a
+/// second.
 fn window(
+    operation: &'static str,
     now: DateTime<Utc>,
     wanted_secs: u32,
     [upload_ends, signer_ends]: [Option<DateTime<Utc>>; 2],
-) -> Result<Window, &'static str> {
+) -> Result<Option<Window>, StoreError> {
     let signed_at = now.trunc_subsecs(0);
     let secs_until = |end: DateTime<Utc>| (end - signed_at).num_seconds();
     let of_signer = signer_ends.map_or(LONGEST_LIFETIME_SECS, secs_until);
     if of_signer < 1 {
-        return Err("credentials-expired");
+        return Err(StoreError::of(operation, "credentials-expired"));
     }
     let secs = i64::from(wanted_secs)
         .min(of_signer)
         .min(LONGEST_LIFETIME_SECS)
         .min(upload_ends.map_or(i64::MAX, secs_until));
-    u32::try_from(secs)
-        .ok()
-        .filter(|&secs| secs > 0)
-        .map(|lifetime_secs| Window {
-            signed_at,
-            lifetime_secs,
-        })
-        .ok_or("deadline-passed")
+    let lifetime_secs = u32::try_from(secs).ok().filter(|&secs| secs > 0);
+    Ok(lifetime_secs.map(|lifetime_secs| Window {
+        signed_at,
+        lifetime_secs,
+    }))
 }

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 
-use super::support::{Rig, create, new_key, now, open_attempt, record};
+use super::support::{Rig, create, new_key, now, open_attempt, record, verified};
 use crate::db::uploads::attempts::AttemptState;
 use crate::db::{Change, Db, DbError, SealAttempt, StatusStep, Transition};
 use crate::domain::upload::{FieldError, Status, Upload};
@@ -129,6 +129,29 @@ async fn an_attempt_of_another_upload_is_not_recorded() {
             db.open_attempt(taken).await,
             Err(DbError::Internal(_))
         ));
+    }
+}
+
+/// A confirm takes its upload and key from the evidence, so it can only record what was verified, and only for that upload.
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_of_one_upload_confirms_no_other() {
+    for rig in Rig::each() {
+        let db = rig.open();
+        let (one, other) = (create(&db).await.into_upload(), create(&db).await);
+        let (key, other_key) = (
+            open_attempt(&db, one.id).await,
+            open_attempt(&db, other.upload().id).await,
+        );
+        let evidence = verified(&one, &key);
+        assert_eq!((evidence.upload(), evidence.key()), (one.id, &key));
+        assert!(moved(&record(&db, &one, &key).await));
+        // The same upload's evidence about the other's copy: neither is confirmed by it.
+        let mixed = record(&db, &one, &other_key).await;
+        assert!(matches!(mixed, Transition::Stale(found) if found.id == one.id));
+        let found = db.find_upload(other.upload().id).await.unwrap().unwrap();
+        assert_eq!(found, other.into_upload());
+        let attempts = rig.attempts(found.id);
+        assert_eq!(attempts[0].state, AttemptState::Open.as_str());
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use futures::future::join_all;
 
 use super::grants::{mint, under, used};
-use super::support::{Rig, create, new_upload, now, open_attempt, record, verified};
+use super::support::{Creation, Rig, create, new_upload, now, open_attempt, record, verified};
 use crate::db::{
-    Change, Confirm, Creation, Db, DbOptions, IdempotencyClaim, NewUpload, OverQuota, PendingQuota,
-    StatusStep, Transition,
+    Change, Confirm, Db, DbOptions, IdempotencyClaim, NewUpload, NotCreated, OverQuota,
+    PendingQuota, StatusStep, Transition,
 };
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{ConfirmedBy, Status, Upload};
@@ -57,7 +57,7 @@ pub async fn moved(db: &Db, upload: UploadId, step: StatusStep) -> Transition {
 fn over(answers: &[Creation]) -> usize {
     let refused = answers
         .iter()
-        .filter(|it| matches!(it, Creation::OverQuota(_)));
+        .filter(|it| matches!(it, Err(NotCreated::OverQuota(_))));
     refused.count()
 }
 
@@ -141,7 +141,7 @@ async fn a_batch_takes_what_fits_and_refuses_the_rest_alone() {
         };
         assert_eq!((over(&of(0)), over(&of(1)), over(&of(2))), (20, 0, 20));
         let told = of(0).into_iter().find_map(|it| match it {
-            Creation::OverQuota(over) => Some(over),
+            Err(NotCreated::OverQuota(over)) => Some(over),
             _ => None,
         });
         let told = told.unwrap();
@@ -170,7 +170,7 @@ async fn two_writers_share_one_limit_and_what_ends_makes_room() {
             let answers: Vec<Creation> = join_all(asking).await;
             assert_eq!(answers.len() - over(&answers), 10, "round {round}");
             let made = answers.iter().filter_map(|it| match it {
-                Creation::Created(upload) => Some(upload.clone()),
+                Ok(issued) => Some(issued.upload().clone()),
                 _ => None,
             });
             // Ended while the others ask: a reservation and what is given back meet in one batch.
@@ -212,13 +212,13 @@ async fn bytes_are_limited_like_uploads_and_a_small_one_still_fits() {
             admitted: super::support::admitted("Product.image", 50),
             ..new_upload("user:1")
         };
-        assert!(matches!(ask(&db, small).await, Creation::Created(_)));
+        assert!(matches!(ask(&db, small).await, Ok(_)));
         let refused = ask(&db, new_upload("user:1")).await;
         let told = OverQuota::Bytes {
             pending: 350,
             limit: 350,
         };
-        assert_eq!(refused, Creation::OverQuota(told));
+        assert_eq!(refused, Err(NotCreated::OverQuota(told)));
         assert_counters_agree(&rig);
     }
 }
@@ -246,14 +246,12 @@ async fn batches_of_two_writers_over_the_same_owners_and_uploads_never_deadlock(
                     _ => {
                         let key = open_attempt(db, upload.id).await;
                         let confirm = Confirm {
-                            upload: upload.id,
-                            key,
-                            verified: verified(upload),
+                            verified: verified(upload, &key),
                             by: ConfirmedBy::Client,
                             attach: None,
                             at: now(),
                         };
-                        drop(db.record_confirm(confirm).await.unwrap());
+                        drop(db.confirm(confirm).await.unwrap());
                     }
                 }
             }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 
 use super::support::{Rig, field, new_upload_for, now};
-use crate::db::{Creation, Db, IdempotencyClaim, Minted, NewGrant, NewUpload};
+use crate::db::{Db, IdempotencyClaim, Minted, NewGrant, NewUpload, NotCreated};
 use crate::domain::attachment::ObjectId;
 use crate::domain::grant::Grant;
 use crate::domain::ids::GrantId;
@@ -77,8 +77,8 @@ async fn a_grant_is_used_as_often_as_it_says_within_a_batch_and_by_two_writers()
         let mut made = 0;
         for creation in join_all(creates).await {
             match creation.unwrap() {
-                Creation::Created(_) => made += 1,
-                Creation::UsedUp(until) => assert_eq!(until, grants[0].expires_at),
+                Ok(_) => made += 1,
+                Err(NotCreated::UsedUp(until)) => assert_eq!(until, grants[0].expires_at),
                 unexpected => panic!("{unexpected:?}"),
             }
         }
@@ -101,7 +101,7 @@ async fn a_use_whose_commit_has_no_answer_is_counted_once() {
         let grant = mint(&db, 1).await;
         db.queue.state.lose_answer.store(true, Ordering::Release);
         let created = db.create(under(&grant, now()), None).await.unwrap();
-        assert!(matches!(created, Creation::Created(_)), "{created:?}");
+        assert!(matches!(created, Ok(_)), "{created:?}");
         assert_eq!(used(&db, &grant).await, 1);
         assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 1);
         db.queue.state.lose_answer.store(true, Ordering::Release);
@@ -119,7 +119,7 @@ async fn a_grant_that_has_ended_or_is_gone_makes_nothing() {
         let gone = new_grant(5, None).grant;
         for (grant, at) in [(&ended, ended.expires_at), (&gone, now())] {
             let refused = db.create(under(grant, at), None).await.unwrap();
-            assert_eq!(refused, Creation::GrantOver);
+            assert_eq!(refused, Err(NotCreated::GrantOver));
         }
         assert_eq!(used(&db, &ended).await, 0);
         assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 0);

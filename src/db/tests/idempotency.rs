@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 
 use super::grants::{mint, new_grant, under, used};
-use super::support::{Rig, new_upload, now, record};
-use crate::db::{Creation, Db, IdempotencyClaim, Minted, NewUpload};
+use super::support::{Creation, Rig, new_upload, now, record};
+use crate::db::{Committed, Db, IdempotencyClaim, Minted, NewUpload, NotCreated};
 use crate::domain::ids::UploadId;
 
 fn claim(key: &str, body: &str, result_id: String, at: DateTime<Utc>) -> IdempotencyClaim {
@@ -33,7 +33,8 @@ async fn create_at(db: &Db, new: NewUpload, key: &str, body: &str, at: DateTime<
 
 fn made(creation: &Creation) -> UploadId {
     match creation {
-        Creation::Created(upload) | Creation::Repeated(upload) => upload.id,
+        Ok(issued) => issued.upload().id,
+        Err(NotCreated::Repeated(found)) => found.upload().id,
         other => panic!("{other:?}"),
     }
 }
@@ -55,9 +56,7 @@ async fn one_key_makes_one_upload_by_two_writers_at_once_and_counts_one_use() {
         for first in 0..3 {
             let of_key: Vec<&Creation> = answers.iter().skip(first).step_by(3).collect();
             assert!(of_key.iter().all(|it| made(it) == made(of_key[0])));
-            let fresh = of_key
-                .iter()
-                .filter(|it| matches!(it, Creation::Created(_)));
+            let fresh = of_key.iter().filter(|it| matches!(it, Ok(_)));
             assert_eq!(fresh.count(), 1);
         }
         assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 3);
@@ -70,9 +69,9 @@ async fn another_body_under_the_same_key_writes_nothing() {
     for rig in Rig::each() {
         let db = rig.open();
         let grant = mint(&db, 5).await;
-        create(&db, new_upload("user:1"), "a", "body").await;
+        drop(create(&db, new_upload("user:1"), "a", "body").await);
         let refused = create(&db, under(&grant, now()), "a", "other").await;
-        assert_eq!(refused, Creation::OtherBody);
+        assert_eq!(refused, Err(NotCreated::OtherBody));
         assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 1);
         assert_eq!(used(&db, &grant).await, 0);
     }
@@ -82,14 +81,16 @@ async fn another_body_under_the_same_key_writes_nothing() {
 async fn a_repetition_gets_the_upload_as_it_is_now() {
     for rig in Rig::each() {
         let db = rig.open();
-        let Creation::Created(upload) = create(&db, new_upload("user:1"), "a", "body").await else {
-            panic!("the first of its key");
-        };
+        let first = create(&db, new_upload("user:1"), "a", "body").await;
+        let upload = first.unwrap().into_upload();
         let key = super::support::open_attempt(&db, upload.id).await;
         record(&db, &upload, &key).await;
         let confirmed = db.find_upload(upload.id).await.unwrap().unwrap();
         let again = create(&db, new_upload("user:1"), "a", "body").await;
-        assert_eq!(again, Creation::Repeated(confirmed));
+        assert_eq!(
+            again,
+            Err(NotCreated::Repeated(Committed::Settled(confirmed)))
+        );
     }
 }
 
@@ -124,10 +125,10 @@ async fn a_claim_whose_commit_has_no_answer_is_known_again_as_its_own() {
         let db = rig.open();
         db.queue.state.lose_answer.store(true, Ordering::Release);
         let first = create(&db, new_upload("user:1"), "a", "body").await;
-        assert!(matches!(first, Creation::Created(_)), "{first:?}");
+        assert!(matches!(first, Ok(_)), "{first:?}");
         db.queue.state.lose_answer.store(true, Ordering::Release);
         let again = create(&db, new_upload("user:1"), "a", "body").await;
-        assert!(matches!(again, Creation::Repeated(_)), "{again:?}");
+        assert!(matches!(again, Err(NotCreated::Repeated(_))), "{again:?}");
         assert_eq!(made(&again), made(&first));
         assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 1);
     }

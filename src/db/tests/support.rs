@@ -11,8 +11,8 @@ use crate::db::engine::location::Location;
 use crate::db::engine::schema::seal_attempts;
 use crate::db::uploads::row::AttemptRow;
 use crate::db::{
-    AttachTo, Confirm, Confirmed, Creation, Db, DbError, DbOptions, NewUpload, SealAttempt,
-    Transition,
+    AttachTo, Confirm, Confirmed, Db, DbError, DbOptions, Issued, NewUpload, NotCreated,
+    SealAttempt, Transition,
 };
 use crate::domain::field::{Cardinality, FieldName, FieldPolicies, FieldPolicy, Visibility};
 use crate::domain::ids::UploadId;
@@ -20,7 +20,7 @@ use crate::domain::media_type::MediaType;
 use crate::domain::object_key::{FinalKey, Layout};
 use crate::domain::upload::{ConfirmedBy, Upload};
 use crate::policy::admission::{ChecksumProof, admit};
-use crate::policy::evidence::{Admitted, Declared, Issued, Observed, SealHeaders, Verified};
+use crate::policy::evidence::{Admitted, Declared, Observed, SealHeaders, Verified};
 use crate::policy::verification::verify;
 use crate::telemetry::metrics::Metrics;
 
@@ -142,14 +142,13 @@ impl Drop for Rig {
     }
 }
 
+/// The answer to a create.
+pub type Creation = Result<Issued, NotCreated>;
+
 impl Db {
     /// A pending upload that nothing keeps from being made.
     pub async fn create_one(&self, new: NewUpload) -> Result<Issued, DbError> {
-        match self.create(new, None).await? {
-            Creation::Created(upload) => Issued::from_row(upload)
-                .map_err(|upload| DbError::Internal(format!("{} isn't pending", upload.id))),
-            other => panic!("{other:?}"),
-        }
+        Ok(self.create(new, None).await?.unwrap())
     }
 }
 
@@ -222,10 +221,11 @@ pub fn new_key() -> FinalKey {
     )
 }
 
-/// A verified copy of any upload made here.
-pub fn verified(upload: &Upload) -> Verified {
+/// Evidence that the copy at this key is what the upload declares.
+pub fn verified(upload: &Upload, key: &FinalKey) -> Verified {
     let headers = SealHeaders::of(upload.content_type).public();
     let observed = Observed {
+        key: key.clone(),
         size: upload.size,
         content_type: Some("image/jpeg".into()),
         content_disposition: Some("inline".into()),
@@ -265,12 +265,10 @@ pub async fn record_and_attach(
     attach: Option<AttachTo>,
 ) -> Confirmed {
     let confirm = Confirm {
-        upload: upload.id,
-        key: key.clone(),
-        verified: verified(upload),
+        verified: verified(upload, key),
         by: ConfirmedBy::Client,
         attach,
         at: now(),
     };
-    db.record_confirm(confirm).await.unwrap()
+    db.confirm(confirm).await.unwrap()
 }

@@ -14,22 +14,17 @@ use crate::db::uploads::attachment_locks::Slot;
 use crate::db::uploads::counter_deltas::CounterDeltas;
 use crate::db::uploads::find::find;
 use crate::domain::ids::UploadId;
-use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{ConfirmedBy, Step};
 use crate::policy::evidence::Verified;
 
 /// A confirm, with the evidence for it.
 #[derive(Debug)]
 pub struct Confirm {
-    /// Which upload.
-    pub upload: UploadId,
-    /// The key of the copy that was looked at.
-    pub key: FinalKey,
-    /// That it is what was declared.
+    /// Names the upload and the key of the copy, and proves that the copy matches the declaration.
     pub verified: Verified,
-    /// Whose request led to it.
+    /// Whose request led to the confirm.
     pub by: ConfirmedBy,
-    /// The record that it is attached to in the same transaction, where that was asked for with the right to.
+    /// The record to attach to in the same transaction, if any.
     pub attach: Option<AttachTo>,
     /// Now.
     pub at: DateTime<Utc>,
@@ -45,9 +40,9 @@ pub struct Confirmed {
 }
 
 impl Db {
-    /// Records the key of a verified copy, if its attempt is still open and the upload still pending. On `Stale` the attempt
-    /// is abandoned; the upload that comes back says what it became in the meantime.
-    pub async fn record_confirm(&self, confirm: Confirm) -> Result<Confirmed, DbError> {
+    /// Records the key of a verified copy if its attempt is still open and its upload still pending. On `Stale` the attempt is
+    /// abandoned, and the returned upload has its new status.
+    pub async fn confirm(&self, confirm: Confirm) -> Result<Confirmed, DbError> {
         let slot = confirm.attach.as_ref().and_then(AttachTo::slot);
         let (event, attach_event) = (self.new_event(confirm.at), self.new_event(confirm.at));
         self.queue
@@ -72,7 +67,7 @@ impl Write for RecordConfirm {
     type Answer = Confirmed;
 
     fn upload(&self) -> UploadId {
-        self.confirm.upload
+        self.confirm.verified.upload()
     }
 
     fn slot(&self) -> Option<&Slot> {
@@ -86,32 +81,31 @@ impl Write for RecordConfirm {
         conn: &mut AnyConnection,
         books: &mut CounterDeltas,
     ) -> Result<Confirmed, Failure> {
-        let Confirm {
-            upload, key, at, ..
-        } = &self.confirm;
-        if !attempts::settle(conn, *upload, key, AttemptState::Recorded)? {
+        let Confirm { verified, at, .. } = &self.confirm;
+        let (upload, key) = (verified.upload(), verified.key());
+        if !attempts::settle(conn, upload, key, AttemptState::Recorded)? {
             return self.without_change(conn);
         }
         if let Some(slot) = &self.slot {
-            slot.lock(conn, *upload)?;
+            slot.lock(conn, upload)?;
         }
         let advance = Advance {
-            upload: *upload,
+            upload,
             step: Step::Confirm,
             event: self.event.clone(),
             at: *at,
             fills: Fills::Recorded(Recorded {
                 key: key.clone(),
-                etag: self.confirm.verified.etag().to_owned(),
+                etag: verified.etag().to_owned(),
                 by: self.confirm.by,
             }),
         };
         let Some(row) = advance.run(conn, books)? else {
-            attempts::take_back(conn, *upload, key)?;
+            attempts::take_back(conn, upload, key)?;
             return self.without_change(conn);
         };
         let tied = match &self.confirm.attach {
-            Some(to) => tie(conn, *upload, to, &self.attach_event, *at, books)?,
+            Some(to) => tie(conn, upload, to, &self.attach_event, *at, books)?,
             None => None,
         };
         let Tied { row, detached } = tied.unwrap_or(Tied { row, detached: 0 });
@@ -125,7 +119,7 @@ impl Write for RecordConfirm {
 impl RecordConfirm {
     /// Its own key recorded means that it has won, in a commit whose answer was lost.
     fn without_change(&self, conn: &mut AnyConnection) -> Result<Confirmed, Failure> {
-        let id = self.confirm.upload;
+        let id = self.upload();
         if let Some(slot) = &self.slot {
             slot.release(conn, id)?;
         }
@@ -136,7 +130,7 @@ impl RecordConfirm {
                     .confirmation
                     .as_ref()
                     .map(|confirmation| &confirmation.key);
-                if recorded == Some(&self.confirm.key) {
+                if recorded == Some(self.confirm.verified.key()) {
                     Transition::Moved(upload)
                 } else {
                     Transition::Stale(upload)

@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 
 use super::insert::insert_new;
+use super::issued::{Committed, Issued};
 use super::row::UploadRow;
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
@@ -16,37 +17,38 @@ use crate::db::requests::idempotency::{self, Claimed, IdempotencyClaim};
 use crate::db::uploads::counter_deltas::{CounterDeltas, OverQuota};
 use crate::db::uploads::find::{NewUpload, find_own, find_row};
 use crate::domain::ids::{GrantId, UploadId};
-use crate::domain::upload::Upload;
+use crate::domain::upload::Status;
 
-/// What became of an upload to be created.
+/// Why no upload was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Creation {
-    /// It is there, pending.
-    Created(Upload),
-    /// Its owner has too much pending.
+pub enum NotCreated {
+    /// The owner has too much pending.
     OverQuota(OverQuota),
-    /// The same request made this one before; as it is now.
-    Repeated(Upload),
+    /// The same request created this upload before; as it is now.
+    Repeated(Committed),
     /// Another request succeeded with the same idempotency key.
     OtherBody,
-    /// The grant's uploads were all made; it ends then.
+    /// All uploads of the grant were created; the grant ends at this time.
     UsedUp(DateTime<Utc>),
-    /// The grant has ended, or was withdrawn.
+    /// The grant has ended, or its row was removed.
     GrantOver,
 }
 
+/// The writer's answer. The caller keeps the upload, so it doesn't travel back.
+type Answer = Result<(), Box<NotCreated>>;
+
 impl Db {
-    /// Commits a pending upload if its owner has room for it, if its grant, where it has one, has a use left, and if no request
-    /// with the same key has succeeded before. All of it, or nothing, in one transaction. The same upload again is the same
+    /// Commits a pending upload if its owner's quota has room, its grant (if any) has a use left, and no request with the same
+    /// key has succeeded before: all of it in one transaction, or nothing. Creating the same upload again returns the same
     /// upload; an id that another request has taken is [`DbError::Internal`].
     pub fn create(
         &self,
         new: NewUpload,
         claim: Option<IdempotencyClaim>,
-    ) -> impl Future<Output = Result<Creation, DbError>> {
-        // Not an async function, and in a box: what its future held would be a part of every request under way.
+    ) -> impl Future<Output = Result<Result<Issued, NotCreated>, DbError>> {
+        // Not an async function, and boxed: an async function's future would hold the upload inline, in every pending request.
         let upload = Box::new(new.into_upload());
-        let made = UploadRow::of_pending(&upload).map(|row| {
+        let answer = UploadRow::of_pending(&upload).map(|row| {
             self.queue.submit(CreateOnce {
                 id: upload.id,
                 row,
@@ -56,18 +58,12 @@ impl Db {
             })
         });
         async move {
-            Ok(match made?.await? {
-                Made::AsAsked => Creation::Created(*upload),
-                Made::Otherwise(creation) => *creation,
+            Ok(match answer?.await? {
+                Ok(()) => Ok(Issued::committed(*upload)),
+                Err(reason) => Err(*reason),
             })
         }
     }
-}
-
-/// What the writer answers; the caller has the upload that it asked for.
-enum Made {
-    AsAsked,
-    Otherwise(Box<Creation>),
 }
 
 struct CreateOnce {
@@ -79,7 +75,7 @@ struct CreateOnce {
 }
 
 impl Write for CreateOnce {
-    type Answer = Made;
+    type Answer = Answer;
 
     fn upload(&self) -> UploadId {
         self.id
@@ -90,18 +86,25 @@ impl Write for CreateOnce {
         grant.or_else(|| self.claim.as_ref().map(IdempotencyClaim::contends_for))
     }
 
-    fn making(&self) -> Option<&dyn BulkInsert<Answer = Made>> {
+    fn making(&self) -> Option<&dyn BulkInsert<Answer = Answer>> {
         Some(self)
     }
 
     /// By itself, after a batch that failed.
-    fn write(&self, conn: &mut AnyConnection, books: &mut CounterDeltas) -> Result<Made, Failure> {
-        // The id is there: by this very request, when the answer to its commit was lost.
+    fn write(
+        &self,
+        conn: &mut AnyConnection,
+        books: &mut CounterDeltas,
+    ) -> Result<Answer, Failure> {
+        // This request's own row, from a commit whose answer was lost.
         if let Some(own) = find_own(conn, &self.row)? {
-            return Ok(Made::Otherwise(Box::new(Creation::Created(own))));
+            return Ok(match own.status {
+                Status::Pending => Ok(()),
+                _ => Err(Box::new(NotCreated::Repeated(Committed::new(own)))),
+            });
         }
-        if let Some(known) = self.before(conn)? {
-            return Ok(known);
+        if let Some(refused) = self.before(conn)? {
+            return Ok(refused);
         }
         let verdicts = books.reserve(conn, &[&self.row])?;
         if let Some(over) = verdicts.into_iter().flatten().next() {
@@ -114,28 +117,28 @@ impl Write for CreateOnce {
 }
 
 impl BulkInsert for CreateOnce {
-    type Answer = Made;
+    type Answer = Answer;
 
     fn row(&self) -> &UploadRow {
         &self.row
     }
 
     /// The grant before the key, and both before the upload: two brokers come to the same locks in the same order.
-    fn before(&self, conn: &mut AnyConnection) -> Result<Option<Made>, Failure> {
+    fn before(&self, conn: &mut AnyConnection) -> Result<Option<Answer>, Failure> {
         if let Some(claim) = &self.claim {
             let seen = idempotency::look(conn, claim)?;
             if let Some(known) = known(conn, seen)? {
-                return Ok(Some(Made::Otherwise(Box::new(known))));
+                return Ok(Some(Err(Box::new(known))));
             }
         }
         if let Some(grant) = self.grant {
             match grants::count_use(conn, grant, self.at)? {
                 Ok(()) => {}
                 Err(NoUse::UsedUp(until)) => {
-                    return Ok(Some(Made::Otherwise(Box::new(Creation::UsedUp(until)))));
+                    return Ok(Some(Err(Box::new(NotCreated::UsedUp(until)))));
                 }
                 Err(NoUse::Over) => {
-                    return Ok(Some(Made::Otherwise(Box::new(Creation::GrantOver))));
+                    return Ok(Some(Err(Box::new(NotCreated::GrantOver))));
                 }
             }
         }
@@ -146,37 +149,37 @@ impl BulkInsert for CreateOnce {
                 if let Some(grant) = self.grant {
                     grants::uncount_use(conn, grant)?;
                 }
-                return Ok(Some(Made::Otherwise(Box::new(known))));
+                return Ok(Some(Err(Box::new(known))));
             }
         }
         Ok(None)
     }
 
-    fn made(&self) -> Made {
-        Made::AsAsked
+    fn made(&self) -> Answer {
+        Ok(())
     }
 
     /// Only successes are kept: neither the grant nor the key remembers it.
-    fn refuse(&self, conn: &mut AnyConnection, over: OverQuota) -> Result<Made, Failure> {
+    fn refuse(&self, conn: &mut AnyConnection, over: OverQuota) -> Result<Answer, Failure> {
         if let Some(grant) = self.grant {
             grants::uncount_use(conn, grant)?;
         }
         if let Some(claim) = &self.claim {
             idempotency::unclaim(conn, claim)?;
         }
-        Ok(Made::Otherwise(Box::new(Creation::OverQuota(over))))
+        Ok(Err(Box::new(NotCreated::OverQuota(over))))
     }
 }
 
-/// What a request with the same key came to; `None` where there was none.
-fn known(conn: &mut AnyConnection, claimed: Claimed) -> Result<Option<Creation>, Failure> {
+/// The result of an earlier request with the same key; `None` where there was none.
+fn known(conn: &mut AnyConnection, claimed: Claimed) -> Result<Option<NotCreated>, Failure> {
     Ok(match claimed {
         Claimed::Fresh => None,
-        Claimed::OtherBody => Some(Creation::OtherBody),
+        Claimed::OtherBody => Some(NotCreated::OtherBody),
         Claimed::Repeat(id) => {
             let lost = || DbError::Internal(format!("the repeated upload {id} is gone"));
             let row = find_row(conn, &id)?.ok_or_else(lost)?;
-            Some(Creation::Repeated(row.into_upload()?))
+            Some(NotCreated::Repeated(Committed::new(row.into_upload()?)))
         }
     })
 }

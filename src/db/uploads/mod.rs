@@ -10,6 +10,7 @@ pub(in crate::db) mod create;
 pub(in crate::db) mod detachments;
 pub(in crate::db) mod find;
 pub(in crate::db) mod insert;
+pub(in crate::db) mod issued;
 pub(in crate::db) mod list;
 pub(in crate::db) mod owners;
 pub(in crate::db) mod recorded_keys;

@@ -11,7 +11,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use chrono::{TimeDelta, Utc};
 
 use super::super::identity::{SigningIdentity, pause};
-use super::super::{CredentialSource, Store, StoreOptions, StoreSetupError};
+use super::super::{CredentialSource, PresignError, Store, StoreOptions, StoreSetupError};
 use super::fake_s3::{FakeS3, head};
 use super::{cat, issued, keys, options, query, sealed, store_signed_by, url_of};
 
@@ -57,7 +57,12 @@ async fn c5_no_url_states_a_time_beyond_the_credentials_that_signed_it() {
     let mut last = None;
     for second in 0..120 {
         let now = begun + TimeDelta::seconds(second);
-        let put = store.presign_put(&issued(None, now), now);
+        let put = store
+            .presign_put(&issued(None, now), now)
+            .map_err(|error| match error {
+                PresignError::Store(error) => error,
+                PresignError::DeadlinePassed => panic!("{error}"),
+            });
         let get = store.presign_get(&sealed(), &cat(), 3600, now);
         for request in [put, get] {
             match request {

@@ -87,7 +87,7 @@ fn now() -> DateTime<Utc> {
 }
 
 fn issued(checksum: Option<Checksum>, now: DateTime<Utc>) -> Issued {
-    Issued::from_row(Upload {
+    Issued::without_row(Upload {
         id: UploadId::new(now, &[7; 10]),
         status: Status::Pending,
         version: 0,
@@ -111,7 +111,6 @@ fn issued(checksum: Option<Checksum>, now: DateTime<Utc>) -> Issued {
         remove_after: None,
         object_removed_at: None,
     })
-    .unwrap()
 }
 
 fn staged() -> StagingKey {

@@ -27,6 +27,7 @@ async fn a_head_asks_for_checksums_and_returns_what_was_said() {
     let fake = FakeS3::start(vec![head("200 OK", &PLAIN)]).await;
     let found = fake.store().await.inspect(&sealed()).await.unwrap();
     let expected = Observed {
+        key: sealed(),
         size: 100,
         content_type: Some("image/jpeg".into()),
         content_disposition: Some("inline".into()),

@@ -255,11 +255,7 @@ fn the_scenario_calls_every_verb_of_the_room() {
         for verb in text.split("\n    pub async fn ").skip(1) {
             let name = verb.split(['(', '<']).next().unwrap();
             // By the verb itself, or by a helper of the tests.
-            let helper = if name == "record_confirm" {
-                "record"
-            } else {
-                name
-            };
+            let helper = if name == "confirm" { "record" } else { name };
             let calls = [format!("db.{name}("), format!("{helper}(db")];
             assert!(calls.iter().any(|it| scenario.contains(it)), "{name}");
             verbs += 1;

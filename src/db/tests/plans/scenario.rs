@@ -132,17 +132,17 @@ async fn grants_and_keys(db: &Db) {
     };
     db.find_grant(grant.id).await.unwrap();
     for _ in 0..2 {
-        db.create(under(&grant, now()), None).await.unwrap();
+        drop(db.create(under(&grant, now()), None).await.unwrap());
     }
     // Fresh, repeated, and again after its time.
     for at in [now(), now(), now() + TimeDelta::days(2)] {
         let new = new_upload("user:1");
         let claim = claim("created", new.id.to_string(), at);
-        db.create(new, Some(claim)).await.unwrap();
+        drop(db.create(new, Some(claim)).await.unwrap());
     }
     // More than the owner may have: what was counted and claimed is taken back.
     for n in 0..40 {
-        db.create(new_upload("user:full"), None).await.unwrap();
+        drop(db.create(new_upload("user:full"), None).await.unwrap());
         if n == 39 {
             let Minted::Grant(grant) = db.mint_grant(new_grant(9, None)).await.unwrap() else {
                 panic!("without a key");
@@ -150,7 +150,7 @@ async fn grants_and_keys(db: &Db) {
             let mut new = under(&grant, now());
             new.owner = "user:full".into();
             let claim = claim("refused", new.id.to_string(), now());
-            db.create(new, Some(claim)).await.unwrap();
+            drop(db.create(new, Some(claim)).await.unwrap());
         }
     }
     db.prune(now() + TimeDelta::days(90), 9).await.unwrap();

@@ -104,6 +104,7 @@ pub async fn lists(db: &Db) {
     }
     let id = create(db).await.into_upload().id;
     db.find_upload(id).await.unwrap();
+    db.find_committed(id).await.unwrap();
     db.stats().await.unwrap();
     db.watch().await.unwrap();
     let window = Window {
