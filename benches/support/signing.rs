@@ -136,6 +136,8 @@ fn admitted(text: &[u8], fields: &FieldPolicies) -> Outcome<Admitted> {
         content_type: body.content_type,
         size: body.size,
         checksum: body.checksum.map(|sum| (sum.algorithm, sum.value)),
+        object_id: None,
+        owner: None,
     };
     let admitted = admit(declared, fields, ChecksumProof::Trusted);
     admitted.map_err(|refusal| format!("{refusal:?}"))

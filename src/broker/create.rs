@@ -3,8 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::db::{Committed, DbError, Issued, NewUpload, NotCreated, NoteKind};
-use crate::domain::attachment::ObjectId;
-use crate::domain::field::FieldName;
 use crate::domain::grant::Grant;
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
@@ -19,25 +17,6 @@ use super::{Broker, BrokerError, now};
 
 /// The most bytes of an owner.
 const MAX_OWNER_BYTES: usize = 255;
-
-/// What a caller declares.
-#[derive(Debug, Clone)]
-pub struct CreateUpload {
-    /// The model field.
-    pub field: FieldName,
-    /// The client's name for the file.
-    pub filename: String,
-    /// The content type.
-    pub content_type: String,
-    /// The size, in bytes.
-    pub size: u64,
-    /// The algorithm's name and the base64 value.
-    pub checksum: Option<(String, String)>,
-    /// The record that it is meant for.
-    pub object_id: Option<ObjectId>,
-    /// On whose behalf, for callers with `uploads:confirm`.
-    pub owner: Option<String>,
-}
 
 /// An upload with a presigned request for it.
 pub struct Presented {
@@ -61,19 +40,19 @@ impl Broker {
     pub async fn create(
         &self,
         caller: &Principal,
-        ask: CreateUpload,
+        declared: Declared,
         key: Option<IdempotencyKey>,
     ) -> Result<Presented, BrokerError> {
-        let owner = owner_of(caller, ask.owner.clone())?;
-        if !caller.reaches(&ask.field) {
-            return Err(BrokerError::FieldNotAllowed(ask.field));
+        let owner = owner_of(caller, declared.owner.clone())?;
+        if !caller.reaches(&declared.field) {
+            return Err(BrokerError::FieldNotAllowed(declared.field));
         }
         let grant = match caller.grant {
             // Rare, so its future is no part of every other request's.
-            Some(id) => Some(Box::pin(self.grant_for(id, &ask)).await?),
+            Some(id) => Some(Box::pin(self.grant_for(id, &declared)).await?),
             None => None,
         };
-        let begun = self.begin(caller, owner, ask, grant, key)?;
+        let begun = self.begin(caller, owner, declared, grant, key)?;
         self.present_created(begun.creation.await?, begun.at)
     }
 
@@ -82,13 +61,13 @@ impl Broker {
         &self,
         caller: &Principal,
         owner: String,
-        ask: CreateUpload,
+        declared: Declared,
         grant: Option<Grant>,
         key: Option<IdempotencyKey>,
     ) -> Result<Begun<impl Future<Output = Result<Result<Issued, NotCreated>, DbError>>>, BrokerError>
     {
-        let record = ask.object_id.clone();
-        let admitted = admit(declared(ask), &self.0.options.fields, self.0.options.proof)
+        let record = declared.object_id.clone();
+        let admitted = admit(declared, &self.0.options.fields, self.0.options.proof)
             .map_err(BrokerError::Refused)?;
 
         let at = now();
@@ -198,16 +177,6 @@ impl Broker {
             upload: issued.into_upload(),
             presigned: Some(presigned),
         })
-    }
-}
-
-fn declared(ask: CreateUpload) -> Declared {
-    Declared {
-        field: ask.field,
-        filename: ask.filename,
-        content_type: ask.content_type,
-        size: ask.size,
-        checksum: ask.checksum,
     }
 }
 

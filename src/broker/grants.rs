@@ -9,8 +9,9 @@ use crate::domain::grant::Grant;
 use crate::domain::ids::GrantId;
 use crate::domain::principal::{Principal, Scope};
 use crate::policy::admission::{RefusalKind, unknown_field};
+use crate::policy::evidence::Declared;
 
-use super::create::{CreateUpload, check_owner};
+use super::create::check_owner;
 use super::idempotency::IdempotencyKey;
 use super::{Broker, BrokerError, now};
 
@@ -105,15 +106,15 @@ impl Broker {
     pub(super) async fn grant_for(
         &self,
         id: GrantId,
-        ask: &CreateUpload,
+        declared: &Declared,
     ) -> Result<Grant, BrokerError> {
         // Without its row it was withdrawn, whatever its token says.
         let grant = self.0.db.find_grant(id).await?;
         let grant = grant.ok_or(BrokerError::GrantOver)?;
-        if ask.field != grant.field {
-            return Err(BrokerError::FieldNotAllowed(ask.field.clone()));
+        if declared.field != grant.field {
+            return Err(BrokerError::FieldNotAllowed(declared.field.clone()));
         }
-        let other_record = ask.object_id.is_some() && ask.object_id != grant.object_id;
+        let other_record = declared.object_id.is_some() && declared.object_id != grant.object_id;
         if grant.object_id.is_some() && other_record {
             let detail = "the grant is for one record: leave the object_id out";
             return Err(BrokerError::refused(
@@ -122,7 +123,7 @@ impl Broker {
                 detail,
             ));
         }
-        if ask.size > grant.max_size {
+        if declared.size > grant.max_size {
             let detail = format!("the grant takes up to {} bytes", grant.max_size);
             return Err(BrokerError::refused(
                 RefusalKind::SizeNotAllowed,

@@ -40,7 +40,7 @@ use crate::storage::Store;
 use crate::telemetry::metrics::Metrics;
 
 pub use self::bucket_notifications::HintOutcome;
-pub use self::create::{CreateUpload, Presented};
+pub use self::create::Presented;
 pub use self::error::BrokerError;
 pub use self::fsck::{Damage, Finding, FsckWalk};
 pub use self::grants::MintGrant;
@@ -54,6 +54,7 @@ pub use self::removal::RemovalWalk;
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
 pub use crate::db::{ConfirmTimes, EndpointState, LogEntry, OverQuota};
 pub use crate::policy::admission::{Refusal, RefusalKind};
+pub use crate::policy::evidence::Declared;
 
 use self::bucket_notifications::Hints;
 use self::idempotency::Repeatables;

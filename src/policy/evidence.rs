@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::attachment::ObjectId;
 use crate::domain::checksum::Checksum;
 use crate::domain::field::{FieldName, FieldPolicy};
 use crate::domain::file_name::FileName;
@@ -9,7 +10,7 @@ use crate::domain::ids::UploadId;
 use crate::domain::media_type::{MediaType, Rendering};
 use crate::domain::object_key::FinalKey;
 
-/// What a client says it will upload, still unchecked.
+/// A request to create an upload, still unchecked.
 #[derive(Debug, Clone)]
 pub struct Declared {
     /// The model field.
@@ -22,6 +23,10 @@ pub struct Declared {
     pub size: u64,
     /// The algorithm's name and the base64 value.
     pub checksum: Option<(String, String)>,
+    /// The record that it is meant for.
+    pub object_id: Option<ObjectId>,
+    /// On whose behalf, from callers with `uploads:confirm`.
+    pub owner: Option<String>,
 }
 
 /// A declaration that its field's policy accepts. Only [`super::admission::admit`] builds one.

@@ -41,6 +41,8 @@ fn declared() -> Declared {
         content_type: "image/jpeg".into(),
         size: 100,
         checksum: None,
+        object_id: None,
+        owner: None,
     }
 }
 

@@ -9,7 +9,7 @@ use super::digest::{Algorithm, Checksum, answer_checksum, declared_checksum};
 use super::index::uploads::{PartRow, UploadRow};
 use super::list::{encoder, page_size};
 use super::meta::{headers_of, now_ms, timestamp};
-use super::receive::{Declared, receive};
+use super::receive::{BodyHeaders, receive};
 
 /// Parts are numbered from 1 to this.
 pub(super) const MAX_PARTS: i32 = 10_000;
@@ -67,11 +67,11 @@ impl Bucket {
         let upload = self
             .ask(move |index| index.upload(&bucket, &key, &id))
             .await?;
-        let declared = Declared {
+        let declared = BodyHeaders {
             length: input.content_length,
             md5: input.content_md5.take(),
             checksum: declared_checksum!(input)?,
-            trailer: Declared::announced(&headers)?,
+            trailer: BodyHeaders::announced(&headers)?,
             trailing_headers,
             otherwise: algorithm_of(&upload)?,
         };

@@ -19,9 +19,9 @@ pub(super) const MAX_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// A blocking thread is borrowed once per so many bytes, not for each packet.
 const WRITE_BYTES: usize = 512 * 1024;
 
-/// What the client said about the body.
+/// The request's headers about its body.
 #[derive(Default)]
-pub(super) struct Declared {
+pub(super) struct BodyHeaders {
     /// The length in bytes.
     pub length: Option<i64>,
     /// The `Content-MD5` header.
@@ -52,7 +52,7 @@ struct Sink {
     size: u64,
 }
 
-impl Declared {
+impl BodyHeaders {
     /// Takes the algorithm of the trailer, if one is announced.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ fn require_equal(algorithm: Algorithm, actual: Option<&str>, value: Option<&str>
 pub(super) async fn receive(
     blobs: &Arc<Blobs>,
     body: Option<StreamingBlob>,
-    declared: &Declared,
+    declared: &BodyHeaders,
 ) -> S3Result<Received> {
     declared.check_form()?;
     let store = Arc::clone(blobs);

@@ -10,7 +10,7 @@ use super::digest::{Checksum, answer_checksum, declared_checksum};
 use super::index::objects::ObjectRow;
 use super::list::path_encoded;
 use super::meta::{headers_of, now_ms};
-use super::receive::{Declared, Received, receive};
+use super::receive::{BodyHeaders, Received, receive};
 
 impl Bucket {
     pub(super) async fn put(
@@ -26,11 +26,11 @@ impl Bucket {
         } = request;
         require_key(&input.key)?;
         let stored = headers_of!(input);
-        let declared = Declared {
+        let declared = BodyHeaders {
             length: input.content_length,
             md5: input.content_md5.take(),
             checksum: declared_checksum!(input)?,
-            trailer: Declared::announced(&headers)?,
+            trailer: BodyHeaders::announced(&headers)?,
             trailing_headers,
             otherwise: None,
         };

@@ -19,7 +19,7 @@ const SAMPLE_TYPE: &str = "image/png";
 /// A development broker that is ready.
 pub(super) struct Ready {
     /// What the printed commands declare; `None` where no field takes the sample picture.
-    pub declared: Option<Declared>,
+    pub declared: Option<SampleUpload>,
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// How clients on this machine reach the bucket.
@@ -30,9 +30,9 @@ pub(super) struct Ready {
     pub has_demo: bool,
 }
 
-/// The body that asks for an upload of the sample picture, in the order that a person would write it.
+/// The body of the create request for the sample picture.
 #[derive(Serialize)]
-pub(super) struct Declared {
+pub(super) struct SampleUpload {
     field: String,
     filename: &'static str,
     content_type: &'static str,
@@ -57,8 +57,8 @@ struct Tokens {
 }
 
 /// What declares the sample picture for the field that takes it.
-pub(super) fn sample_of(fields: &FieldPolicies) -> Option<Declared> {
-    field_of_sample(fields).map(|policy| Declared {
+pub(super) fn sample_of(fields: &FieldPolicies) -> Option<SampleUpload> {
+    field_of_sample(fields).map(|policy| SampleUpload {
         field: policy.name.to_string(),
         filename: "cat.png",
         content_type: SAMPLE_TYPE,
@@ -141,7 +141,7 @@ Stop with Ctrl-C.
         )
     }
 
-    fn commands(&self, declared: &Declared, url: &str) -> String {
+    fn commands(&self, declared: &SampleUpload, url: &str) -> String {
         let picture = data::sample_path(&self.data_dir);
         let picture = shell_quoted(&picture.display().to_string());
         let declared = written(declared);

@@ -187,6 +187,8 @@ pub fn admitted(name: &str, size: u64) -> Admitted {
             "sha256".into(),
             "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".into(),
         )),
+        object_id: None,
+        owner: None,
     };
     admit(declared, &fields, ChecksumProof::Trusted).unwrap()
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::Signer;
-use crate::broker::{Broker, CreateUpload, Download};
+use crate::broker::{Broker, Declared, Download};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::http::examples;
@@ -64,12 +64,12 @@ pub struct ChecksumBody {
     value: String,
 }
 
-impl TryFrom<CreateUploadBody> for CreateUpload {
+impl TryFrom<CreateUploadBody> for Declared {
     type Error = Problem;
 
-    fn try_from(body: CreateUploadBody) -> Result<CreateUpload, Problem> {
+    fn try_from(body: CreateUploadBody) -> Result<Declared, Problem> {
         let object_id = body.object_id.as_deref().map(ObjectId::parse).transpose();
-        Ok(CreateUpload {
+        Ok(Declared {
             field: member("/field", FieldName::parse(&body.field))?,
             filename: body.filename,
             content_type: body.content_type,

@@ -1,12 +1,12 @@
 use serde_json::{Value, json};
 
 use super::super::json::parse as parse_json;
-use crate::broker::CreateUpload;
+use crate::broker::Declared;
 use crate::http::examples;
 use crate::http::problem::Problem;
 use crate::http::resources::uploads::CreateUploadBody;
 
-fn create(text: impl AsRef<[u8]>) -> Result<CreateUpload, Problem> {
+fn create(text: impl AsRef<[u8]>) -> Result<Declared, Problem> {
     parse_json::<CreateUploadBody>(text.as_ref())?.try_into()
 }
 
