@@ -46,13 +46,13 @@ pub use self::fsck::{Damage, Finding, FsckWalk};
 pub use self::grants::MintGrant;
 pub use self::idempotency::IdempotencyKey;
 pub use self::manual_actions::ReplayWhat;
-pub use self::overview::{
-    Age, BrokerNumbers, FieldFates, Overview, PendingNow, Rejections, Series,
-};
+pub use self::overview::{FieldFates, Overview};
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use self::removal::RemovalWalk;
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
-pub use crate::db::{ConfirmTimes, EndpointState, LogEntry, OverQuota};
+pub use crate::db::{
+    AtLeast, ConfirmTimes, EndpointState, LogEntry, Outcomes, OverQuota, Rejections,
+};
 pub use crate::policy::admission::{Refusal, RefusalKind};
 pub use crate::policy::evidence::Declared;
 

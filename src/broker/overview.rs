@@ -1,10 +1,10 @@
-//! What operators look at: the whole system over a window of time, and what this broker did.
+//! The overview that operators see: the whole system over a window of time, and the numbers of this process.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::{self, AtLeast, ConfirmTimes, EndpointState};
+use crate::db::{self, AtLeast};
 use crate::domain::field::FieldName;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::Status;
@@ -13,12 +13,12 @@ use crate::telemetry::metrics::SweepNumbers;
 use super::sweep::LONGEST_PAUSE_SECS;
 use super::{Broker, BrokerError, now};
 
-/// Up to which ages pending uploads are counted together, in seconds.
+/// The ends of the age ranges of pending uploads, in seconds.
 const AGES_SECS: [u64; 5] = [300, 900, 3_600, 21_600, 86_400];
-/// The most uploads, and the most events, of a window that are looked at: what one answer may cost.
-const MOST_ROWS: i64 = 50_000;
-/// How far pending uploads of about one age are counted, and those past their deadline: a million takes a tenth of a second or two.
-const MOST_PENDING: i64 = 500_000;
+/// How many uploads, and how many events, of a window are read at most.
+const MAX_ROWS: i64 = 50_000;
+/// Up to where pending uploads of one age range, and overdue ones, are counted: a million takes 0.1 to 0.2 s.
+const MAX_PENDING: i64 = 500_000;
 /// About how many steps a series has.
 const STEPS: u64 = 60;
 
@@ -27,77 +27,40 @@ const STEPS: u64 = 60;
 pub struct Overview {
     /// Now.
     pub at: DateTime<Utc>,
-    /// How long the window is, in seconds.
+    /// The length of the window, in seconds.
     pub window_secs: u64,
-    /// From when on uploads were looked at: later than the window's beginning where it holds too many of them.
-    pub since: DateTime<Utc>,
-    /// From when on events were looked at, likewise.
-    pub events_since: DateTime<Utc>,
-    /// What is pending now, asked for in the window or before.
-    pub pending: PendingNow,
-    /// What became of the uploads asked for in the window, by field.
+    /// The length of a step of the series, in seconds.
+    pub step_secs: u64,
+    /// When the first step starts.
+    pub start: DateTime<Utc>,
+    /// What the database holds.
+    pub seen: db::Overview,
+    /// Pending uploads by age: the end of each range in seconds, `None` for the last one.
+    pub ages: Vec<(Option<u64>, AtLeast)>,
+    /// The uploads created since `seen.since`, by field.
     pub fields: Vec<FieldFates>,
-    /// When what happened in the window.
-    pub series: Series,
-    /// Why uploads asked for since `since` were rejected.
-    pub rejections: Rejections,
-    /// How long the uploads created since `since` took until their confirm.
-    pub confirm_times: ConfirmTimes,
-    /// What this broker did since its start.
-    pub broker: BrokerNumbers,
-    /// How long the longest overdue upload waits for the sweeper, in seconds.
-    pub sweeper_lag_secs: f64,
-    /// Each configured webhook endpoint.
-    pub webhooks: Vec<EndpointState>,
-}
-
-/// What is pending now.
-#[derive(Debug, Default)]
-pub struct PendingNow {
-    /// How many.
-    pub count: u64,
-    /// Their declared sizes together, in bytes.
-    pub bytes: u64,
-    /// How many of them are past their deadline.
-    pub overdue: AtLeast,
-    /// How many of those that were counted the sweeper tried in vain, and tries again later.
-    pub postponed: u64,
-    /// When the oldest was asked for.
-    pub oldest_created_at: Option<DateTime<Utc>>,
-    /// How many, by age.
-    pub ages: Vec<Age>,
-}
-
-/// Pending uploads of about the same age.
-#[derive(Debug)]
-pub struct Age {
-    /// They are younger than this, in seconds, and not younger than the one before; `None` is without end.
-    pub up_to_secs: Option<u64>,
-    /// How many.
-    pub count: AtLeast,
-}
-
-/// Why uploads were rejected.
-#[derive(Debug)]
-pub struct Rejections {
-    /// How many there are.
+    /// How many of them were rejected.
     pub rejected: u64,
-    /// How many of them were looked at, the latest ones.
-    pub looked_at: u64,
-    /// The members that those contradicted, and how often, the most frequent first.
-    pub reasons: Vec<(String, u64)>,
+    /// How long the longest overdue upload has waited for the sweeper, in seconds.
+    pub sweeper_lag_secs: f64,
+    /// When this process started.
+    pub started_at: DateTime<Utc>,
+    /// The S3 calls of this process: operation, code, count.
+    pub s3_calls: Vec<(String, String, u64)>,
+    /// The sweeper's tasks in this process.
+    pub sweeps: Vec<(String, SweepNumbers)>,
 }
 
-/// What became of the uploads of a field.
+/// The uploads of a field, by what became of them.
 #[derive(Debug, Default)]
 pub struct FieldFates {
     /// The field.
     pub field: String,
-    /// Asked for.
+    /// All of them.
     pub created: u64,
-    /// Ever confirmed.
+    /// Confirmed at some time.
     pub confirmed: u64,
-    /// Ever attached.
+    /// Attached at some time.
     pub attached: u64,
     /// Rejected.
     pub rejected: u64,
@@ -105,40 +68,12 @@ pub struct FieldFates {
     pub expired: u64,
     /// Canceled.
     pub canceled: u64,
-    /// Pending still.
+    /// Still pending.
     pub pending: u64,
 }
 
-/// How often what happened, step by step; `None` where a step begins before what was looked at.
-#[derive(Debug)]
-pub struct Series {
-    /// How long a step is, in seconds.
-    pub step_secs: u64,
-    /// When the first step begins.
-    pub start: DateTime<Utc>,
-    /// Uploads that were asked for.
-    pub created: Vec<Option<u64>>,
-    /// Uploads that were confirmed.
-    pub confirmed: Vec<Option<u64>>,
-    /// Uploads that were rejected.
-    pub rejected: Vec<Option<u64>>,
-    /// Uploads that expired.
-    pub expired: Vec<Option<u64>>,
-}
-
-/// What this broker did since its start.
-#[derive(Debug)]
-pub struct BrokerNumbers {
-    /// When it started.
-    pub started_at: DateTime<Utc>,
-    /// Calls to the bucket: operation, code, how many.
-    pub store: Vec<(String, String, u64)>,
-    /// What its sweeper did, for each kind of work that it did.
-    pub sweeps: Vec<(String, SweepNumbers)>,
-}
-
 impl Broker {
-    /// The system over the last `window_secs`. It tells of every field, so it is not for a token that is narrowed to some.
+    /// The system over the last `window_secs`. It covers every field, so a token that is narrowed to some fields is refused.
     pub async fn overview(
         &self,
         caller: &Principal,
@@ -153,48 +88,32 @@ impl Broker {
             now: at,
             step_secs,
             ages_secs: &AGES_SECS,
-            // Another broker's clock may be ahead.
+            // Twice the longest pause, because another broker's clock may be ahead.
             postponed_until: at + TimeDelta::seconds(2 * LONGEST_PAUSE_SECS),
-            most_rows: MOST_ROWS,
-            most_pending: MOST_PENDING,
+            most_rows: MAX_ROWS,
+            most_pending: MAX_PENDING,
         };
-        let found = self.0.db.overview(window).await?;
-        let waits = |since: DateTime<Utc>| (at - since).num_milliseconds() as f64 / 1000.0;
-        let metrics = &self.0.metrics;
-        let fields = fates(found.cohort);
+        let seen = self.0.db.overview(window).await?;
+        let waited = |since: DateTime<Utc>| (at - since).num_milliseconds() as f64 / 1000.0;
+        let fields = fates(&seen.cohort);
         Ok(Overview {
             at,
             window_secs,
-            since: found.since,
-            events_since: found.events_since,
-            pending: pending_now(found.pending),
-            series: Series {
-                step_secs,
-                start,
-                created: found.created,
-                confirmed: outcome(&found.happened, |it| it.confirmed),
-                rejected: outcome(&found.happened, |it| it.rejected),
-                expired: outcome(&found.happened, |it| it.expired),
-            },
-            rejections: Rejections {
-                rejected: fields.iter().map(|it| it.rejected).sum(),
-                looked_at: found.rejections.looked_at,
-                reasons: counted(found.rejections.pointers),
-            },
+            step_secs,
+            start,
+            ages: ages(&seen.pending.ages),
+            rejected: fields.iter().map(|it| it.rejected).sum(),
             fields,
-            confirm_times: found.confirm_times,
-            broker: BrokerNumbers {
-                started_at: self.0.started_at,
-                store: metrics.s3_calls(),
-                sweeps: metrics.sweeps(),
-            },
-            sweeper_lag_secs: found.due_since.map_or(0.0, waits),
-            webhooks: found.endpoints,
+            sweeper_lag_secs: seen.due_since.map_or(0.0, waited),
+            seen,
+            started_at: self.0.started_at,
+            s3_calls: self.0.metrics.s3_calls(),
+            sweeps: self.0.metrics.sweeps(),
         })
     }
 }
 
-/// Refuses whoever may not act on the whole system.
+/// Refuses a caller that may not act on the whole system.
 pub(super) fn check_ops(caller: &Principal) -> Result<(), BrokerError> {
     match caller.has(Scope::Ops) && caller.fields.is_none() {
         true => Ok(()),
@@ -204,32 +123,22 @@ pub(super) fn check_ops(caller: &Principal) -> Result<(), BrokerError> {
     }
 }
 
-/// The window's beginning, on a whole step, so that a page that asks again sees the same steps.
+/// The window's start, on a whole step, so that repeated requests have the same steps.
 fn start_of(at: DateTime<Utc>, window_secs: u64, step_secs: u64) -> DateTime<Utc> {
     let secs = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
     let start = at.timestamp().saturating_sub(secs(window_secs));
     DateTime::from_timestamp(start - start.rem_euclid(secs(step_secs)), 0).unwrap_or(at)
 }
 
-fn pending_now(found: db::PendingNow) -> PendingNow {
+fn ages(counts: &[AtLeast]) -> Vec<(Option<u64>, AtLeast)> {
     let ends = AGES_SECS.into_iter().map(Some).chain([None]);
-    let ages = ends.zip(found.ages);
-    PendingNow {
-        count: found.count,
-        bytes: found.bytes,
-        overdue: found.overdue,
-        postponed: found.postponed,
-        oldest_created_at: found.oldest_created_at,
-        ages: ages
-            .map(|(up_to_secs, count)| Age { up_to_secs, count })
-            .collect(),
-    }
+    ends.zip(counts.iter().copied()).collect()
 }
 
-fn fates(cohort: Vec<db::Fate>) -> Vec<FieldFates> {
-    let mut fields: BTreeMap<FieldName, FieldFates> = BTreeMap::new();
+fn fates(cohort: &[db::Fate]) -> Vec<FieldFates> {
+    let mut fields: BTreeMap<&FieldName, FieldFates> = BTreeMap::new();
     for fate in cohort {
-        let field = fields.entry(fate.field.clone()).or_default();
+        let field = fields.entry(&fate.field).or_default();
         field.field = fate.field.to_string();
         field.created += fate.count;
         field.attached += fate.attached;
@@ -238,7 +147,7 @@ fn fates(cohort: Vec<db::Fate>) -> Vec<FieldFates> {
             Status::Expired => field.expired += fate.count,
             Status::Canceled => field.canceled += fate.count,
             Status::Pending => field.pending += fate.count,
-            // Only what was confirmed comes as far.
+            // All of these were confirmed before.
             Status::Confirmed | Status::Attached | Status::Detached | Status::Deleted => {
                 field.confirmed += fate.count;
             }
@@ -247,21 +156,52 @@ fn fates(cohort: Vec<db::Fate>) -> Vec<FieldFates> {
     fields.into_values().collect()
 }
 
-fn outcome(steps: &[Option<db::Outcomes>], of: impl Fn(&db::Outcomes) -> u64) -> Vec<Option<u64>> {
-    steps.iter().map(|step| step.as_ref().map(&of)).collect()
-}
-
-/// How often each is there, the most frequent first. Pointers lose their slash, as in the metrics.
-fn counted(pointers: Vec<String>) -> Vec<(String, u64)> {
-    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for pointer in pointers {
-        let reason = pointer.trim_start_matches('/').to_owned();
-        *counts.entry(reason).or_default() += 1;
-    }
-    let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    counts
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(secs, 0).expect("a time")
+    }
+
+    #[test]
+    fn window_starts_on_a_whole_step() {
+        let start = start_of(at(1_000_030), 3_600, 60);
+        assert_eq!(start, at(1_000_030 - 3_600 - 10));
+        assert_eq!(start.timestamp() % 60, 0);
+    }
+
+    #[test]
+    fn every_age_range_has_its_count_and_the_last_one_no_end() {
+        let count = |count| AtLeast { count, more: false };
+        let ages = ages(&[3, 4, 0, 0, 0, 8].map(count));
+        assert_eq!(
+            (ages[0], ages[5]),
+            ((Some(300), count(3)), (None, count(8)))
+        );
+        assert_eq!(ages.len(), 6);
+    }
+
+    #[test]
+    fn attached_detached_and_deleted_uploads_count_as_confirmed() {
+        let fate = |status, count, attached| db::Fate {
+            field: FieldName::parse("Product.image").expect("a field"),
+            status,
+            count,
+            attached,
+        };
+        let fates = fates(&[
+            fate(Status::Pending, 1, 0),
+            fate(Status::Rejected, 2, 0),
+            fate(Status::Confirmed, 4, 0),
+            fate(Status::Attached, 8, 8),
+            fate(Status::Detached, 16, 16),
+            fate(Status::Deleted, 32, 20),
+        ]);
+        let [one] = &fates[..] else {
+            panic!("{fates:?}")
+        };
+        assert_eq!((one.created, one.confirmed, one.attached), (63, 60, 44));
+        assert_eq!((one.pending, one.rejected, one.expired), (1, 2, 0));
+    }
+}

@@ -120,9 +120,10 @@ fn decode(digits: &str) -> Option<u128> {
     })
 }
 
-/// The earliest time of the ids whose digits, without the prefix, begin like this: the first ten hold the milliseconds. What is no
-/// digit counts as the lowest.
-pub fn time_of_digits(digits: &str) -> DateTime<Utc> {
+/// The time of an id like `upl_…` or `evt_…`: the first ten digits after its prefix hold the milliseconds. Missing and invalid
+/// digits count as the lowest one.
+pub fn time_of_id(id: &str) -> DateTime<Utc> {
+    let digits = id.split_once('_').map_or(id, |(_, digits)| digits);
     let digits = digits.bytes().chain(std::iter::repeat(ALPHABET[0]));
     let millis = digits.take(TIME_DIGITS).fold(0_i64, |millis, digit| {
         let index = ALPHABET.iter().position(|&known| known == digit);

@@ -10,7 +10,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use crate::broker::Broker;
 use crate::telemetry::metrics::Metrics;
 
-use super::operations::{livez, readyz};
+use super::ops::probes::{livez, readyz};
 use super::problem::Problem;
 use super::routes::{at, get, not_found};
 

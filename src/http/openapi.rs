@@ -9,9 +9,10 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
+use super::ops::{manual_actions, overview, probes, stats, timeline};
 use super::problem::{Code, PROBLEM_JSON, Problem};
 use super::resources::{attachments, bucket_notifications, grants, receipts, upload_list, uploads};
-use super::{operations, ops, views};
+use super::views;
 
 /// The OpenAPI 3.1 document. The `openapi` command prints it, and `/openapi.json` serves it.
 pub fn openapi() -> Document {
@@ -28,7 +29,8 @@ pub fn openapi() -> Document {
     paths(
         uploads::create, upload_list::list, uploads::read, uploads::remove, uploads::confirm, uploads::presign,
         uploads::download, attachments::attach, attachments::detach, attachments::list, grants::mint, receipts::jwks,
-        operations::stats, ops::overview, ops::timeline, ops::sweep, ops::replay, operations::recheck, operations::expire, operations::livez, operations::readyz,
+        stats::stats, overview::overview, timeline::timeline, manual_actions::sweep, manual_actions::replay, manual_actions::recheck,
+        manual_actions::expire, probes::livez, probes::readyz,
         bucket_notifications::receive,
     ),
     components(schemas(ProblemView, views::FieldErrorView)),

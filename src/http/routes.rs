@@ -10,9 +10,10 @@ use actix_web::{Error, HttpResponse, Resource, Route, web};
 
 use super::extract::caller::authenticate;
 use super::middleware::catch_panics;
+use super::ops::{manual_actions, overview, probes, stats, timeline};
+use super::pages;
 use super::problem::Problem;
 use super::resources::{attachments, bucket_notifications, grants, receipts, upload_list, uploads};
-use super::{operations, ops, pages};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -57,25 +58,25 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         }))
         // Operators.
         .service(at("/v1/stats", "GET, HEAD", |r| {
-            r.route(private(get().to(operations::stats)))
+            r.route(private(get().to(stats::stats)))
         }))
         .service(at("/v1/ops/overview", "GET, HEAD", |r| {
-            r.route(private(get().to(ops::overview)))
+            r.route(private(get().to(overview::overview)))
         }))
         .service(at("/v1/ops/sweep", "POST", |r| {
-            r.route(private(web::post().to(ops::sweep)))
+            r.route(private(web::post().to(manual_actions::sweep)))
         }))
         .service(at("/v1/ops/webhooks/replay", "POST", |r| {
-            r.route(private(web::post().to(ops::replay)))
+            r.route(private(web::post().to(manual_actions::replay)))
         }))
         .service(at("/v1/uploads/{id}/timeline", "GET, HEAD", |r| {
-            r.route(private(get().to(ops::timeline)))
+            r.route(private(get().to(timeline::timeline)))
         }))
         .service(at("/v1/uploads/{id}/recheck", "POST", |r| {
-            r.route(private(web::post().to(operations::recheck)))
+            r.route(private(web::post().to(manual_actions::recheck)))
         }))
         .service(at("/v1/uploads/{id}/expire", "POST", |r| {
-            r.route(private(web::post().to(operations::expire)))
+            r.route(private(web::post().to(manual_actions::expire)))
         }))
         .configure(public)
         .default_service(web::to(not_found));
@@ -90,10 +91,10 @@ fn public(config: &mut web::ServiceConfig) {
         }))
         // Probes.
         .service(at("/livez", "GET, HEAD", |r| {
-            r.route(get().to(operations::livez))
+            r.route(get().to(probes::livez))
         }))
         .service(at("/readyz", "GET, HEAD", |r| {
-            r.route(get().to(operations::readyz))
+            r.route(get().to(probes::readyz))
         }))
         // People.
         .service(at("/openapi.json", "GET, HEAD", |r| {

@@ -13,7 +13,6 @@ use crate::auth::{Authenticator, EventSenders, Signer};
 use crate::broker::Broker;
 use crate::telemetry::metrics::Metrics;
 
-use super::demo::{self, DemoOptions};
 use super::extract::body::{BodyBytes, BodyLimits};
 use super::extract::bucket_notification::UnverifiedBodies;
 use super::extract::query::PageLimits;
@@ -24,6 +23,7 @@ use super::middleware::cors::cors;
 use super::middleware::finish_response;
 use super::middleware::rate_limits::{RequestLimits, limit_addresses};
 use super::pages::Pages;
+use super::pages::demo::{self, DemoOptions};
 use super::public_url::PublicUrl;
 use super::{openapi, routes};
 

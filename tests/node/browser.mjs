@@ -1,4 +1,4 @@
-// What the stories of the pages share: Chromium, what it complains of, and pictures of what it shows.
+// What the tests of the pages share: Chromium, its complaints, and screenshots.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -6,32 +6,32 @@ import { join } from "node:path";
 
 import { chromium } from "playwright-core";
 
-const [, , toldFile, pictures] = process.argv;
+const [, , inputFile, pictures] = process.argv;
 
-/** What the test says. */
-export const told = JSON.parse(readFileSync(toldFile, "utf8"));
-/** A file name that would run if anything took it for markup. */
+/** The test's input. */
+export const input = JSON.parse(readFileSync(inputFile, "utf8"));
+/** A file name that would run if a page inserted it as markup. */
 export const NASTY = "<img src=x onerror=window.ran=1>.png";
-/** How wide a phone and a laptop are, in both colours. */
+/** The widths of a phone and a laptop, in both color schemes. */
 export const LOOKS = [390, 1280].flatMap((width) => ["light", "dark"].map((colorScheme) => ({ width, colorScheme })));
 
-/** How long anything may take here: a page that had no answer asks again after 25 s. */
-const PATIENCE_SECS = 60;
+/** The timeout of every step: a page without a response retries after 25 s. */
+const TIMEOUT_SECS = 60;
 
-/** The pages that are open: a story that fails says what was on them. */
+/** The open pages: a test that fails prints their text. */
 const views = new Set();
 
-/** What a person would have seen when the story failed, what the browser complained of, and what it was waiting for. */
+/** The text of a page when the test failed, the browser's complaints and its open requests. */
 async function lastSeen({ page, complaints, waiting }) {
-  const seen = await page.locator("body").innerText({ timeout: 2_000 }).catch((error) => `nothing: ${error.message}`);
-  return [`on ${page.url()}:`, seen, "complaints:", ...complaints, "not answered:", ...[...waiting].map((request) => request.url())].join("\n");
+  const seen = await page.locator("body").innerText({ timeout: 2_000 }).catch((error) => `no text: ${error.message}`);
+  return [`on ${page.url()}:`, seen, "complaints:", ...complaints, "open requests:", ...[...waiting].map((request) => request.url())].join("\n");
 }
 
-/** Plays a story in a browser and says what it gives. */
-export async function play(story) {
+/** Runs a test in a browser and prints its result. */
+export async function run(test) {
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--disable-dev-shm-usage"] });
   try {
-    process.stdout.write(JSON.stringify((await story(browser)) ?? {}));
+    process.stdout.write(JSON.stringify((await test(browser)) ?? {}));
   } catch (error) {
     for (const view of views) console.error(await lastSeen(view));
     throw error;
@@ -40,14 +40,14 @@ export async function play(story) {
   }
 }
 
-/** A page that writes down whatever the browser complains of: errors, and what the content security policy refused. */
+/** Opens a page and records the browser's complaints: errors, and what the content security policy blocked. */
 export async function open(browser, address, { width = 1280, colorScheme = "light", clock = false } = {}) {
   const context = await browser.newContext({ viewport: { width, height: width < 500 ? 844 : 900 }, colorScheme });
   const page = await context.newPage();
-  // Before the page is there: its timers are then the story's.
+  // Before the page loads, so that the test controls its timers.
   if (clock) await page.clock.install();
   const complaints = [];
-  page.setDefaultTimeout(PATIENCE_SECS * 1000);
+  page.setDefaultTimeout(TIMEOUT_SECS * 1000);
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) complaints.push(message.text());
   });
@@ -59,12 +59,12 @@ export async function open(browser, address, { width = 1280, colorScheme = "ligh
   const strangers = [];
   page.on("request", (request) => {
     const { origin, protocol } = new URL(request.url());
-    if (protocol.startsWith("http") && !told.origins.includes(origin)) strangers.push(request.url());
+    if (protocol.startsWith("http") && !input.origins.includes(origin)) strangers.push(request.url());
   });
   const waiting = new Set();
   page.on("request", (request) => waiting.add(request));
   for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => waiting.delete(request));
-  await page.goto(new URL(address, `${told.url}/`).href);
+  await page.goto(new URL(address, `${input.url}/`).href);
   await page.locator("body[data-ready]").waitFor();
   const close = () => {
     views.delete(view);
@@ -75,7 +75,7 @@ export async function open(browser, address, { width = 1280, colorScheme = "ligh
   return view;
 }
 
-/** The browser had nothing to complain of but refusals that the page asked for. */
+/** The browser had no complaints but this number of expected 4xx responses, and no requests to other origins. */
 export function calm({ complaints, strangers }, { refusals = 0 } = {}) {
   const expected = (text) => /^Failed to load resource: the server responded with a status of 4\d\d/.test(text);
   assert.deepEqual(complaints.filter((text) => !expected(text)), []);
@@ -84,11 +84,11 @@ export function calm({ complaints, strangers }, { refusals = 0 } = {}) {
   complaints.length = 0;
 }
 
-/** The page's policy bites, and the story would see it: an inline script and a picture of another site are refused. */
-export async function policyBites({ page, complaints }) {
+/** The page's policy blocks an inline script and a picture of another site, and `complaints` shows it. */
+export async function policyBlocks({ page, complaints }) {
   complaints.length = 0;
   await page.evaluate(() => {
-    // Where the policy demands trusted types, the text itself is refused.
+    // Where the policy requires trusted types, the text itself is blocked.
     const script = document.createElement("script");
     try {
       script.textContent = "window.ran = 1";
@@ -103,7 +103,7 @@ export async function policyBites({ page, complaints }) {
   assert.equal(await page.evaluate(() => window.ran), undefined);
 }
 
-/** Nothing is wider than the window, and nothing that a client wrote became markup. */
+/** Nothing is wider than the window, and no client input became markup. */
 export async function fits({ page }) {
   const [wide, window_] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
   assert.ok(wide <= window_, `${wide} pixels wide in a window of ${window_}`);
@@ -111,17 +111,17 @@ export async function fits({ page }) {
   assert.equal(await page.locator("img[src='x']").count(), 0);
 }
 
-/** Keeps a picture of the whole page. */
+/** Saves a screenshot of the whole page. */
 export async function picture({ page }, name, options = { fullPage: true }) {
   await page.evaluate(() => window.scrollTo(0, 0));
   await page.screenshot({ path: join(pictures, `${name}.png`), ...options });
 }
 
-/** Waits until this is so. */
-export async function until(condition, seconds = PATIENCE_SECS) {
+/** Waits until a condition holds. */
+export async function until(condition, seconds = TIMEOUT_SECS) {
   const end = Date.now() + seconds * 1000;
   while (!(await condition())) {
-    assert.ok(Date.now() < end, `it never came to be: ${condition}`);
+    assert.ok(Date.now() < end, `timeout: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

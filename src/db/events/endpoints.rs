@@ -10,9 +10,9 @@ use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
 use crate::db::engine::queue::Write;
 use crate::db::engine::schema::{deliveries, disabled_endpoints};
-use crate::db::ops::overview::{counted, event_time};
 use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::domain::ids::UploadId;
+use crate::db::uploads::row::column_count;
+use crate::domain::ids::{UploadId, time_of_id};
 
 /// The deliveries of an endpoint that are not over, or over without success.
 #[derive(Debug, Clone)]
@@ -99,9 +99,9 @@ pub(in crate::db) fn endpoint_states(
         };
         let pending = in_state(DeliveryState::Pending);
         EndpointState {
-            pending: pending.map_or(0, |row| counted(row.2)),
-            dead: in_state(DeliveryState::Dead).map_or(0, |row| counted(row.2)),
-            oldest_pending_at: pending.and_then(|row| Some(event_time(row.3.as_deref()?))),
+            pending: pending.map_or(0, |row| column_count(row.2)),
+            dead: in_state(DeliveryState::Dead).map_or(0, |row| column_count(row.2)),
+            oldest_pending_at: pending.and_then(|row| Some(time_of_id(row.3.as_deref()?))),
             disabled: disabled.contains(&endpoint),
             endpoint,
         }

@@ -5,13 +5,14 @@ use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
-use super::overview::{counted, due_since};
+use super::overview::due_since;
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::DbError;
 use crate::db::engine::schema::{deliveries, seal_attempts};
 use crate::db::events::replay::DeliveryState;
 use crate::db::uploads::attempts::AttemptState;
+use crate::db::uploads::row::column_count;
 use crate::db::uploads::stats::{Totals, totals};
 use crate::domain::field::FieldName;
 use crate::domain::upload::Status;
@@ -80,8 +81,8 @@ impl Db {
                 .load(conn)?;
             Ok(Watched {
                 pending: pending_of(totals(conn)?),
-                open_attempts: counted(open_attempts),
-                abandoned_copies: counted(abandoned_copies),
+                open_attempts: column_count(open_attempts),
+                abandoned_copies: column_count(abandoned_copies),
                 deliveries: rows.into_iter().map(deliveries_of).collect(),
                 due_since: due_since(conn)?,
             })
@@ -115,6 +116,6 @@ fn deliveries_of((endpoint, state, count): (String, String, i64)) -> Deliveries 
     Deliveries {
         endpoint,
         state,
-        count: counted(count),
+        count: column_count(count),
     }
 }

@@ -76,6 +76,11 @@ pub(in crate::db) fn column_time(at: DateTime<Utc>) -> NaiveDateTime {
     whole_micros(at).naive_utc()
 }
 
+/// A count or a sum of sizes, which is never negative.
+pub(in crate::db) fn column_count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
 /// The differences of a rejection, for their column.
 pub(in crate::db) fn differences_text(differences: &[FieldError]) -> Result<String, DbError> {
     let stored: Vec<StoredFieldError> = differences

@@ -1,4 +1,4 @@
-//! Files that the pages load: embedded in the binary, each with a tag, so that a browser asks for them and gets them once.
+//! The files that pages load, embedded in the binary. Each has an `ETag`, so that a browser loads it once per version.
 
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag, Header as _, IfNoneMatch,
@@ -27,7 +27,7 @@ const fn asset(path: &'static str, content_type: &'static str, text: &'static st
     }
 }
 
-/// What every page loads, or every page with a script.
+/// Files of all pages, or of all pages with a script.
 pub const COMMON: [Asset; 4] = [
     asset("/docs/style.css", STYLE, include_str!("style.css")),
     asset("/docs/icon.svg", "image/svg+xml", include_str!("icon.svg")),
@@ -35,7 +35,7 @@ pub const COMMON: [Asset; 4] = [
     asset("/docs/dom.js", SCRIPT, include_str!("dom.js")),
 ];
 
-/// What the demo loads.
+/// Files of the demo.
 pub const DEMO: [Asset; 5] = [
     asset("/demo/demo.css", STYLE, include_str!("demo/demo.css")),
     asset("/demo/demo.js", SCRIPT, include_str!("demo/demo.js")),
@@ -44,7 +44,7 @@ pub const DEMO: [Asset; 5] = [
         SCRIPT,
         include_str!("demo/requests.js"),
     ),
-    asset("/demo/flow.js", SCRIPT, include_str!("demo/flow.js")),
+    asset("/demo/upload.js", SCRIPT, include_str!("demo/upload.js")),
     asset(
         "/demo/attempts.js",
         SCRIPT,
@@ -52,16 +52,24 @@ pub const DEMO: [Asset; 5] = [
     ),
 ];
 
-/// What the dashboard loads; uPlot is Leon Sorokin's, under the MIT license that lies beside it.
+/// Files of the dashboard. uPlot is by Leon Sorokin, under the MIT license that is served with it.
 pub const OPS: [Asset; 11] = [
     asset("/ops/ops.css", STYLE, include_str!("ops/ops.css")),
     asset("/ops/ops.js", SCRIPT, include_str!("ops/ops.js")),
     asset("/ops/api.js", SCRIPT, include_str!("ops/api.js")),
-    asset("/ops/fresh.js", SCRIPT, include_str!("ops/fresh.js")),
-    asset("/ops/board.js", SCRIPT, include_str!("ops/board.js")),
-    asset("/ops/plots.js", SCRIPT, include_str!("ops/plots.js")),
-    asset("/ops/list.js", SCRIPT, include_str!("ops/list.js")),
-    asset("/ops/sheet.js", SCRIPT, include_str!("ops/sheet.js")),
+    asset("/ops/updates.js", SCRIPT, include_str!("ops/updates.js")),
+    asset("/ops/overview.js", SCRIPT, include_str!("ops/overview.js")),
+    asset("/ops/charts.js", SCRIPT, include_str!("ops/charts.js")),
+    asset(
+        "/ops/uploads_table.js",
+        SCRIPT,
+        include_str!("ops/uploads_table.js"),
+    ),
+    asset(
+        "/ops/upload_panel.js",
+        SCRIPT,
+        include_str!("ops/upload_panel.js"),
+    ),
     asset(
         "/ops/uPlot.js",
         SCRIPT,
@@ -75,7 +83,7 @@ pub const OPS: [Asset; 11] = [
     ),
 ];
 
-/// Routes these files.
+/// Adds routes for these files.
 pub fn serve(config: &mut web::ServiceConfig, assets: &'static [Asset]) {
     for asset in assets {
         let tag = hex::encode(&Sha256::digest(asset.text)[..12]);

@@ -3,12 +3,12 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::layout::{page as whole, prose};
+use super::layout::{prose, reading_page};
 
-/// In the order in which a newcomer needs them.
+/// In the order of the page.
 const METHODS: [&str; 4] = ["post", "get", "put", "delete"];
 
-/// One operation with its address.
+/// One operation of the document.
 struct Operation<'a> {
     method: &'a str,
     path: &'a str,
@@ -50,7 +50,7 @@ pub fn page(document: &Value, public_url: &str) -> Markup {
             @for one in operations { (operation(one)) }
         }
     };
-    whole("API", "docs", &contents, &main)
+    reading_page("API", "docs", &contents, &main)
 }
 
 fn operations<'a>(document: &'a Value, tag: &str) -> Vec<Operation<'a>> {
@@ -74,7 +74,7 @@ fn three_steps(public_url: &str) -> Markup {
             }
             ol.steps {
                 li {
-                    p { "Ask for a presigned PUT: say what the file is." }
+                    p { "Create an upload: declare the file and get a presigned PUT." }
                     pre tabindex="0" {
                         "curl -sS " (public_url) "/v1/uploads \\\n"
                         "  -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n"
@@ -87,7 +87,7 @@ fn three_steps(public_url: &str) -> Markup {
                     pre tabindex="0" { "curl -sS -T cat.jpg -H 'content-type: image/jpeg' \"$URL\"  # presigned.url" }
                 }
                 li {
-                    p { "Confirm: what arrived is checked and sealed, and its key recorded." }
+                    p { "Confirm: the broker checks the object, seals it and records its key." }
                     pre tabindex="0" { "curl -sS -X POST -H \"Authorization: Bearer $TOKEN\" \"$CONFIRM\"  # confirm_url" }
                 }
             }
@@ -118,15 +118,15 @@ fn operation(one: &Operation<'_>) -> Markup {
                 h4 { "Request" }
                 pre tabindex="0" { (pretty(request)) }
             }
-            h4 { "Answers" }
+            h4 { "Responses" }
             @for (status, response) in one.spec["responses"].as_object().into_iter().flatten() {
-                (answer(status, response))
+                (response_row(status, response))
             }
         }
     }
 }
 
-fn answer(status: &str, response: &Value) -> Markup {
+fn response_row(status: &str, response: &Value) -> Markup {
     let example = &response["content"]["application/json"]["example"];
     let problems = response["content"]["application/problem+json"]["examples"].as_object();
     let line = html! {
@@ -150,7 +150,7 @@ fn answer(status: &str, response: &Value) -> Markup {
     }
 }
 
-/// Who may call it: any one of the alternatives will do.
+/// The scopes that allow a call: any one is enough.
 fn scopes(security: &Value) -> Markup {
     let empty = Vec::new();
     let names: Vec<&str> = security
@@ -160,7 +160,7 @@ fn scopes(security: &Value) -> Markup {
         .filter_map(|need| need["bearer"][0].as_str())
         .collect();
     html! {
-        @if security[0]["eventSecret"].is_array() { "Needs a secret of the configuration, or SNS's signature; no caller's token will do." }
+        @if security[0]["eventSecret"].is_array() { "Needs the configured secret or a signature of SNS; a bearer token is not accepted." }
         @else if names.is_empty() { "Needs no token." } @else {
             "Needs a token with "
             @for (index, name) in names.iter().enumerate() {

@@ -1,6 +1,6 @@
-// The pages' hands: elements made of text. Nothing here, or anywhere else, turns text into markup.
+// DOM helpers and number formats of all pages. No page turns text into markup.
 
-/** An element with attributes and children; a string among the children is text and stays text. */
+/** Creates an element; a string among its children becomes a text node. */
 export function el(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -15,17 +15,17 @@ export function el(name, attributes = {}, ...children) {
 /** The element with this id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Puts words into the element with this id, and hides it where there are none. What is there already is not said again. */
+/** Sets the text of the element with this id and hides it if there is none. A screen reader reads every write aloud, so the same text is not written again. */
 export function say(id, text) {
   if (byId(id).textContent !== (text ?? "")) byId(id).textContent = text ?? "";
   byId(id).hidden = !text;
 }
 
-/** What a button does, one time at a time: it is off until its work is done. */
+/** Runs `work` on each click; the button is disabled until it ends. */
 export function onClick(button, work) {
   button.addEventListener("click", async () => {
     if (button.getAttribute("aria-disabled") === "true") return;
-    // Not `disabled`: the focus would be lost.
+    // Not `disabled`: the button would lose the focus.
     button.setAttribute("aria-disabled", "true");
     try {
       await work();
@@ -35,10 +35,10 @@ export function onClick(button, work) {
   });
 }
 
-/** A whole number with its thousands apart. */
+/** `183,442` */
 export const number = (value) => value.toLocaleString("en-US");
 
-/** A size in the unit that a person would take. */
+/** `4.2 MiB` */
 export function bytes(value) {
   const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
   let unit = 0;
@@ -49,19 +49,19 @@ export function bytes(value) {
   return `${unit === 0 || value >= 100 ? number(Math.round(value)) : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** Puts text on the clipboard and says so on the button for a moment. */
+/** Copies text to the clipboard and confirms it on the button for a moment. */
 export async function copy(button, text) {
-  const before = button.textContent;
+  const label = button.textContent;
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
-    button.textContent = "Not allowed: select it";
+    button.textContent = "Not allowed: select the text";
   }
-  setTimeout(() => { button.textContent = before; }, 1500);
+  setTimeout(() => { button.textContent = label; }, 1500);
 }
 
-/** A time span as a person would say it. */
+/** `5 min`, in whole units of the largest that fits. */
 export function span(seconds) {
   const units = [[86_400, "d"], [3_600, "h"], [60, "min"]];
   for (const [size, name] of units) {

@@ -1,23 +1,23 @@
-//! What the pages have in common. Links are relative, so that the pages work behind any prefix.
+//! The layout of all pages. Links are relative, so that the pages work behind any path prefix.
 
 use maud::{DOCTYPE, Markup, html};
 
-/// What tells one page with a script from another.
-pub struct Page {
+/// A page with a script.
+pub struct AppPage {
     /// Its title.
     pub title: &'static str,
-    /// Its own address.
+    /// Its path.
     pub here: &'static str,
-    /// The addresses of its styles.
+    /// The paths of its styles.
     pub styles: &'static [&'static str],
-    /// The addresses of the scripts that its module finds ready: those of others, as they came.
+    /// The paths of third-party scripts that its module needs.
     pub scripts: &'static [&'static str],
-    /// The address of its own script, a module.
+    /// The path of its own script, a module.
     pub module: &'static str,
 }
 
-/// A page to read; `here` is its own address, `docs` or `problems`.
-pub fn page(title: &str, here: &str, contents: &Markup, main: &Markup) -> Markup {
+/// A page to read, with a table of contents; `here` is its path, `docs` or `problems`.
+pub fn reading_page(title: &str, here: &str, contents: &Markup, main: &Markup) -> Markup {
     let body = html! {
         div.columns {
             nav.contents aria-label="On this page" { (contents) }
@@ -28,7 +28,7 @@ pub fn page(title: &str, here: &str, contents: &Markup, main: &Markup) -> Markup
 }
 
 /// A page with a script.
-pub fn app(page: &Page, main: &Markup) -> Markup {
+pub fn app_page(page: &AppPage, main: &Markup) -> Markup {
     let more = html! {
         @for style in page.styles { link rel="stylesheet" href=(style); }
         @for script in page.scripts { script defer src=(script) {} }
@@ -70,7 +70,7 @@ fn whole(title: &str, here: &str, more: &Markup, body: &Markup) -> Markup {
     }
 }
 
-/// Text in which `code` stands between backticks.
+/// Text with `code` between backticks.
 pub fn prose(text: &str) -> Markup {
     html! {
         @for (index, part) in text.split('`').enumerate() {

@@ -1,10 +1,10 @@
-//! Pages for people: `/docs` and `/problems`, rendered once from the OpenAPI document and the table of codes.
+//! Pages for people: `/docs` and `/problems`, rendered once from the OpenAPI document and the table of codes, `/ops` and `/demo`.
 //!
-//! They need no network, no script and no inline style, so that their content security policy can forbid all three. `/ops` and
-//! `/demo` have scripts of their own, embedded like everything else, and a policy that allows these and no others.
+//! `/docs` and `/problems` have no scripts and no inline styles, and their content security policy forbids both. `/ops` and `/demo`
+//! have embedded scripts, and a policy that allows only these.
 
 pub mod assets;
-mod demo;
+pub mod demo;
 mod docs;
 mod layout;
 mod ops;
@@ -15,13 +15,13 @@ use actix_web::{HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 use utoipa::openapi::{OpenApi, ServerBuilder};
 
-pub use self::demo::page as demo_page;
+pub use self::demo::DemoOptions;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// Nothing that a script does can turn text into markup either.
+/// Trusted types: a script can't turn text into markup.
 const OPS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// The rendered pages and the document.
+/// The rendered pages and the OpenAPI document.
 pub struct Pages {
     document: Bytes,
     docs: Bytes,
@@ -30,7 +30,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Renders everything for a server that is reached at `public_url`.
+    /// Renders everything for a broker at `public_url`.
     pub fn new(openapi: &OpenApi, public_url: &str) -> Pages {
         let mut openapi = openapi.clone();
         openapi.servers = Some(vec![ServerBuilder::new().url(public_url).build()]);
@@ -64,12 +64,12 @@ pub async fn docs(pages: web::Data<Pages>) -> HttpResponse {
     html(pages.docs.clone())
 }
 
-/// `/problems`: where every problem's `type` points.
+/// `/problems`: the target of every problem's `type`.
 pub async fn problems(pages: web::Data<Pages>) -> HttpResponse {
     html(pages.problems.clone())
 }
 
-/// `/ops`. What it shows comes by the API, for a token.
+/// `/ops`: without data, which the page reads from the API with a token.
 pub async fn ops(pages: web::Data<Pages>) -> HttpResponse {
     html_under(OPS_POLICY).body(pages.ops.clone())
 }
@@ -78,7 +78,7 @@ fn html(body: Bytes) -> HttpResponse {
     html_under(POLICY).body(body)
 }
 
-/// A page, under a content security policy of its own.
+/// A page with this content security policy.
 pub fn html_under(policy: &str) -> HttpResponseBuilder {
     let mut answer = HttpResponse::Ok();
     answer

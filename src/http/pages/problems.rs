@@ -1,8 +1,8 @@
-//! `/problems`: every error code with its meaning and its remedy.
+//! `/problems`: every problem code with its meaning and its remedy.
 
 use maud::{Markup, html};
 
-use super::layout::{page as whole, prose};
+use super::layout::{prose, reading_page};
 use crate::http::problem::codes::CODES;
 
 /// The page.
@@ -13,9 +13,9 @@ pub fn page() -> Markup {
     let main = html! {
         h1 { "Errors" }
         p.lead {
-            "Every answer that is no success is a document of the type " code { "application/problem+json" }
-            " (RFC 9457). Branch on " code { "code" } ": it never changes. " code { "detail" } " is for people, "
-            code { "errors" } " points to members of the request, and " code { "instance" } " names the occurrence in the log."
+            "Every error response is an " code { "application/problem+json" } " document (RFC 9457). Branch on " code { "code" }
+            ", which never changes. " code { "detail" } " is for people, " code { "errors" } " points to members of the request, and "
+            code { "instance" } " identifies the request in the log."
         }
         @for row in CODES {
             section.problem id=(row.name) {
@@ -25,5 +25,5 @@ pub fn page() -> Markup {
             }
         }
     };
-    whole("Errors", "problems", &contents, &main)
+    reading_page("Errors", "problems", &contents, &main)
 }

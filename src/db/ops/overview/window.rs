@@ -1,25 +1,25 @@
-//! What became of the uploads of a window, and when what happened.
+//! The uploads of a window: by status, over time, by create-to-confirm time and by rejection reason.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
-use super::parts::EachPart;
-use super::{Window, counted};
+use super::{EachPart, Window};
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
 use crate::db::engine::schema::uploads;
-use crate::db::uploads::row::StoredFieldError;
+use crate::db::uploads::row::{StoredFieldError, column_count};
 use crate::db::uploads::stats::Total;
 use crate::domain::event::EventType;
 use crate::domain::field::FieldName;
 use crate::domain::ids::{EventId, UploadId};
 use crate::domain::upload::Status;
 
-/// The most rejected uploads whose differences are counted.
+/// How many rejected uploads are read for their reasons.
 const MOST_REJECTED: i64 = 5_000;
 
 /// The uploads of one field and status in a window.
@@ -27,49 +27,49 @@ const MOST_REJECTED: i64 = 5_000;
 pub struct Fate {
     /// The field.
     pub field: FieldName,
-    /// The status that they have now.
+    /// Their status now.
     pub status: Status,
     /// How many.
     pub count: u64,
-    /// How many of them were ever attached.
+    /// How many of them were attached at some time.
     pub attached: u64,
 }
 
-/// How often what happened within a step.
+/// Status changes within a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Outcomes {
-    /// Uploads that were confirmed.
+    /// Uploads confirmed.
     pub confirmed: u64,
-    /// Uploads that were rejected.
+    /// Uploads rejected.
     pub rejected: u64,
-    /// Uploads that expired.
+    /// Uploads expired.
     pub expired: u64,
 }
 
-/// How long uploads took from create to confirm, in seconds.
+/// Create-to-confirm times.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ConfirmTimes {
-    /// How many confirmed uploads these are the times of.
+    /// The number of confirmed uploads.
     pub count: u64,
-    /// The median; `None` without any.
+    /// The median, in seconds; `None` without a confirm.
     pub p50_secs: Option<f64>,
-    /// The 99th percentile; `None` without any.
+    /// The 99th percentile, in seconds; `None` without a confirm.
     pub p99_secs: Option<f64>,
 }
 
-/// Why uploads were rejected.
+/// Reasons of rejections.
 #[derive(Debug, Clone, Default)]
 pub struct Rejections {
-    /// How many were looked at, the latest ones.
+    /// How many rejected uploads were read, the latest ones.
     pub looked_at: u64,
-    /// The members that they contradicted; one may contradict several.
-    pub pointers: Vec<String>,
+    /// The members of the declaration that objects contradict, and how often; the most frequent first. One upload may have several.
+    pub reasons: Vec<(String, u64)>,
 }
 
-/// The `total` uploads from this id on, by field and status.
+/// The `total` uploads since `from`, by field and status.
 ///
-/// By indexes alone, and little is grouped, for which SQLite would sort: the status that most uploads have is what the others leave of
-/// its field's uploads.
+/// Only indexes are read, and few rows are grouped, because SQLite sorts to group: the most frequent status is not read but is the
+/// rest of its field's uploads.
 pub(in crate::db) fn cohort(
     conn: &mut AnyConnection,
     from: &str,
@@ -86,7 +86,7 @@ pub(in crate::db) fn cohort(
         parts: &parts,
     };
     let by_field = by_field.load(conn)?;
-    // A broker of the version before keeps no counters: a field that only it knows has none until the next recount.
+    // Without a field's counters its rows are missing here: then all statuses are read.
     let knows_all = by_field.iter().sum::<i64>() == total;
     let most = most_frequent(counters).filter(|_| knows_all);
     let mut rows = grouped(conn, from, most)?;
@@ -111,7 +111,7 @@ fn most_frequent(counters: &[Total]) -> Option<Status> {
     Status::ALL.into_iter().max_by_key(count)
 }
 
-/// Status, field and count of all but one status.
+/// Status, field and count, without one status.
 fn grouped(
     conn: &mut AnyConnection,
     from: &str,
@@ -120,10 +120,10 @@ fn grouped(
     let statuses = Status::ALL.into_iter().filter(|it| Some(*it) != except);
     let statuses: Vec<String> = statuses.map(|it| format!("'{it}'")).collect();
     uploads::table
-        // Written out, because Postgres looks into no list of values for how frequent they are, and would read all rows.
+        // Literals: with bound values Postgres doesn't know how frequent they are, and reads all rows.
         .filter(sql::<Bool>(&format!("status IN ({})", statuses.join(", "))))
         .filter(uploads::id.ge(from))
-        // Not the bare columns: SQLite would walk the index of the fields from end to end to have the groups in order.
+        // Not the bare columns: SQLite would read the whole index of the fields to have the groups in order.
         .group_by(sql::<Text>("status || '', field || ''"))
         .select((
             sql::<Text>("status || ''"),
@@ -133,7 +133,7 @@ fn grouped(
         .load(conn)
 }
 
-/// How many deleted uploads of each field were attached before: of no other status is that an open question.
+/// How many deleted uploads of each field were attached before. All other statuses tell it by themselves.
 fn attached_and_deleted(conn: &mut AnyConnection, from: &str) -> QueryResult<Vec<(String, i64)>> {
     uploads::table
         .filter(uploads::status.eq(Status::Deleted.as_str()))
@@ -165,12 +165,12 @@ fn fate(
     Ok(Fate {
         field: FieldName::parse(&field).map_err(|_| bad())?,
         status,
-        count: counted(count),
-        attached: counted(attached),
+        count: column_count(count),
+        attached: column_count(attached),
     })
 }
 
-/// How many uploads were asked for in each step; `None` where one begins before `since`.
+/// Uploads created in each step; `None` where a step starts before `since`.
 pub(in crate::db) fn created(
     conn: &mut AnyConnection,
     window: Window,
@@ -182,10 +182,10 @@ pub(in crate::db) fn created(
         rows: "uploads WHERE id >= parts.column1 AND id < parts.column2",
         parts: &counts.parts,
     };
-    Ok(counts.with(numbers.load(conn)?.into_iter().map(counted)))
+    Ok(counts.with(numbers.load(conn)?.into_iter().map(column_count)))
 }
 
-/// What happened in each step; `None` where one begins before `since`.
+/// Status changes in each step; `None` where a step starts before `since`.
 pub(in crate::db) fn happened(
     conn: &mut AnyConnection,
     window: Window,
@@ -207,7 +207,7 @@ pub(in crate::db) fn happened(
         rows: "events WHERE id >= parts.column1 AND id < parts.column2",
         parts: &counts.parts,
     };
-    let part = |number: i64, bits: u32| counted((number >> bits) & ((1 << 21) - 1));
+    let part = |number: i64, bits: u32| column_count((number >> bits) & ((1 << 21) - 1));
     let outcomes = |number: i64| Outcomes {
         confirmed: part(number, 0),
         rejected: part(number, 21),
@@ -216,14 +216,14 @@ pub(in crate::db) fn happened(
     Ok(counts.with(numbers.load(conn)?.into_iter().map(outcomes)))
 }
 
-/// The steps of a window that are looked at, and how many before them are not.
+/// The steps of a window that are read, and how many before them are not.
 struct Steps {
     unknown: usize,
     parts: Vec<Vec<String>>,
 }
 
 impl Steps {
-    /// Ids of the steps' ends. The last step has none: another broker's clock may be ahead.
+    /// The ids at the steps' edges. The last step has no end: another broker's clock may be ahead.
     fn of(window: Window, since: DateTime<Utc>, id: impl Fn(DateTime<Utc>) -> String) -> Steps {
         let step =
             TimeDelta::seconds(i64::try_from(window.step_secs.max(1)).unwrap_or(i64::MAX / 1000));
@@ -245,7 +245,7 @@ impl Steps {
     }
 }
 
-/// The create-to-confirm times of the uploads from this id on: one of those rows is read for each.
+/// The create-to-confirm times of the uploads since `from`, at most [`Window::most_rows`] and one rows.
 pub(in crate::db) fn confirm_times(
     conn: &mut AnyConnection,
     from: &str,
@@ -255,13 +255,13 @@ pub(in crate::db) fn confirm_times(
         .filter(uploads::confirmed_at.is_not_null())
         .select((uploads::created_at, uploads::confirmed_at.assume_not_null()))
         .load(conn)?;
-    // Two brokers' clocks may differ, so that a confirm seems to come before its create.
+    // Never negative, although two brokers' clocks may differ.
     let took = |(created, confirmed): (NaiveDateTime, NaiveDateTime)| {
         (confirmed - created).max(TimeDelta::zero())
     };
     let mut times: Vec<TimeDelta> = rows.into_iter().map(took).collect();
     times.sort_unstable();
-    // The nearest rank.
+    // Nearest rank.
     let percentile = |percent: usize| {
         let rank = (times.len() * percent).div_ceil(100);
         let time = times.get(rank.checked_sub(1)?)?;
@@ -274,7 +274,7 @@ pub(in crate::db) fn confirm_times(
     })
 }
 
-/// What the latest rejected uploads contradicted.
+/// The reasons of the latest rejected uploads.
 pub(in crate::db) fn rejections(conn: &mut AnyConnection, from: &str) -> QueryResult<Rejections> {
     let texts: Vec<Option<String>> = uploads::table
         .filter(uploads::status.eq(Status::Rejected.as_str()))
@@ -287,8 +287,16 @@ pub(in crate::db) fn rejections(conn: &mut AnyConnection, from: &str) -> QueryRe
         .iter()
         .flatten()
         .filter_map(|text| serde_json::from_str::<Vec<StoredFieldError>>(text).ok());
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for error in stored.flatten() {
+        // Without its slash, as in the metrics.
+        let reason = error.pointer.trim_start_matches('/').to_owned();
+        *counts.entry(reason).or_default() += 1;
+    }
+    let mut reasons: Vec<(String, u64)> = counts.into_iter().collect();
+    reasons.sort_by_key(|(_, count)| Reverse(*count));
     Ok(Rejections {
         looked_at: texts.len() as u64,
-        pointers: stored.flatten().map(|it| it.pointer).collect(),
+        reasons,
     })
 }

@@ -1,21 +1,21 @@
-// The demo's page: where pictures are dropped and buttons are pressed.
+// The demo's file field, sample picture and buttons.
 
 import { attempt } from "./attempts.js";
 import { byId, bytes, copy, onClick } from "../docs/dom.js";
-import { bringIn, commandOf } from "./flow.js";
-import { maxSize, tokenForPasting } from "./requests.js";
+import { freshToken, maxSize } from "./requests.js";
+import { commandOf, upload } from "./upload.js";
 
 let busy = false;
 
-async function bring(file) {
+async function start(file) {
   if (busy) return;
   busy = true;
   byId("failure").hidden = true;
   document.body.dataset.busy = "true";
   try {
-    await bringIn(file);
+    await upload(file);
   } catch (error) {
-    byId("failure").textContent = `It did not work: ${error.message}`;
+    byId("failure").textContent = `Upload failed: ${error.message}`;
     byId("failure").hidden = false;
   } finally {
     busy = false;
@@ -23,8 +23,8 @@ async function bring(file) {
   }
 }
 
-/** A picture of its own, another each time: for who has none at hand. */
-function painted() {
+/** Paints a sample picture, a different one each time. */
+function samplePicture() {
   const canvas = document.createElement("canvas");
   canvas.width = 480;
   canvas.height = 320;
@@ -48,7 +48,7 @@ function painted() {
     paint.lineTo(480, 320);
     paint.fill();
   }
-  // Grain, as of a film: a picture of flat colours would be too small to watch on its way.
+  // Film grain: a picture of flat colours compresses to a file too small for a visible progress bar.
   const pixels = paint.getImageData(0, 0, 480, 320);
   for (let at = 0; at < pixels.data.length; at += 4) {
     const grain = (Math.random() - 0.5) * 14;
@@ -61,10 +61,10 @@ function painted() {
 byId("limit").textContent = bytes(maxSize);
 byId("file").addEventListener("change", (event) => {
   const [file] = event.target.files;
-  // So that the same file can be chosen again.
-  if (file) bring(file).then(() => { event.target.value = ""; });
+  // Reset, so that the same file can be chosen again.
+  if (file) start(file).then(() => { event.target.value = ""; });
 });
-onClick(byId("sample"), async () => bring(await painted()));
+onClick(byId("sample"), async () => start(await samplePicture()));
 
 const drop = byId("drop");
 for (const name of ["dragenter", "dragover"]) {
@@ -74,16 +74,16 @@ for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => { de
 drop.addEventListener("drop", (event) => {
   event.preventDefault();
   const [file] = event.dataTransfer.files;
-  if (file) bring(file);
+  if (file) start(file);
 });
-// A picture that misses the field must not replace the page.
+// A file dropped outside the field must not replace the page.
 for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
 
 for (const button of document.querySelectorAll("[data-try]")) onClick(button, () => attempt(button.dataset.try));
 for (const button of document.querySelectorAll("[data-copy]")) {
   onClick(button, async () => {
     const needsToken = button.dataset.copy !== "put";
-    const token = needsToken ? `TOKEN=${await tokenForPasting()}\n` : "";
+    const token = needsToken ? `TOKEN=${await freshToken()}\n` : "";
     await copy(button, token + commandOf(button.dataset.copy));
   });
 }

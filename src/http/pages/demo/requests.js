@@ -1,33 +1,30 @@
-// The requests of the demo: to the broker with a token that lives in this module alone, and to the bucket without one.
+// The demo's requests: to the broker, with a token that only this module holds, and to the bucket, without one.
 
 const page = document.getElementById("demo");
-/** The field that the pictures are for. */
+/** The field of the demo's uploads. */
 export const field = page.dataset.field;
-/** The most bytes it takes. */
+/** The field's maximum size in bytes. */
 export const maxSize = Number(page.dataset.maxSize);
-/** Where the broker is, for commands to paste. */
+/** The broker's base URL, for the curl commands. */
 export const base = new URL(".", location.href).href.replace(/\/$/, "");
 
 let token = null;
 let endsAt = 0;
 
-/** A token of the demo, a fresh one when the last is about to end. */
-async function freshToken() {
+/** A token for the demo's field, renewed a minute before it expires. */
+export async function freshToken() {
   if (performance.now() > endsAt) {
     const answer = await fetch("demo/token", { method: "POST" });
     const given = await answer.json();
-    if (!answer.ok) throw new Error(given.detail ?? "the broker gave no token");
+    if (!answer.ok) throw new Error(given.detail ?? "the broker issued no token");
     token = given.token;
     endsAt = performance.now() + (given.expires_in - 60) * 1000;
   }
   return token;
 }
 
-/** A short life is all that it has, so it may be pasted. */
-export const tokenForPasting = freshToken;
-
-/** What came back: its status and times, and what a refusal says, whoever refused. */
-async function answered(response, begun) {
+/** Reads a response: status, times, and the error of the broker (JSON) or of the bucket (XML). */
+async function result(response, begun) {
   const text = await response.text();
   const ended = performance.now();
   let code = null, detail = null, json = null;
@@ -35,7 +32,6 @@ async function answered(response, begun) {
     json = JSON.parse(text || "null");
     if (!response.ok) ({ code, detail } = json);
   } else if (!response.ok && text.startsWith("<")) {
-    // The bucket speaks XML.
     const xml = new DOMParser().parseFromString(text, "text/xml");
     code = xml.querySelector("Code")?.textContent ?? null;
     detail = xml.querySelector("Message")?.textContent ?? null;
@@ -49,16 +45,16 @@ export async function broker(method, path, body) {
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const begun = performance.now();
   const response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  return answered(response, begun);
+  return result(response, begun);
 }
 
 /** One request to the bucket. */
 export async function bucket(method, url, headers, body) {
   const begun = performance.now();
-  return answered(await fetch(url, { method, headers, body }), begun);
+  return result(await fetch(url, { method, headers, body }), begun);
 }
 
-/** A presigned PUT whose progress is told: `fetch` does not tell it. */
+/** A presigned PUT with progress, which `fetch` doesn't report. */
 export function put(presigned, body, progress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -69,25 +65,25 @@ export function put(presigned, body, progress) {
     const begun = performance.now();
     request.addEventListener("load", () => {
       const headers = { "content-type": request.getResponseHeader("content-type") ?? "" };
-      // 204 and the like can't be made with a body.
+      // A `Response` of status 204 can't have a body.
       const body = request.responseText || null;
-      resolve(answered(new Response(body, { status: request.status, headers }), begun));
+      resolve(result(new Response(body, { status: request.status, headers }), begun));
     });
     request.send(body);
   });
 }
 
-/** How many bytes of bodies the broker has read since it started. */
-export async function bytesSeen() {
+/** How many bytes of request bodies the broker has read since it started. */
+export async function bodyBytes() {
   return (await (await fetch("demo/seen")).json()).body_bytes;
 }
 
-/** What a file is declared as. */
+/** The create body that declares this file. */
 export const declared = (file, name = file.name) => ({ field, filename: name, content_type: file.type, size: file.size });
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** The three requests as commands. */
+/** The three requests as curl commands. */
 export const curl = {
   create: (body) => `curl -sS ${base}/v1/uploads -H "Authorization: Bearer $TOKEN" \\\n  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(body))}`,
   put: (presigned, name) => [

@@ -1,29 +1,28 @@
-// What the dashboard asks the API, with a token that lives in this module's memory and nowhere else.
+// The dashboard's requests to the API. The token lives in this module's memory and nowhere else.
 
-/** How long the answer to a question may take, in milliseconds. */
-const PATIENCE_MS = 15_000;
-/** How long the answer to an action may take: a sweep begins its last batch after 20 s, and that has to end too. */
-const ACTION_PATIENCE_MS = 45_000;
+const READ_TIMEOUT_MS = 15_000;
+/** A sweep starts its last batch after up to 20 s, and that batch has to end too. */
+const ACTION_TIMEOUT_MS = 45_000;
 
 let token = null;
-/** The broker's time and this page's when it was told, in milliseconds. */
-let told = null;
+/** The broker's time and this page's clock when it arrived, in milliseconds. */
+let clock = null;
 
-/** Takes a token, or forgets it. */
+/** Sets the token, or removes it with `null`. */
 export function setToken(value) {
   token = value;
 }
 
-/** Takes the broker's time from an answer. */
+/** Sets the broker's time, from a response. */
 export function setTime(at) {
-  told = { at: Date.parse(at), here: performance.now() };
+  clock = { at: Date.parse(at), here: performance.now() };
 }
 
 /** The broker's time now, in milliseconds: the reader's clock may be wrong. */
-export const now = () => (told === null ? Date.now() : told.at + performance.now() - told.here);
+export const now = () => (clock === null ? Date.now() : clock.at + performance.now() - clock.here);
 
-/** An answer that is no success. */
-export class Refused extends Error {
+/** An error response, or none at all. */
+export class ApiError extends Error {
   constructor(status, code, detail) {
     super(detail);
     this.status = status;
@@ -31,31 +30,31 @@ export class Refused extends Error {
   }
 }
 
-/** What is said of an action that has no success: it was not done only where the broker says so. */
-export function notDone({ status, code, message }) {
+/** The message for an action that failed. It may have been done all the same unless the broker refused it. */
+export function actionFailed({ status, code, message }) {
   const isRefused = (status >= 400 && status < 500) || code === "store-unavailable";
-  return isRefused ? `Not done: ${message}` : `Not known whether it was done: ${message}`;
+  return isRefused ? `Not done: ${message}` : `Outcome unknown: ${message}`;
 }
 
-/** One request; gives the answer's JSON, or throws what was refused. */
+/** Sends one request; returns the response's JSON or throws an `ApiError`. */
 export async function api(method, path, body) {
   const headers = { Authorization: `Bearer ${token}` };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const patience = method === "GET" ? PATIENCE_MS : ACTION_PATIENCE_MS;
-  const options = { method, headers, signal: AbortSignal.timeout(patience), cache: "no-store" };
+  const timeout = method === "GET" ? READ_TIMEOUT_MS : ACTION_TIMEOUT_MS;
+  const options = { method, headers, signal: AbortSignal.timeout(timeout), cache: "no-store" };
   let response;
   try {
     response = await fetch(path, body === undefined ? options : { ...options, body: JSON.stringify(body) });
   } catch (error) {
-    const why = error.name === "TimeoutError" ? `no answer within ${patience / 1000} s` : "the broker can't be reached";
-    throw new Refused(0, "unreachable", why);
+    const why = error.name === "TimeoutError" ? `no response within ${timeout / 1000} s` : "the broker can't be reached";
+    throw new ApiError(0, "unreachable", why);
   }
   let json = null;
   try {
     json = await response.json();
   } catch {
-    // A proxy's page, or an answer that was cut off.
+    // A proxy's page, or a response that was cut off.
   }
   if (response.ok && json) return json;
-  throw new Refused(response.status, json?.code ?? "unknown", json?.detail ?? `the answer was ${response.status} without a reason`);
+  throw new ApiError(response.status, json?.code ?? "unknown", json?.detail ?? `status ${response.status} without a reason`);
 }

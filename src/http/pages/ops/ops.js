@@ -1,177 +1,177 @@
-// The dashboard: asks for a token, then for the overview every few seconds while somebody looks, and says when what is shown is old.
+// The dashboard: sign-in, the periodic refresh of the overview, and a notice when what is shown is out of date.
 
 import { byId, onClick, say } from "../docs/dom.js";
-import { api, notDone, setTime, setToken } from "./api.js";
-import { funnel, tables, tiles } from "./board.js";
-import { inOrder, released } from "./fresh.js";
-import * as list from "./list.js";
-import { plots } from "./plots.js";
-import * as sheet from "./sheet.js";
+import { actionFailed, api, setTime, setToken } from "./api.js";
+import { charts } from "./charts.js";
+import { funnel, tables, taskName, tiles } from "./overview.js";
+import { inOrder, released } from "./updates.js";
+import * as panel from "./upload_panel.js";
+import * as table from "./uploads_table.js";
 
-const EVERY_MS = 10_000;
-/** After so long without an answer, in milliseconds, what is shown is called old. */
+const REFRESH_MS = 10_000;
+/** Without a response for this long, in milliseconds, the overview counts as out of date. */
 const STALE_MS = 25_000;
 
-let last = null;
-let failed = null;
-let seen = null;
+let overview = null;
+/** When it came, on this page's clock. */
+let received = null;
+let failure = null;
 let timer = null;
 let paused = false;
-/** Whose answers count: forgetting the token makes those under way worthless. */
-let visit = 0;
-const question = inOrder();
+/** Counts sign-ins and sign-outs: a response from before one is dropped. */
+let session = 0;
+const request = inOrder();
 
 function asOf() {
-  const old = last === null ? 0 : performance.now() - last;
-  const stale = failed !== null || (old > STALE_MS && !paused);
-  byId("board").dataset.stale = stale;
-  const at = seen ? new Date(seen.at).toLocaleTimeString("en-GB") : "…";
-  byId("asof").textContent = paused ? `as of ${at}, paused` : `as of ${at}, every ${EVERY_MS / 1000} s`;
-  // No seconds that tick: it is an alert, and would be read aloud each time that it changes.
-  say("stale", stale ? `Not up to date: this is as of ${at}.${failed ? ` ${failed}` : ""}` : null);
+  const silence = received === null ? 0 : performance.now() - received;
+  const stale = failure !== null || (silence > STALE_MS && !paused);
+  byId("dashboard").dataset.stale = stale;
+  const at = overview ? new Date(overview.at).toLocaleTimeString("en-GB") : "…";
+  byId("asof").textContent = paused ? `as of ${at}, paused` : `as of ${at}, updates every ${REFRESH_MS / 1000} s`;
+  // No counter of seconds: it is an alert, and a screen reader reads it aloud on every change.
+  say("stale", stale ? `Out of date: as of ${at}.${failure ? ` ${failure}` : ""}` : null);
 }
 
-function paint(overview) {
-  seen = overview;
-  setTime(seen.at);
-  last = performance.now();
-  failed = null;
-  tiles(seen);
-  funnel(seen);
-  tables(seen, replay);
-  plots(seen);
+function paint(seen) {
+  overview = seen;
+  setTime(overview.at);
+  received = performance.now();
+  failure = null;
+  tiles(overview);
+  funnel(overview);
+  tables(overview, replay);
+  charts(overview);
 }
 
-/** Asks and paints; what fails is said, and what is shown stays. */
+/** Reads the overview and the table again. An error is shown, and the numbers stay. */
 async function refresh() {
-  const [mine, window] = [visit, byId("window").value];
-  const isInOrder = question();
-  const isLate = () => mine !== visit || window !== byId("window").value || !isInOrder();
+  const [started, window] = [session, byId("window").value];
+  const isInOrder = request();
+  const isLate = () => started !== session || window !== byId("window").value || !isInOrder();
   try {
-    const overview = await api("GET", `v1/ops/overview?window=${window}`);
+    const seen = await api("GET", `v1/ops/overview?window=${window}`);
     await released();
     if (isLate()) return;
-    paint(overview);
-    await list.refresh();
+    paint(seen);
+    await table.refresh();
   } catch (error) {
     if (isLate()) return;
-    if (error.status === 401) return leave(`The token is not taken any more: ${error.message}`);
-    failed = error.message;
+    if (error.status === 401) return signOut(`Signed out: ${error.message}`);
+    failure = error.message;
   }
   asOf();
 }
 
-/** One round after the other, never two at once, and none while nobody looks. */
+/** Schedules the next refresh, one at a time, and none while the page is hidden or paused. */
 function schedule() {
   clearTimeout(timer);
-  if (paused || document.hidden || byId("board").hidden) return;
-  timer = setTimeout(async () => {
-    await refresh();
-    schedule();
-  }, EVERY_MS);
+  if (paused || document.hidden || byId("dashboard").hidden) return;
+  timer = setTimeout(refreshNow, REFRESH_MS);
 }
 
-async function now() {
+async function refreshNow() {
   await refresh();
   schedule();
 }
 
+const deliveries = (count) => `${count} ${count === 1 ? "delivery" : "deliveries"}`;
+
 async function replay({ endpoint, dead, disabled }) {
   const text = disabled
-    ? `${endpoint} answered 410 Gone and is not called any more. It is called again, and what was given up is delivered once more.`
-    : `${dead} given up: they are delivered once more, under their old webhook-ids.`;
-  if (!(await sheet.ask(`Replay to ${endpoint}`, text, "Deliver again"))) return;
-  await told(async () => {
+    ? `${endpoint} is disabled: it answered 410 Gone. It is enabled again, and its dead deliveries are sent again.`
+    : `${dead} dead ${dead === 1 ? "delivery is" : "deliveries are"} sent again, with the same webhook-id.`;
+  if (!(await panel.ask(`Replay to ${endpoint}`, text, "Replay"))) return;
+  await act(async () => {
     const { replayed } = await api("POST", "v1/ops/webhooks/replay", { endpoint, dead: true, enable: disabled });
-    return `${replayed} ${replayed === 1 ? "delivery" : "deliveries"} to ${endpoint} due again.`;
+    return `${deliveries(replayed)} to ${endpoint} queued.`;
   });
 }
 
 async function sweep() {
-  const text = "Up to ten batches of a hundred of each kind of the sweeper's work, and none that would begin after 20 seconds: uploads past their deadline are settled, and what is old enough is removed from the bucket.";
-  if (!(await sheet.ask("Sweep now", text, "Sweep"))) return;
-  await told(async () => {
+  const text = "Runs up to ten batches of 100 of each sweeper task; no batch starts after 20 seconds. Overdue uploads are settled, and objects that are due are removed from the bucket.";
+  if (!(await panel.ask("Sweep now", text, "Sweep"))) return;
+  await act(async () => {
     const { data } = await api("POST", "v1/ops/sweep");
-    const words = data.map(({ kind, counts, more, error }) => {
+    const results = data.map(({ kind, counts, more, error }) => {
       const done = Object.entries(counts).map(([name, count]) => `${count} ${name.replaceAll("_", " ")}`).join(", ");
-      return error ? `${kind}: ${error}` : done && `${kind}: ${done}${more ? ", and there is more" : ""}`;
+      return error ? `${taskName(kind)}: ${error}` : done && `${taskName(kind)}: ${done}${more ? ", more left" : ""}`;
     }).filter(Boolean);
-    return words.length > 0 ? `Swept. ${words.join("; ")}.` : "Swept. There was nothing to do.";
+    return results.length > 0 ? `Sweep finished. ${results.join("; ")}.` : "Sweep finished. There was nothing to do.";
   });
 }
 
-/** Does it, says what came of it, and looks again. */
-async function told(work) {
-  const tell = (words, tone) => {
+/** Runs an action, shows its result and refreshes. */
+async function act(run) {
+  const show = (text, tone) => {
     byId("done").dataset.tone = tone;
-    say("done", words);
+    say("done", text);
   };
-  tell("Under way …", "calm");
+  show("In progress …", "calm");
   try {
-    tell(await work(), "good");
+    show(await run(), "good");
   } catch (error) {
-    tell(notDone(error), "bad");
+    show(actionFailed(error), "bad");
   }
-  await now();
+  await refreshNow();
 }
 
-async function enter(token) {
-  visit += 1;
-  const mine = visit;
+async function signIn(token) {
+  session += 1;
+  const started = session;
   setToken(token);
   say("refused");
   try {
-    const overview = await api("GET", `v1/ops/overview?window=${byId("window").value}`);
-    if (mine !== visit) return;
-    byId("door").hidden = true;
+    const seen = await api("GET", `v1/ops/overview?window=${byId("window").value}`);
+    if (started !== session) return;
+    byId("sign-in").hidden = true;
     byId("token").value = "";
-    byId("board").hidden = false;
-    paint(overview);
-    await list.start((id) => sheet.show(id, seen.webhooks, now));
+    byId("dashboard").hidden = false;
+    paint(seen);
+    await table.start((id) => panel.show(id, overview.webhooks, refreshNow));
     asOf();
     schedule();
   } catch (error) {
-    if (mine === visit) leave(error.message);
+    if (started === session) signOut(error.message);
   }
 }
 
-/** Back to the door, with the token and all that it brought forgotten. */
-function leave(why) {
-  visit += 1;
+/** Back to the sign-in form; the token and everything read with it are dropped. */
+function signOut(why) {
+  session += 1;
   setToken(null);
   clearTimeout(timer);
-  sheet.close();
-  list.clear();
+  panel.close();
+  table.clear();
   say("done");
-  [seen, last, failed] = [null, null, null];
-  byId("board").hidden = true;
-  byId("door").hidden = false;
+  [overview, received, failure] = [null, null, null];
+  byId("dashboard").hidden = true;
+  byId("sign-in").hidden = false;
   say("refused", why);
   byId("token").focus();
 }
 
-byId("door").addEventListener("submit", (event) => {
+byId("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
-  enter(byId("token").value.trim());
+  signIn(byId("token").value.trim());
 });
-byId("window").addEventListener("change", now);
+byId("window").addEventListener("change", refreshNow);
 onClick(byId("sweep"), sweep);
-byId("leave").addEventListener("click", () => leave(null));
+byId("sign-out").addEventListener("click", () => signOut(null));
 byId("pause").addEventListener("click", () => {
   paused = !paused;
   byId("pause").setAttribute("aria-pressed", paused);
-  byId("pause").textContent = paused ? "Go on" : "Pause";
+  byId("pause").textContent = paused ? "Resume" : "Pause";
   if (paused) {
     asOf();
     schedule();
   } else {
-    now();
+    refreshNow();
   }
 });
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && !paused && !byId("board").hidden) now();
+  if (!document.hidden && !paused && !byId("dashboard").hidden) refreshNow();
   else schedule();
 });
-setInterval(() => { if (!byId("board").hidden) asOf(); }, 1000);
+setInterval(() => { if (!byId("dashboard").hidden) asOf(); }, 1000);
 document.body.dataset.ready = "true";
 byId("token").focus();

@@ -1,20 +1,20 @@
-//! `/ops`: the dashboard. The page holds nothing of the system; `ops/*.js` ask the API for it, with the operator's own token.
+//! `/ops`: the dashboard. The page itself holds no data; `ops/*.js` read it from the API with the operator's token.
 
 use maud::{Markup, html};
 
 use crate::domain::upload::Status;
 
-use super::layout::{Page, app};
+use super::layout::{AppPage, app_page};
 
-/// Window of the overview: what the API takes, and what a person reads.
+/// Windows of the overview: the API's value and its label.
 const WINDOWS: [(&str, &str); 5] = [
-    ("1h", "last hour"),
-    ("6h", "last 6 hours"),
-    ("24h", "last 24 hours"),
-    ("7d", "last 7 days"),
-    ("30d", "last 30 days"),
+    ("1h", "Last hour"),
+    ("6h", "Last 6 hours"),
+    ("24h", "Last 24 hours"),
+    ("7d", "Last 7 days"),
+    ("30d", "Last 30 days"),
 ];
-/// Least age of the uploads in the table.
+/// Minimum ages of the uploads in the table.
 const AGES: [(&str, &str); 5] = [
     ("", "any age"),
     ("15m", "older than 15 min"),
@@ -25,20 +25,16 @@ const AGES: [(&str, &str); 5] = [
 /// The tables of counts: their ids, titles and headings.
 const TABLES: [(&str, &str, &[&str]); 4] = [
     ("rejections", "Rejections", &["Reason", "Count"]),
-    (
-        "store",
-        "The bucket's answers",
-        &["Operation", "Code", "Count"],
-    ),
+    ("store", "S3 responses", &["Operation", "Code", "Count"]),
     (
         "sweeper",
         "Sweeper",
-        &["Work", "Done", "Put off", "Failed", "Last"],
+        &["Task", "Done", "Deferred", "Failed", "Last run"],
     ),
     (
         "webhooks",
         "Webhooks",
-        &["Endpoint", "Waiting", "Dead", "Action"],
+        &["Endpoint", "Pending", "Dead", "Action"],
     ),
 ];
 
@@ -46,17 +42,17 @@ const TABLES: [(&str, &str, &[&str]); 4] = [
 pub fn page() -> Markup {
     let main = html! {
         main.ops {
-            (door())
-            div id="board" hidden {
+            (sign_in())
+            div id="dashboard" hidden {
                 (toolbar())
                 p.failure id="stale" role="alert" hidden {}
                 section.tiles id="tiles" aria-label="Now" {}
                 div.plots {
-                    (plot("series", "What happened"))
+                    (plot("series", "Uploads over time"))
                     (plot("ages", "Pending by age"))
                 }
                 section.card {
-                    h2 { "From asked for to attached" }
+                    h2 { "Upload funnel" }
                     p.note id="cohort" {}
                     div id="funnel" {}
                 }
@@ -64,11 +60,11 @@ pub fn page() -> Markup {
                 (uploads())
             }
             (dialogs())
-            noscript { p.failure { "This page works by JavaScript only." } }
+            noscript { p.failure { "This page needs JavaScript." } }
         }
     };
-    app(
-        &Page {
+    app_page(
+        &AppPage {
             title: "Operations",
             here: "ops",
             styles: &["docs/app.css", "ops/uPlot.css", "ops/ops.css"],
@@ -79,18 +75,18 @@ pub fn page() -> Markup {
     )
 }
 
-fn door() -> Markup {
+fn sign_in() -> Markup {
     html! {
-        // `post`, so that without the script, too, the token would be in no address.
-        form.door id="door" method="post" autocomplete="off" {
+        // `post`, so that the token is in no URL even if the script fails.
+        form.sign-in id="sign-in" method="post" autocomplete="off" {
             h1 { "Operations" }
-            p.lead { "What is pending, what became of the rest, and why something was refused." }
-            label for="token" { "A token with the scope " code { "ops" } }
+            p.lead { "Pending uploads, outcomes, rejections, the sweeper and webhooks." }
+            label for="token" { "Token with the scope " code { "ops" } }
             div.row {
-                input type="password" id="token" autocomplete="off" spellcheck="false" required aria-describedby="kept refused";
-                button.strong type="submit" { "Show" }
+                input type="password" id="token" autocomplete="off" spellcheck="false" required aria-describedby="token-note refused";
+                button.strong type="submit" { "Sign in" }
             }
-            p.note id="kept" { "It stays in this page's memory and is gone when you reload or close it. In development: " code { "bytepass token --scope ops" } }
+            p.note id="token-note" { "The token is kept in this page's memory only, until you sign out, reload or close the page. For development: " code { "bytepass token --scope ops" } }
             p.failure id="refused" role="alert" hidden {}
         }
     }
@@ -102,13 +98,13 @@ fn toolbar() -> Markup {
             h1 { "Operations" }
             p.asof { span.dot aria-hidden="true" {} span id="asof" {} }
             div.controls {
-                label.unseen for="window" { "Window" }
+                label.unseen for="window" { "Time range" }
                 select id="window" {
                     @for (value, text) in WINDOWS { option value=(value) selected[value == "24h"] { (text) } }
                 }
                 button type="button" id="pause" aria-pressed="false" { "Pause" }
                 button type="button" id="sweep" { "Sweep now" }
-                button type="button" id="leave" { "Forget token" }
+                button type="button" id="sign-out" { "Sign out" }
             }
         }
         p.done id="done" role="status" hidden {}
@@ -183,23 +179,23 @@ fn uploads() -> Markup {
 
 fn dialogs() -> Markup {
     html! {
-        dialog.sheet id="sheet" aria-labelledby="sheet-title" {
+        dialog.panel id="panel" aria-labelledby="panel-title" {
             div.head {
-                h2 id="sheet-title" tabindex="-1" autofocus {}
-                button type="button" id="sheet-close" aria-label="Close" { "✕" }
+                h2 id="panel-title" tabindex="-1" autofocus {}
+                button type="button" id="panel-close" aria-label="Close" { "✕" }
             }
             div.actions id="actions" {}
-            p.done id="sheet-done" role="status" hidden {}
-            p.failure id="sheet-failure" role="alert" hidden {}
+            p.done id="panel-done" role="status" hidden {}
+            p.failure id="panel-failure" role="alert" hidden {}
             dl.facts id="facts" {}
-            h3 { "What happened" }
+            h3 { "Timeline" }
             ol.timeline id="timeline" {}
         }
         dialog.ask id="ask" aria-labelledby="ask-title" aria-describedby="ask-text" {
             h2 id="ask-title" {}
             p id="ask-text" {}
             div.row {
-                button type="button" id="ask-no" autofocus { "Leave it" }
+                button type="button" id="ask-no" autofocus { "Cancel" }
                 button.strong type="button" id="ask-yes" {}
             }
         }

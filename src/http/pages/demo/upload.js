@@ -1,12 +1,12 @@
-// One picture on its way: asked for, put, confirmed; each step with its time and its command.
+// Runs one upload: create, PUT, confirm; shows each step's result, time and curl command.
 
 import { byId, number } from "../docs/dom.js";
-import { broker, bytesSeen, curl, declared, put } from "./requests.js";
+import { bodyBytes, broker, curl, declared, put } from "./requests.js";
 
 const commands = new Map();
 const step = (name) => document.querySelector(`[data-step="${name}"]`);
 
-/** The command of a step, once it was run. */
+/** The curl command of a step that has run. */
 export const commandOf = (name) => commands.get(name);
 
 function show(name, state, text) {
@@ -22,7 +22,7 @@ function command(name, text) {
 
 const millis = (time) => `${time < 10 ? time.toFixed(1) : Math.round(time)} ms`;
 
-/** The bars of the three requests on one scale, from the first one's beginning to the last one's end. */
+/** Draws the requests as bars on one time scale. */
 function times(answers) {
   const [begun, ended] = [answers[0][1].begun, answers.at(-1)[1].ended];
   const share = (time) => `${((time / (ended - begun)) * 100).toFixed(2)}%`;
@@ -50,17 +50,17 @@ function clear(file) {
   commands.clear();
   for (const element of document.querySelectorAll("[data-step]")) {
     element.dataset.state = "idle";
-    element.querySelector(".answer").textContent = "Not yet.";
+    element.querySelector(".answer").textContent = "Not started.";
     element.querySelector(".took").textContent = "";
     element.querySelector(".bar").removeAttribute("style");
-    element.querySelector(".curl").textContent = "Not yet.";
+    element.querySelector(".curl").textContent = "Not started.";
     element.querySelector("[data-copy]").disabled = true;
   }
   step("put").querySelector("progress").value = 0;
 }
 
-/** The picture as the bucket serves it, read as bytes, so that the page's policy needs to let in no picture of others. */
-async function picture(id) {
+/** Shows the stored picture. It is fetched as bytes, so that the page's policy can forbid pictures of other origins. */
+async function showPicture(id) {
   const download = await broker("GET", `v1/uploads/${id}/download`);
   const response = await fetch(download.json.url);
   const image = byId("picture");
@@ -69,48 +69,48 @@ async function picture(id) {
   image.hidden = false;
 }
 
-/** Brings this file in and shows how. */
-export async function bringIn(file) {
+/** Uploads this file. */
+export async function upload(file) {
   clear(file);
   const body = declared(file);
   const answers = [];
-  const began = await bytesSeen();
+  const atStart = await bodyBytes();
 
-  show("create", "busy", "Asking…");
+  show("create", "busy", "Creating…");
   const created = await broker("POST", "v1/uploads", body);
   command("create", curl.create(body));
   answers.push(["create", created]);
   times(answers);
   if (!created.ok) return show("create", "refused", refusal(created));
-  show("create", "done", `${created.status}: the row is committed, and a PUT for exactly this is signed.`);
+  show("create", "done", `${created.status}: the upload is recorded and its PUT presigned.`);
   status(created.json.status);
 
   const { id, presigned } = created.json;
   command("put", curl.put(presigned, file.name));
-  show("put", "busy", "Sending…");
+  show("put", "busy", "Uploading…");
   const bar = step("put").querySelector("progress");
-  const asked = await bytesSeen();
+  const before = await bodyBytes();
   const stored = await put(presigned, file, (loaded, total) => { bar.max = total; bar.value = loaded; });
-  const afterwards = await bytesSeen();
+  const after = await bodyBytes();
   answers.push(["put", stored]);
   times(answers);
   if (!stored.ok) return show("put", "refused", refusal(stored));
   bar.max = bar.value = 1;
-  show("put", "done", `${stored.status}: ${number(file.size)} bytes are in the bucket, where nobody can read them yet.`);
-  byId("saw").replaceChildren("The broker saw ", strong(number(afterwards - asked)), ` of ${number(file.size)} bytes.`);
+  show("put", "done", `${stored.status}: ${number(file.size)} bytes are in the bucket, under a private staging key.`);
+  byId("saw").replaceChildren("The broker saw ", strong(number(after - before)), ` of ${number(file.size)} bytes.`);
 
-  show("confirm", "busy", "Checking…");
+  show("confirm", "busy", "Confirming…");
   const confirmed = await broker("POST", `v1/uploads/${id}/confirm`);
   command("confirm", curl.confirm(id));
   answers.push(["confirm", confirmed]);
   times(answers);
   if (!confirmed.ok) return show("confirm", "refused", refusal(confirmed));
-  show("confirm", "done", `${confirmed.status}: what arrived was copied to a key that nobody can write, checked there, and recorded.`);
+  show("confirm", "done", `${confirmed.status}: the object is copied to its final key, checked and recorded.`);
   status(confirmed.json.status);
   byId("key").textContent = confirmed.json.key;
-  const words = (await bytesSeen()) - began;
-  byId("json").textContent = `Counted by the broker itself. All it read for this upload are ${number(words)} bytes of JSON.`;
-  await picture(id);
+  const json = (await bodyBytes()) - atStart;
+  byId("json").textContent = `It read ${number(json)} bytes of JSON for this upload, and counts every byte that it reads.`;
+  await showPicture(id);
 }
 
 function strong(text) {

@@ -1,8 +1,9 @@
-//! The demo, which only `bytepass dev` serves: a page that brings a picture in, and the short-lived token it needs for that.
+//! The demo, which only `bytepass dev` serves: a page that creates uploads, and the short-lived token it needs.
 //!
-//! `cli` decides whether there is one ([`DemoOptions`]); without, its addresses are as unknown as any other. The guarantee: only
-//! the demo's own page, loaded from this machine under a name of its own, is given a token; not another site, and not a strange
-//! name that was pointed here (DNS rebinding).
+//! The command line decides whether there is one ([`DemoOptions`]); without it, its paths answer 404. Only the demo's own page, loaded
+//! from this machine, gets a token: no other site, and no foreign name that resolves to this machine (DNS rebinding).
+
+mod page;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,28 +15,28 @@ use serde_json::json;
 
 use crate::domain::field::FieldPolicy;
 
-use super::extract::NoBody;
-use super::extract::body::BodyBytes;
-use super::pages::{assets, demo_page, html_under};
-use super::problem::{Code, Problem};
-use super::routes::{at, get};
+use super::{assets, html_under};
+use crate::http::extract::NoBody;
+use crate::http::extract::body::BodyBytes;
+use crate::http::problem::{Code, Problem};
+use crate::http::routes::{at, get};
 
-/// How long the demo's token lives, in seconds; the page asks for another when it ends.
+/// The lifetime of the demo's token, in seconds; the page renews it.
 const TOKEN_LIFETIME_SECS: u32 = 600;
-/// What this machine is called by its own browser.
+/// This machine's names in its own browser.
 const OWN_NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
-/// Signs a token that lives for so many seconds.
+/// Signs a token with a lifetime in seconds.
 type Mint = dyn Fn(u32) -> SecretString + Send + Sync;
 
-/// What a development broker's demo needs.
+/// The demo of a development broker.
 #[derive(Clone)]
 pub struct DemoOptions {
     /// The embedded bucket's origin, `http://127.0.0.1:9000`.
     pub bucket_origin: String,
-    /// The field that its pictures are for: it takes a PNG without a checksum.
+    /// The field of its uploads: it accepts a PNG without a checksum.
     pub field: Arc<FieldPolicy>,
-    /// Signs its tokens, for `uploads:write` on that field and nothing else.
+    /// Signs its tokens: scope `uploads:write`, on that field only.
     pub mint: Arc<Mint>,
 }
 
@@ -48,12 +49,12 @@ impl fmt::Debug for DemoOptions {
     }
 }
 
-/// The demo's routes, and the counter of what the broker reads of bodies.
-pub(super) fn configure(config: &mut web::ServiceConfig, demo: &DemoOptions, seen: &BodyBytes) {
+/// The demo's routes, and the counter of the bytes of request bodies.
+pub fn configure(config: &mut web::ServiceConfig, demo: &DemoOptions, seen: &BodyBytes) {
     config
         .app_data(web::Data::new(demo.clone()))
         .app_data(web::Data::new(seen.clone()))
-        .service(at("/demo", "GET, HEAD", |r| r.route(get().to(page))))
+        .service(at("/demo", "GET, HEAD", |r| r.route(get().to(demo_page))))
         .service(at("/demo/token", "POST", |r| {
             r.route(web::post().to(token))
         }))
@@ -64,34 +65,34 @@ pub(super) fn configure(config: &mut web::ServiceConfig, demo: &DemoOptions, see
 }
 
 /// `/demo`.
-async fn page(demo: web::Data<DemoOptions>) -> HttpResponse {
+async fn demo_page(demo: web::Data<DemoOptions>) -> HttpResponse {
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self' {}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         demo.bucket_origin
     );
     let mut answer = html_under(&policy);
-    answer.body(demo_page(&demo.field).into_string())
+    answer.body(page::page(&demo.field).into_string())
 }
 
-/// `POST /demo/token`: the token and how long it lives, in seconds.
+/// `POST /demo/token`: a token and its lifetime in seconds.
 async fn token(
     req: HttpRequest,
     _nothing: NoBody,
     demo: web::Data<DemoOptions>,
 ) -> Result<HttpResponse, Problem> {
     if !is_own_page(&req) {
-        let detail = "only the demo's own page gets a token: open /demo at http://127.0.0.1 or http://localhost and the broker's port";
+        let detail = "only the demo's own page gets a token: open /demo on http://127.0.0.1 or http://localhost, at the broker's port";
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
     let token = (demo.mint)(TOKEN_LIFETIME_SECS);
-    // `no-store` is what every answer says that has no other word.
+    // Not cached: `no-store` is the default of every response.
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'"))
         .json(json!({"token": token.expose_secret(), "expires_in": TOKEN_LIFETIME_SECS})))
 }
 
-/// Whether a page of this very address asks. A browser names both, and lets no page choose either; its `Origin` keeps other
-/// sites out, and the names in `Host` keep out one whose name was pointed at this machine.
+/// Whether the request is from a page of this origin. Browsers send both headers, and a page can't set them: `Origin` excludes
+/// other sites, and the names in `Host` exclude DNS rebinding.
 fn is_own_page(req: &HttpRequest) -> bool {
     let only = |name| {
         let mut values = req.headers().get_all(name);
@@ -107,7 +108,7 @@ fn is_own_page(req: &HttpRequest) -> bool {
         && origin.strip_prefix("http://") == Some(host)
 }
 
-/// `/demo/seen`: how many bytes of bodies the broker has read since it started.
+/// `/demo/seen`: how many bytes of request bodies the broker has read since it started.
 async fn bytes_seen(seen: web::Data<BodyBytes>) -> HttpResponse {
     HttpResponse::Ok().json(json!({"body_bytes": seen.total()}))
 }

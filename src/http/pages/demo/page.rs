@@ -1,54 +1,54 @@
-//! `/demo`: a picture on its way, and five tries to break it. What happens is in `demo/*.js`; here is what stands still.
+//! `/demo`: an upload step by step, and five attacks. This is the static page; `demo/*.js` run it.
 
 use maud::{Markup, html};
 
 use crate::domain::field::FieldPolicy;
 
-use super::layout::{Page, app};
+use crate::http::pages::layout::{AppPage, app_page};
 
-/// One request of an upload: its name in the scripts, what it is, from where to where.
+/// The requests of an upload: name in the scripts, title, from where to where.
 const STEPS: [(&str, &str, &str); 3] = [
-    ("create", "Ask", "browser → broker"),
-    ("put", "Put", "browser → bucket"),
+    ("create", "Create", "browser → broker"),
+    ("put", "Upload", "browser → bucket"),
     ("confirm", "Confirm", "browser → broker"),
 ];
 
-/// One attempt: its name in the scripts, its title, what it does.
+/// The attacks: name in the scripts, title, what it does.
 const ATTEMPTS: [(&str, &str, &str); 5] = [
     (
         "type",
         "Wrong type",
-        "Asks for a web page in the picture's place, then declares a picture and sends a web page.",
+        "Declares a web page; then declares a picture and sends a web page.",
     ),
     (
         "size",
         "Too big",
-        "Asks for one byte more than the field takes, then declares 1,000 bytes and sends 2,000.",
+        "Declares one byte more than the field accepts; then declares 1,000 bytes and sends 2,000.",
     ),
     (
         "bytes",
         "Wrong bytes",
-        "Declares one picture's SHA-256, sends another picture of the same size, and confirms.",
+        "Declares the SHA-256 of one picture, sends another one of the same size, and confirms.",
     ),
     (
         "overwrite",
         "Overwrite after confirm",
-        "Sends other bytes to the same presigned URL when the upload is confirmed, then to the object itself.",
+        "Sends other bytes to the presigned URL after the confirm, then to the object itself.",
     ),
     (
         "abandon",
         "Never confirm",
-        "Sends a picture and leaves it there; then asks for it, as if it were an upload like any other.",
+        "Sends a picture without confirming it, then tries to read it.",
     ),
 ];
 
-/// The page, for pictures of this field.
+/// The page, for uploads of this field.
 pub fn page(field: &FieldPolicy) -> Markup {
     let main = html! {
         main.demo id="demo" data-field=(field.name.as_str()) data-max-size=(field.max_size) {
-            h1 { "Bring a picture in" }
+            h1 { "Create an upload" }
             p.lead {
-                "It goes straight into the bucket. The broker says where to, and looks at what arrived."
+                "The picture goes straight to the bucket. The broker presigns the request, and checks the object after it arrived."
             }
             (start(field))
             (outcome())
@@ -58,11 +58,11 @@ pub fn page(field: &FieldPolicy) -> Markup {
                 }
             }
             (attempts())
-            noscript { p.failure { "This page works by JavaScript only." } }
+            noscript { p.failure { "This page needs JavaScript." } }
         }
     };
-    app(
-        &Page {
+    app_page(
+        &AppPage {
             title: "Demo",
             here: "demo",
             styles: &["docs/app.css", "demo/demo.css"],
@@ -96,7 +96,7 @@ fn start(field: &FieldPolicy) -> Markup {
 fn outcome() -> Markup {
     html! {
         section.outcome id="outcome" aria-labelledby="filename" hidden {
-            div.frame { img id="picture" alt="The picture as the bucket serves it" hidden; }
+            div.frame { img id="picture" alt="The stored picture" hidden; }
             div.words {
                 h2 id="filename" {}
                 p.pills aria-live="polite" {
@@ -123,10 +123,10 @@ fn step(number: usize, name: &str, title: &str, way: &str) -> Markup {
             @if name == "put" {
                 progress value="0" max="1" aria-label="Bytes sent" { }
             }
-            p.answer { "Not yet." }
+            p.answer { "Not started." }
             details {
                 summary { "As curl" }
-                pre tabindex="0" { code.curl { "Drop a picture first." } }
+                pre tabindex="0" { code.curl { "Choose a picture first." } }
                 button.small type="button" data-copy=(name) disabled { "Copy" }
             }
         }
@@ -137,7 +137,7 @@ fn attempts() -> Markup {
     html! {
         section.attempts aria-labelledby="break" {
             h2 id="break" { "Try to break it" }
-            p.note { "Each button sends real requests; what stands below it is what the broker or the bucket answered." }
+            p.note { "Each button sends real requests and shows the responses of the broker and the bucket." }
             div.grid {
                 @for (name, title, text) in ATTEMPTS {
                     article.attempt data-attempt=(name) {

@@ -1,21 +1,21 @@
-// The table of uploads: filtered, and read page by page with the API's cursor.
+// The table of uploads: filtered, and paged with the API's cursors.
 
 import { byId, bytes, el, onClick, span } from "../docs/dom.js";
 import { api, now } from "./api.js";
-import { inOrder, released } from "./fresh.js";
+import { inOrder, released } from "./updates.js";
 
-const PAGE = 25;
+const PAGE_SIZE = 25;
 
-/** What is shown: the filters, and the cursors that led here, the first page's first; it has none. */
+/** The page that is shown: its filters, and the cursors of all pages up to it. The first page has none. */
 let place = { filters: [], cursors: [null] };
-/** What was asked for last. It is asked again until it is shown, whatever is being typed meanwhile. */
+/** The page that was requested last. It is requested again until it is shown, whatever is typed meanwhile. */
 let wanted = null;
-let next = null;
+let nextCursor = null;
 let shown = 0;
-const question = inOrder();
+const request = inOrder();
 let open = () => {};
 
-/** The first page of what the form says now. */
+/** The first page for the form's filters. */
 function filtered() {
   const filters = [...new FormData(byId("filters"))].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value !== "");
   return { filters, cursors: [null] };
@@ -23,11 +23,10 @@ function filtered() {
 
 function query({ filters, cursors }) {
   const cursor = cursors.at(-1);
-  return new URLSearchParams([...filters, ["limit", PAGE], ...(cursor ? [["cursor", cursor]] : [])]);
+  return new URLSearchParams([...filters, ["limit", PAGE_SIZE], ...(cursor ? [["cursor", cursor]] : [])]);
 }
 
-/** How old an upload is, and whether it should have ended by now. */
-function ageOf(upload) {
+function ageCell(upload) {
   const overdue = upload.status === "pending" && Date.parse(upload.expires_at) < now();
   return el("td", { class: "count", title: upload.created_at }, span(Math.max(0, (now() - Date.parse(upload.created_at)) / 1000)),
     overdue ? el("span", { class: "late", "data-bad": "true" }, "overdue") : null);
@@ -38,27 +37,27 @@ function row(upload) {
   return el("tr", {},
     el("th", { scope: "row" }, button, el("code", { class: "id" }, upload.id)),
     el("td", {}, el("span", { class: "pill", "data-status": upload.status }, upload.status)),
-    ageOf(upload),
+    ageCell(upload),
     el("td", {}, upload.field), el("td", {}, upload.owner), el("td", { class: "count" }, bytes(upload.size)),
     el("td", { class: "why" }, upload.last_problem ?? ""));
 }
 
-/** Goes to a place of the table. An answer that fails leaves what is shown. */
-async function show(where) {
-  wanted = where;
-  const isInOrder = question();
-  const isLate = () => where !== wanted || !isInOrder();
+/** Reads a page and shows it. An error leaves the rows as they are. */
+async function show(page) {
+  wanted = page;
+  const isInOrder = request();
+  const isLate = () => page !== wanted || !isInOrder();
   const failure = byId("list-failure");
   try {
-    const page = await api("GET", `v1/uploads?${query(where)}`);
+    const found = await api("GET", `v1/uploads?${query(page)}`);
     await released();
     if (isLate()) return;
-    place = where;
-    next = page.next_cursor;
-    shown = page.data.length;
+    place = page;
+    nextCursor = found.next_cursor;
+    shown = found.data.length;
     const focused = document.activeElement?.dataset?.id;
-    const none = el("tr", {}, el("td", { colspan: 7, class: "note" }, "No upload is like that."));
-    byId("uploads").replaceChildren(...(shown > 0 ? page.data.map(row) : [none]));
+    const none = el("tr", {}, el("td", { colspan: 7, class: "note" }, "No uploads match these filters."));
+    byId("uploads").replaceChildren(...(shown > 0 ? found.data.map(row) : [none]));
     if (focused) document.querySelector(`button[data-id="${focused}"]`)?.focus({ preventScroll: true });
     failure.hidden = true;
   } catch (error) {
@@ -67,36 +66,36 @@ async function show(where) {
     failure.textContent = error.message;
     failure.hidden = false;
   }
-  const from = (place.cursors.length - 1) * PAGE;
+  const from = (place.cursors.length - 1) * PAGE_SIZE;
   const numbers = shown === 0 ? "" : `${from + 1} to ${from + shown}`;
-  // It is read aloud when it changes, and only then.
+  // A screen reader reads it aloud on every write.
   if (byId("place").textContent !== numbers) byId("place").textContent = numbers;
   byId("newer").disabled = place.cursors.length === 1;
-  byId("older").disabled = next === null;
+  byId("older").disabled = nextCursor === null;
 }
 
-/** What was asked for last, as it is now. */
+/** Reads the page that was requested last again. */
 export const refresh = () => show(wanted);
 
-/** From the first page on. `onOpen` is told the id of an upload that a person wants to look at. */
+/** Shows the first page. `onOpen` is called with the id of an upload that is clicked. */
 export function start(onOpen) {
   open = onOpen;
   place = filtered();
   return show(place);
 }
 
-/** Nothing, as before a token was given; what is still asked comes too late. */
+/** Empties the table, for sign-out; responses that are still to come are dropped. */
 export function clear() {
   wanted = null;
   byId("uploads").replaceChildren();
 }
 
-const goTo = (where) => show(where).catch(() => {});
+const goTo = (page) => show(page).catch(() => {});
 const filter = () => goTo(filtered());
 byId("filters").addEventListener("submit", (event) => {
   event.preventDefault();
   filter();
 });
 for (const select of byId("filters").querySelectorAll("select")) select.addEventListener("change", filter);
-onClick(byId("older"), () => goTo({ ...place, cursors: [...place.cursors, next] }));
+onClick(byId("older"), () => goTo({ ...place, cursors: [...place.cursors, nextCursor] }));
 onClick(byId("newer"), () => goTo({ ...place, cursors: place.cursors.slice(0, -1) }));

@@ -1,11 +1,14 @@
-//! What an operator gets: counts and bytes.
+//! `GET /v1/stats`: counts and bytes by field and status.
 
+use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::broker::Stats;
-
-use super::views::time;
+use crate::broker::{Broker, Stats};
+use crate::http::examples;
+use crate::http::extract::Caller;
+use crate::http::problem::Problem;
+use crate::http::views::time;
 
 /// Counts and bytes.
 #[derive(Serialize, ToSchema)]
@@ -37,13 +40,13 @@ pub struct StatView {
 pub struct OldestView {
     /// The field.
     field: String,
-    /// When it was asked for.
+    /// When it was created.
     #[schema(format = DateTime)]
     created_at: String,
 }
 
 impl StatsView {
-    /// Statistics as the broker counted them.
+    /// The broker's statistics as JSON.
     pub fn of(stats: Stats) -> StatsView {
         StatsView {
             data: stats
@@ -66,4 +69,20 @@ impl StatsView {
                 .collect(),
         }
     }
+}
+
+/// Counts and bytes
+///
+/// By field and status, with the oldest pending upload of each field. A token with `fields` reads only these fields.
+#[utoipa::path(
+    get, path = "/v1/stats", tag = "Operations", operation_id = "readStats",
+    security(("bearer" = ["ops"])),
+    responses(
+        (status = 200, description = "Statistics of all uploads.", body = StatsView, example = json!(examples::stats())),
+        (status = 403, description = "scope-insufficient"),
+    )
+)]
+pub async fn stats(caller: Caller, broker: web::Data<Broker>) -> Result<HttpResponse, Problem> {
+    let stats = broker.stats(&caller.0).await?;
+    Ok(HttpResponse::Ok().json(StatsView::of(stats)))
 }
