@@ -21,7 +21,7 @@ pub(super) fn broker(config: &Config) -> BrokerOptions {
         bucket: config.storage.bucket.clone(),
         proof: config.storage.checksum_proof(),
         confirms_in_flight: config.limits.confirms_in_flight,
-        hints_waiting: config.events.queue_len,
+        notification_queue_len: config.events.queue_len,
         download_lifetime_secs: config.limits.download_lifetime_secs,
         sweep: SweepOptions {
             retry_secs: config.sweeper.interval_secs,

@@ -22,12 +22,12 @@ const TRIES: [Duration; 3] = [
     Duration::from_secs(2),
     Duration::from_secs(10),
 ];
-/// Hints may use one in so many of the confirms that can be at work, so that a burst of events holds up no caller.
+/// BucketNotifications may use one in so many of the confirms that can be at work, so that a burst of events holds up no caller.
 const SHARE_OF_CONFIRMS: usize = 4;
 
 /// What became of a hint at the door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HintOutcome {
+pub enum NotificationOutcome {
     /// It is followed up in the background.
     Taken,
     /// It is about another bucket.
@@ -39,16 +39,16 @@ pub enum HintOutcome {
 }
 
 /// The bounds of what hints may do at once.
-pub(super) struct Hints {
+pub(super) struct BucketNotifications {
     waiting: Arc<Semaphore>,
     at_work: Arc<Semaphore>,
 }
 
-impl Hints {
+impl BucketNotifications {
     /// At most `waiting` hints are kept, and a share of the confirms in flight is theirs.
-    pub(super) fn new(waiting: usize, confirms_in_flight: usize) -> Hints {
+    pub(super) fn new(waiting: usize, confirms_in_flight: usize) -> BucketNotifications {
         let at_work = (confirms_in_flight / SHARE_OF_CONFIRMS).max(1);
-        Hints {
+        BucketNotifications {
             waiting: Arc::new(Semaphore::new(waiting)),
             at_work: Arc::new(Semaphore::new(at_work)),
         }
@@ -57,34 +57,34 @@ impl Hints {
 
 impl Broker {
     /// Takes a hint that there is an object under this key, and answers at once.
-    pub fn hint(&self, bucket: &str, key: &str) -> HintOutcome {
+    pub fn notify_object(&self, bucket: &str, key: &str) -> NotificationOutcome {
         let options = &self.0.options;
         if bucket != options.bucket {
-            return HintOutcome::OtherBucket;
+            return NotificationOutcome::OtherBucket;
         }
         // Our own copies under the location cause events too.
         let Some(id) = options.layout.upload_of(key) else {
-            return HintOutcome::OtherKey;
+            return NotificationOutcome::OtherKey;
         };
-        let Ok(place) = self.0.hints.waiting.clone().try_acquire_owned() else {
-            return HintOutcome::Full;
+        let Ok(place) = self.0.notifications.waiting.clone().try_acquire_owned() else {
+            return NotificationOutcome::Full;
         };
         let broker = self.clone();
         let work = async move {
             let _place = place;
-            let outcome = broker.follow_hint(id).await;
+            let outcome = broker.follow_notification(id).await;
             tracing::info!(upload = %id, outcome, "an event was followed up");
-            broker.0.metrics.hint_ended(outcome);
+            broker.0.metrics.notification_ended(outcome);
         };
         self.0.runtime.spawn(work.in_current_span());
-        HintOutcome::Taken
+        NotificationOutcome::Taken
     }
 
     /// Confirms what a hint points at, a few times if there is no clear answer; says in a word how it ended.
-    async fn follow_hint(&self, id: UploadId) -> &'static str {
+    async fn follow_notification(&self, id: UploadId) -> &'static str {
         for wait in TRIES {
             tokio::time::sleep(wait).await;
-            match self.try_hint(id).await {
+            match self.confirm_notified(id).await {
                 Ok(outcome) => return outcome,
                 Err(
                     error @ (BrokerError::StoreUnavailable { .. }
@@ -99,8 +99,8 @@ impl Broker {
         "failed"
     }
 
-    async fn try_hint(&self, id: UploadId) -> Result<&'static str, BrokerError> {
-        let _turn = self.0.hints.at_work.acquire().await;
+    async fn confirm_notified(&self, id: UploadId) -> Result<&'static str, BrokerError> {
+        let _turn = self.0.notifications.at_work.acquire().await;
         let Some(upload) = self.0.db.find_upload(id).await? else {
             return Ok("unknown_upload");
         };

@@ -35,7 +35,7 @@ impl Removal {
     pub(super) fn of(answer: &Result<(), StoreError>) -> Removal {
         match answer {
             Ok(()) => Removal::Gone,
-            Err(trouble) if trouble.refused => Removal::Refused,
+            Err(error) if error.refused => Removal::Refused,
             Err(_) => Removal::Unclear,
         }
     }
@@ -129,9 +129,9 @@ impl Broker {
         worst = worst.max(noted(upload.id, self.0.store.remove_staging(&staged).await));
         worst = worst.max(self.remove_abandoned_copies(upload.id).await);
         if worst == Removal::Gone
-            && let Err(trouble) = self.0.db.object_removed(upload.id, now()).await
+            && let Err(error) = self.0.db.object_removed(upload.id, now()).await
         {
-            tracing::warn!(upload = %upload.id, ?trouble, "the objects are removed, but that is not recorded");
+            tracing::warn!(upload = %upload.id, ?error, "the objects are removed, but that is not recorded");
         }
         worst
     }
@@ -140,8 +140,8 @@ impl Broker {
     async fn remove_abandoned_copies(&self, id: UploadId) -> Removal {
         let keys = match self.0.db.abandoned_copies(id, COPIES_AT_ONCE).await {
             Ok(keys) => keys,
-            Err(trouble) => {
-                tracing::warn!(upload = %id, ?trouble, "the upload's seal attempts can't be read");
+            Err(error) => {
+                tracing::warn!(upload = %id, ?error, "the upload's seal attempts can't be read");
                 return Removal::Unclear;
             }
         };
@@ -162,16 +162,16 @@ impl Broker {
         if removal != Removal::Gone {
             return removal;
         }
-        if let Err(trouble) = self.0.db.attempt_removed(id, key, now()).await {
-            tracing::warn!(upload = %id, ?trouble, "a copy is removed, but that is not recorded");
+        if let Err(error) = self.0.db.attempt_removed(id, key, now()).await {
+            tracing::warn!(upload = %id, ?error, "a copy is removed, but that is not recorded");
         }
         Removal::Gone
     }
 }
 
 fn noted(id: UploadId, answer: Result<(), StoreError>) -> Removal {
-    if let Err(trouble) = &answer {
-        tracing::warn!(upload = %id, code = %trouble.code, "an object is still to be removed");
+    if let Err(error) = &answer {
+        tracing::warn!(upload = %id, code = %error.code, "an object is still to be removed");
     }
     Removal::of(&answer)
 }

@@ -18,7 +18,7 @@ impl Broker {
         access::check_scopes(caller, Act::Confirm)?;
         let upload = self.find(id).await?;
         access::check_upload(caller, &upload, Act::Confirm)?;
-        if upload.status != Status::Pending && !owes_removal(&upload) {
+        if upload.status != Status::Pending && !has_pending_removal(&upload) {
             return settled(upload);
         }
         let by = access::confirms_as(caller, &upload);
@@ -35,7 +35,7 @@ impl Broker {
         loop {
             let broker = self.clone();
             let work = move || async move { broker.confirm_in_turn(id, by).await };
-            let (answer, started) = self.0.flights.join(id, work).await;
+            let (answer, started) = self.0.confirms.join(id, work).await;
             let upload = answer.unwrap_or_else(|cut| Err(BrokerError::cut("confirm", cut)))?;
             // Work that began before this caller's PUT was done may have missed it: that is no answer to this caller. What it joins
             // after that began later, whoever started it; if each started its own, many of them would be one copy after the other.
@@ -48,7 +48,7 @@ impl Broker {
 
     /// The work itself, when it is its turn.
     async fn confirm_in_turn(&self, id: UploadId, by: ConfirmedBy) -> Result<Upload, BrokerError> {
-        let turn = self.0.flights.permits().acquire_owned();
+        let turn = self.0.confirms.permits().acquire_owned();
         let Ok(Ok(_turn)) = tokio::time::timeout(TURN_WAIT, turn).await else {
             return Err(BrokerError::bucket("too many confirms at once"));
         };
@@ -60,7 +60,7 @@ impl Broker {
             self.0.metrics.confirm_took(begun.elapsed());
             return answer;
         }
-        if owes_removal(&upload) {
+        if has_pending_removal(&upload) {
             self.remove_objects_soon(upload.clone()).await;
         }
         Ok(upload)
@@ -68,7 +68,7 @@ impl Broker {
 }
 
 /// Whether a crash or a lost answer came between a rejection and the removal of its objects.
-fn owes_removal(upload: &Upload) -> bool {
+fn has_pending_removal(upload: &Upload) -> bool {
     upload.status == Status::Rejected && upload.object_removed_at.is_none()
 }
 
@@ -82,7 +82,7 @@ fn settled(upload: Upload) -> Result<Upload, BrokerError> {
     };
     match upload.status {
         Status::Confirmed | Status::Attached => Ok(upload),
-        Status::Rejected => Err(BrokerError::ObjectMismatch(upload.differences)),
+        Status::Rejected => Err(BrokerError::ObjectMismatch(upload.errors)),
         Status::Expired => Err(BrokerError::UploadExpired),
         Status::Pending => Err(BrokerError::ObjectMissing),
         Status::Canceled => wrong("the upload was canceled; create a new one"),

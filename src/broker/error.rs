@@ -102,8 +102,8 @@ impl BrokerError {
         pointer: &str,
         detail: impl Into<String>,
     ) -> BrokerError {
-        let differences = vec![FieldError::new(pointer, detail)];
-        BrokerError::Refused(Refusal { kind, differences })
+        let errors = vec![FieldError::new(pointer, detail)];
+        BrokerError::Refused(Refusal { kind, errors })
     }
 
     /// The bucket can't be asked, or said nothing clear.

@@ -9,7 +9,7 @@ use super::{Broker, BrokerError, now};
 impl Broker {
     /// What is pending and what is owed, over all brokers.
     pub async fn system_state(&self) -> Result<SystemState, BrokerError> {
-        let found = self.0.db.watch().await?;
+        let found = self.0.db.gauges().await?;
         let now = now();
         // Another broker's clock may be a little ahead.
         let secs_since =

@@ -100,7 +100,7 @@ impl Broker {
         kind: SweepKind,
         begun: Instant,
     ) -> Result<SweepReport, BrokerError> {
-        let mut walk = SweepWalk::by_hand(kind, SWEEP_BATCH);
+        let mut walk = SweepWalk::manual(kind, SWEEP_BATCH);
         let mut sum = self.sweep(&mut walk).await?;
         for _ in 1..MOST_BATCHES {
             if !sum.more || begun.elapsed() >= SWEEP_LIMIT {

@@ -39,7 +39,7 @@ use crate::policy::admission::ChecksumProof;
 use crate::storage::Store;
 use crate::telemetry::metrics::Metrics;
 
-pub use self::bucket_notifications::HintOutcome;
+pub use self::bucket_notifications::NotificationOutcome;
 pub use self::create::Presented;
 pub use self::error::BrokerError;
 pub use self::fsck::{Damage, Finding, FsckWalk};
@@ -56,7 +56,7 @@ pub use crate::db::{
 pub use crate::policy::admission::{Refusal, RefusalKind};
 pub use crate::policy::evidence::Declared;
 
-use self::bucket_notifications::Hints;
+use self::bucket_notifications::BucketNotifications;
 use self::idempotency::Repeatables;
 use self::read::Probe;
 use self::single_flight::SingleFlight;
@@ -74,8 +74,8 @@ pub struct BrokerOptions {
     pub proof: ChecksumProof,
     /// How many confirms may be at work at once; one more waits for two seconds and is then told to come back.
     pub confirms_in_flight: usize,
-    /// How many hints may wait or be at work; one more is [`HintOutcome::Full`].
-    pub hints_waiting: usize,
+    /// How many hints may wait or be at work; one more is [`NotificationOutcome::Full`].
+    pub notification_queue_len: usize,
     /// How long a presigned URL to read a private object lives, in seconds.
     pub download_lifetime_secs: u32,
     /// When the sweeper acts.
@@ -95,8 +95,8 @@ struct Inner {
     store: Store,
     metrics: Metrics,
     runtime: Handle,
-    flights: SingleFlight<Result<Upload, BrokerError>>,
-    hints: Hints,
+    confirms: SingleFlight<Result<Upload, BrokerError>>,
+    notifications: BucketNotifications,
     probe: Probe,
     /// The token of this broker's last recount.
     recounting: Mutex<Option<String>>,
@@ -112,8 +112,9 @@ impl Broker {
         metrics: Metrics,
         runtime: Handle,
     ) -> Broker {
-        let flights = SingleFlight::new(runtime.clone(), options.confirms_in_flight);
-        let hints = Hints::new(options.hints_waiting, options.confirms_in_flight);
+        let confirms = SingleFlight::new(runtime.clone(), options.confirms_in_flight);
+        let notifications =
+            BucketNotifications::new(options.notification_queue_len, options.confirms_in_flight);
         Broker(Arc::new(Inner {
             name: random_text(&rand::random()),
             started_at: now(),
@@ -122,8 +123,8 @@ impl Broker {
             store,
             metrics,
             runtime,
-            flights,
-            hints,
+            confirms,
+            notifications,
             probe: Probe::default(),
             recounting: Mutex::default(),
             repeatables: Repeatables::default(),
@@ -177,8 +178,8 @@ impl Broker {
     fn count(&self, moved: &Upload, from: Status, by: &str) {
         self.count_step(&moved.field, from, moved.status, by);
         let field = moved.field.as_str();
-        for difference in &moved.differences {
-            let reason = difference.pointer.trim_start_matches('/');
+        for error in &moved.errors {
+            let reason = error.pointer.trim_start_matches('/');
             self.0.metrics.rejected(field, reason);
         }
     }

@@ -16,13 +16,13 @@ const MOST_REFUSED: u64 = 128;
 /// A walk over what is due, round after round. It needs no place: a row that was looked at has moved, and is due no more.
 #[derive(Debug)]
 pub struct RemovalWalk {
-    patience: FailureBudget,
+    failure_budget: FailureBudget,
 }
 
 impl Default for RemovalWalk {
     fn default() -> RemovalWalk {
         RemovalWalk {
-            patience: FailureBudget::of(MOST_REFUSED),
+            failure_budget: FailureBudget::of(MOST_REFUSED),
         }
     }
 }
@@ -43,9 +43,9 @@ impl Broker {
             let removals = chunk.iter().map(|upload| self.remove_due(upload));
             let answers: Result<Vec<Removal>, BrokerError> =
                 join_all(removals).await.into_iter().collect();
-            walk.patience.take_in(&answers?);
-            if walk.patience.is_over() {
-                walk.patience.renew();
+            walk.failure_budget.take_in(&answers?);
+            if walk.failure_budget.is_over() {
+                walk.failure_budget.renew();
                 return Ok(false);
             }
         }

@@ -49,7 +49,7 @@ impl Broker {
         );
         match verdict {
             Ok(verified) => self.record(upload, verified, by).await,
-            Err(Doubt::Mismatch(differences)) => self.reject(upload, key, differences).await,
+            Err(Doubt::Mismatch(errors)) => self.reject(upload, key, errors).await,
             Err(Doubt::Unproven(algorithm)) => self.unproven(upload, key, algorithm).await,
         }
     }
@@ -150,10 +150,10 @@ impl Broker {
         &self,
         upload: Upload,
         key: FinalKey,
-        differences: Vec<FieldError>,
+        errors: Vec<FieldError>,
     ) -> Result<Upload, BrokerError> {
         let step = StatusStep::Reject {
-            differences,
+            errors,
             attempt: key.clone(),
         };
         match self.move_status(&upload, step).await? {

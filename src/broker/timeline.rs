@@ -41,10 +41,10 @@ impl Broker {
             return Ok(None);
         }
         let (told, others): (Vec<&Upload>, Vec<&Upload>) =
-            uploads.iter().partition(|it| !it.differences.is_empty());
+            uploads.iter().partition(|it| !it.errors.is_empty());
         let others: Vec<UploadId> = others.into_iter().map(|it| it.id).collect();
         let mut problems = self.0.db.problems_of(&others).await?;
-        let in_words = |it: &Upload| (it.id, FieldError::in_words(&it.differences));
+        let in_words = |it: &Upload| (it.id, FieldError::summary(&it.errors));
         problems.extend(told.into_iter().map(in_words));
         Ok(Some(problems))
     }

@@ -167,7 +167,7 @@ pub(super) fn reason(error: BrokerError) -> String {
         BrokerError::DatabaseUnavailable { cause, .. } => {
             format!("the database gave no clear answer: {cause}")
         }
-        BrokerError::Refused(refusal) => FieldError::in_words(&refusal.differences),
+        BrokerError::Refused(refusal) => FieldError::summary(&refusal.errors),
         BrokerError::Internal(cause) => cause,
         other => format!("{other:?}"),
     }

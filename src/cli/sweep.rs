@@ -113,7 +113,7 @@ async fn sweep(
         );
     let mut walk = match dry_run {
         true => SweepWalk::dry(kind, batch + u32::from(first_alone)),
-        false => SweepWalk::by_hand(kind, batch),
+        false => SweepWalk::manual(kind, batch),
     };
     let mut swept = Swept {
         kind,

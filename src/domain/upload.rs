@@ -187,8 +187,8 @@ pub struct FieldError {
 
 impl FieldError {
     /// All of them in one line.
-    pub fn in_words(differences: &[FieldError]) -> String {
-        let details = differences.iter().map(|it| it.detail.as_str());
+    pub fn summary(errors: &[FieldError]) -> String {
+        let details = errors.iter().map(|it| it.detail.as_str());
         details.collect::<Vec<_>>().join("; ")
     }
 
@@ -239,7 +239,7 @@ pub struct Upload {
     /// What was recorded at confirm; stays when the upload is detached or deleted.
     pub confirmation: Option<Confirmation>,
     /// Why it was rejected; empty unless it was.
-    pub differences: Vec<FieldError>,
+    pub errors: Vec<FieldError>,
     /// When it was attached to its record.
     pub attached_at: Option<DateTime<Utc>>,
     /// When it was detached from it.

@@ -202,7 +202,7 @@ impl UploadView {
             }),
             created_at: time(upload.created_at),
             expires_at: time(upload.expires_at),
-            errors: upload.differences.into_iter().map(difference).collect(),
+            errors: upload.errors.into_iter().map(field_error).collect(),
             field: upload.field.as_str().to_owned(),
             owner: upload.owner,
             object_id: upload.object_id.map(|id| id.as_str().to_owned()),
@@ -216,7 +216,7 @@ impl UploadView {
     }
 }
 
-fn difference(found: FieldError) -> FieldErrorView {
+fn field_error(found: FieldError) -> FieldErrorView {
     FieldErrorView {
         pointer: found.pointer,
         detail: found.detail,

@@ -29,7 +29,7 @@ pub struct Refusal {
     /// The code.
     pub kind: RefusalKind,
     /// Each thing that is wrong.
-    pub differences: Vec<FieldError>,
+    pub errors: Vec<FieldError>,
 }
 
 /// How the bucket proves a checksum that a client declared.
@@ -88,7 +88,7 @@ pub fn admit(
                 .map(|(kind, _)| *kind)
                 .min()
                 .unwrap_or(RefusalKind::Invalid),
-            differences: problems
+            errors: problems
                 .into_iter()
                 .map(|(_, difference)| difference)
                 .collect(),
@@ -102,7 +102,7 @@ pub fn unknown_field(name: &FieldName, fields: &FieldPolicies) -> Refusal {
     let detail = format!("there is no field {name}; the fields are {known}");
     Refusal {
         kind: RefusalKind::UnknownField,
-        differences: vec![FieldError::new("/field", detail)],
+        errors: vec![FieldError::new("/field", detail)],
     }
 }
 

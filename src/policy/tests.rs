@@ -106,11 +106,7 @@ fn every_thing_that_is_wrong_is_said_at_once() {
         ..declared()
     };
     let refusal = admit(asked, &fields(&[]), ChecksumProof::Trusted).unwrap_err();
-    let pointers: Vec<_> = refusal
-        .differences
-        .iter()
-        .map(|d| d.pointer.as_str())
-        .collect();
+    let pointers: Vec<_> = refusal.errors.iter().map(|d| d.pointer.as_str()).collect();
     assert_eq!(pointers, ["/content_type", "/size"]);
 }
 
@@ -157,7 +153,7 @@ fn pending(checksum: Option<(ChecksumAlgorithm, &str)>) -> Upload {
         expires_at: now,
         url_lifetime_secs: 900,
         confirmation: None,
-        differences: Vec::new(),
+        errors: Vec::new(),
         object_id: None,
         attach_at_confirm: false,
         grant: None,
@@ -189,7 +185,7 @@ fn sealed() -> Observed {
 fn pointers(upload: &Upload, observed: &Observed) -> Vec<String> {
     match verify(upload, observed, &headers(), ChecksumProof::Trusted, None) {
         Ok(_) => Vec::new(),
-        Err(Doubt::Mismatch(differences)) => differences.into_iter().map(|d| d.pointer).collect(),
+        Err(Doubt::Mismatch(errors)) => errors.into_iter().map(|d| d.pointer).collect(),
         Err(Doubt::Unproven(algorithm)) => vec![format!("unproven {algorithm}")],
     }
 }

@@ -23,28 +23,28 @@ pub fn verify(
     proof: ChecksumProof,
     hashed: Option<&Checksum>,
 ) -> Result<Verified, Doubt> {
-    let mut differences = Vec::new();
+    let mut errors = Vec::new();
     if observed.size != upload.size {
         let detail = format!(
             "{} bytes were declared, {} arrived",
             upload.size, observed.size
         );
-        differences.push(FieldError::new("/size", detail));
+        errors.push(FieldError::new("/size", detail));
     }
-    compare_headers(observed, expected, &mut differences);
+    compare_headers(observed, expected, &mut errors);
     let unproven = match &upload.checksum {
         None => None,
         Some(declared) => match evidence_for(declared, observed, proof, hashed) {
             Evidence::Holds => None,
             Evidence::Contradicts(detail) => {
-                differences.push(FieldError::new("/checksum", detail));
+                errors.push(FieldError::new("/checksum", detail));
                 None
             }
             Evidence::Missing => Some(declared.algorithm()),
         },
     };
-    if !differences.is_empty() {
-        return Err(Doubt::Mismatch(differences));
+    if !errors.is_empty() {
+        return Err(Doubt::Mismatch(errors));
     }
     match unproven {
         Some(algorithm) => Err(Doubt::Unproven(algorithm)),
@@ -56,7 +56,7 @@ pub fn verify(
     }
 }
 
-fn compare_headers(observed: &Observed, expected: &SealHeaders, differences: &mut Vec<FieldError>) {
+fn compare_headers(observed: &Observed, expected: &SealHeaders, errors: &mut Vec<FieldError>) {
     let pairs = [
         (
             "/content_type",
@@ -80,14 +80,14 @@ fn compare_headers(observed: &Observed, expected: &SealHeaders, differences: &mu
     for (pointer, header, found, wanted) in pairs {
         if found.as_deref() != Some(wanted) {
             let found = found.as_deref().unwrap_or("absent");
-            differences.push(FieldError::new(
+            errors.push(FieldError::new(
                 pointer,
                 format!("{header} is {found}, not {wanted}"),
             ));
         }
     }
     for (header, _) in &observed.smuggled {
-        differences.push(FieldError::new(
+        errors.push(FieldError::new(
             "",
             format!("the object carries {header}, which was not declared"),
         ));

@@ -5,7 +5,7 @@
 //! leased. Across uploads no order is promised. A target that may not be called is refused when the connection is made.
 
 mod endpoint;
-mod judge;
+mod schedule;
 mod send;
 mod sign;
 #[cfg(test)]
@@ -26,7 +26,7 @@ use crate::outbound::{Limits, Outbound};
 use crate::telemetry::metrics::Metrics;
 
 pub use endpoint::{Endpoint, EndpointOptions, WebhookError, WebhookOptions};
-use judge::{Answer, Schedule};
+use schedule::{Answer, Schedule};
 
 /// How often a result is offered to a database that is busy, before its lease is left to end.
 const RECORD_TRIES: u32 = 3;
@@ -107,12 +107,12 @@ impl Webhooks {
     }
 
     /// Changes when this process has committed something new to deliver.
-    pub fn news(&self) -> watch::Receiver<u64> {
+    pub fn new_deliveries(&self) -> watch::Receiver<u64> {
         self.0.db.new_deliveries()
     }
 
     /// Leases what is due at an endpoint, at most so many.
-    pub async fn lease(
+    pub async fn claim(
         &self,
         endpoint: &Endpoint,
         limit: usize,
@@ -125,14 +125,14 @@ impl Webhooks {
             until: now + TimeDelta::seconds(i64::from(self.0.options.lease_secs)),
         };
         let leased = self.0.db.claim_deliveries(lease).await?;
-        let parcel = |leased| ClaimedDelivery { leased, leased_at };
-        Ok(leased.into_iter().map(parcel).collect())
+        let delivery = |leased| ClaimedDelivery { leased, leased_at };
+        Ok(leased.into_iter().map(delivery).collect())
     }
 
     /// Makes one attempt and records what came of it. Does nothing when so much of the lease has passed that it could end
     /// before the attempt: another worker may then be at it, and the order of an upload's events would be lost.
-    pub async fn deliver(&self, endpoint: &Endpoint, parcel: ClaimedDelivery) {
-        let ClaimedDelivery { leased, leased_at } = parcel;
+    pub async fn deliver(&self, endpoint: &Endpoint, delivery: ClaimedDelivery) {
+        let ClaimedDelivery { leased, leased_at } = delivery;
         let options = &self.0.options;
         let lease = Duration::from_secs(u64::from(options.lease_secs));
         if leased_at.elapsed() + Duration::from_millis(options.timeout_ms) > lease {
@@ -144,7 +144,7 @@ impl Webhooks {
         let outcome = self
             .0
             .schedule
-            .judge(&answer, leased.attempts, now, rand::random());
+            .outcome(&answer, leased.attempts, now, rand::random());
         report(endpoint, &leased, &answer, &outcome);
         let word = match outcome {
             Outcome::Delivered => "delivered",

@@ -3,7 +3,7 @@
 use chrono::Utc;
 
 use super::Endpoint;
-use super::judge::Answer;
+use super::schedule::Answer;
 use crate::outbound::{Limits, Outbound, Post};
 
 /// Sends and gives what came back, in the words that are recorded.

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use secrecy::SecretString;
 use standardwebhooks::Webhook;
 
-use super::judge::{Answer, Schedule};
+use super::schedule::{Answer, Schedule};
 use super::sign::Signer;
 use super::{EndpointOptions, WebhookOptions, Webhooks};
 use crate::db::Outcome;
@@ -26,7 +26,7 @@ fn schedule() -> Schedule {
 }
 
 fn after(answer: Answer, before: u32, chance: u32) -> Outcome {
-    schedule().judge(&answer, before, now(), chance)
+    schedule().outcome(&answer, before, now(), chance)
 }
 
 fn in_secs(secs: i64) -> Outcome {

@@ -21,7 +21,7 @@ pub(super) async fn run(
     endpoint: Arc<Endpoint>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let mut news = webhooks.news();
+    let mut news = webhooks.new_deliveries();
     let mut under_way = JoinSet::new();
     while !*stopped.borrow() {
         // Before the look, so that what is committed during it is not missed.
@@ -59,12 +59,12 @@ async fn take(
     free: usize,
     under_way: &mut JoinSet<()>,
 ) {
-    match webhooks.lease(endpoint, free).await {
-        Ok(parcels) => {
-            for parcel in parcels {
+    match webhooks.claim(endpoint, free).await {
+        Ok(claimed) => {
+            for delivery in claimed {
                 let (webhooks, endpoint) = (webhooks.clone(), endpoint.clone());
-                let span = traces::delivery(&endpoint.name, parcel.event());
-                let delivery = async move { webhooks.deliver(&endpoint, parcel).await };
+                let span = traces::delivery(&endpoint.name, delivery.event());
+                let delivery = async move { webhooks.deliver(&endpoint, delivery).await };
                 under_way.spawn(delivery.instrument(span));
             }
         }

@@ -18,7 +18,7 @@ impl Broker {
         let options = &self.0.options;
         let store = &self.0.store;
         let page = store
-            .list_staged(walk.place.staged.as_deref(), walk.limit)
+            .list_staged(walk.cursor.staged.as_deref(), walk.limit)
             .await
             .map_err(|error| walk.not_listed(error))?;
         let is_old = |age_secs: i64| age_secs >= i64::from(options.sweep.staging_max_age_secs);
@@ -32,19 +32,19 @@ impl Broker {
                 .iter()
                 .map(|key| format!("remove {}", key.as_str()))
                 .collect();
-            walk.place.staged = page.next;
+            walk.cursor.staged = page.next;
             return Ok(report);
         }
         for chunk in keys.chunks(self.sweeps_at_once()) {
             let removing = chunk.iter().map(|key| store.remove_staging(key));
             let answers: Vec<Removal> = join_all(removing).await.into_iter().map(noted).collect();
             report.counts.removed += walk.take_in(&mut report, &answers);
-            if walk.patience.is_over() {
-                walk.place.staged = chunk.last().map(|key| key.as_str().to_owned());
+            if walk.failure_budget.is_over() {
+                walk.cursor.staged = chunk.last().map(|key| key.as_str().to_owned());
                 return Ok(report);
             }
         }
-        walk.place.staged = page.next;
+        walk.cursor.staged = page.next;
         Ok(report)
     }
 
@@ -54,19 +54,19 @@ impl Broker {
         walk: &mut SweepWalk,
     ) -> Result<SweepReport, BrokerError> {
         let prefixes = self.managed_prefixes();
-        let Some(prefix) = prefixes.get(walk.place.prefix) else {
+        let Some(prefix) = prefixes.get(walk.cursor.prefix) else {
             return Ok(SweepReport::default());
         };
         let (store, max_age_secs) = (&self.0.store, self.0.options.sweep.staging_max_age_secs);
         let page = store
-            .list_unfinished(prefix, &walk.place.unfinished, walk.limit)
+            .list_unfinished(prefix, &walk.cursor.unfinished, walk.limit)
             .await
             .map_err(|error| walk.not_listed(error))?;
         let is_old = |it: &&Unfinished| it.age_secs >= i64::from(max_age_secs);
         let old: Vec<&Unfinished> = page.uploads.iter().filter(is_old).collect();
         let mut report = SweepReport::of(old.len(), walk.limit);
         report.counts.foreign = page.foreign;
-        report.more = page.next.is_some() || walk.place.prefix + 1 < prefixes.len();
+        report.more = page.next.is_some() || walk.cursor.prefix + 1 < prefixes.len();
         if walk.dry_run {
             let line = |it: &&Unfinished| format!("abort {} of {}", it.upload_id, it.key);
             report.would = old.iter().map(line).collect();
@@ -74,22 +74,22 @@ impl Broker {
             return Ok(report);
         }
         // What is left of a page that was cut is found behind as many as were tried in vain.
-        let untried = old.get(walk.place.tried..).unwrap_or_default();
+        let untried = old.get(walk.cursor.tried..).unwrap_or_default();
         for chunk in untried.chunks(self.sweeps_at_once()) {
             let aborting = chunk.iter().map(|upload| store.abort_unfinished(upload));
             let answers: Vec<Removal> = join_all(aborting).await.into_iter().map(noted).collect();
             let aborted = walk.take_in(&mut report, &answers);
             report.counts.aborted += aborted;
-            walk.place.tried += answers.len() - aborted as usize;
-            if !walk.patience.is_over() {
+            walk.cursor.tried += answers.len() - aborted as usize;
+            if !walk.failure_budget.is_over() {
                 continue;
             }
-            if walk.by_hand {
+            if walk.manual {
                 // There is no later round, and the next prefix may be another's to refuse.
                 report.cut = true;
-                report.more = walk.place.prefix + 1 < prefixes.len();
+                report.more = walk.cursor.prefix + 1 < prefixes.len();
                 walk.behind(None);
-                walk.patience.renew();
+                walk.failure_budget.renew();
             }
             return Ok(report);
         }

@@ -44,7 +44,7 @@ pub enum SweepKind {
     /// Seal attempts that nobody finishes, and the copies of given-up ones.
     Attempts,
     /// Objects of rejected and deleted uploads that were not seen to go.
-    Owed,
+    PendingDeletion,
     /// Confirmed uploads that no record claimed, where their field says so.
     Unattached,
     /// Staged objects that are too old, whatever the rows say.
@@ -59,7 +59,7 @@ impl SweepKind {
         SweepKind::Pending,
         SweepKind::Attempts,
         SweepKind::Unattached,
-        SweepKind::Owed,
+        SweepKind::PendingDeletion,
         SweepKind::Staging,
         SweepKind::Multipart,
     ];
@@ -69,7 +69,7 @@ impl SweepKind {
         match self {
             SweepKind::Pending => "pending",
             SweepKind::Attempts => "attempts",
-            SweepKind::Owed => "owed",
+            SweepKind::PendingDeletion => "owed",
             SweepKind::Unattached => "unattached",
             SweepKind::Staging => "staging",
             SweepKind::Multipart => "multipart",
@@ -85,7 +85,7 @@ impl SweepKind {
         match self {
             SweepKind::Pending => "sweep-pending",
             SweepKind::Attempts => "sweep-attempts",
-            SweepKind::Owed => "sweep-owed",
+            SweepKind::PendingDeletion => "sweep-owed",
             SweepKind::Unattached => "sweep-unattached",
             SweepKind::Staging => "sweep-staging",
             SweepKind::Multipart => "sweep-multipart",
@@ -102,14 +102,14 @@ impl Broker {
         let mut report = match walk.kind {
             SweepKind::Pending => self.sweep_pending(walk).await,
             SweepKind::Attempts => self.sweep_attempts(walk).await,
-            SweepKind::Owed => self.sweep_owed(walk).await,
+            SweepKind::PendingDeletion => self.sweep_pending_deletion(walk).await,
             SweepKind::Unattached => self.sweep_unattached(walk).await,
             SweepKind::Staging => self.sweep_staging(walk).await,
             SweepKind::Multipart => self.sweep_multipart(walk).await,
         };
         match &mut report {
             Ok(report) => {
-                report.cut |= walk.patience.is_over();
+                report.cut |= walk.failure_budget.is_over();
                 report.more = walk.goes_on(report.more);
             }
             Err(error) => walk.failed(error),

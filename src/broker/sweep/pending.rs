@@ -136,7 +136,7 @@ impl Broker {
 fn problem_of(error: BrokerError) -> String {
     let text = match error {
         BrokerError::StoreUnavailable { cause, .. } => cause,
-        BrokerError::Refused(refusal) => FieldError::in_words(&refusal.differences),
+        BrokerError::Refused(refusal) => FieldError::summary(&refusal.errors),
         BrokerError::Internal(cause) => {
             tracing::error!(cause, "a fault of ours keeps the sweeper from an upload");
             "an internal error, see the log".to_owned()

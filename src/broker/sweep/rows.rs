@@ -23,7 +23,7 @@ impl Broker {
         let mut report = SweepReport::of(stale.len(), walk.limit);
         if walk.dry_run {
             // Nothing moves, so every batch would begin with the same ones.
-            let first = walk.place.owed_attempts.is_none();
+            let first = walk.cursor.copy.is_none();
             let line = |it: &Copied| format!("give up the seal attempt {}", it.key.as_str());
             report.would = stale.iter().filter(|_| first).map(line).collect();
             report.counts.found = report.would.len() as u64;
@@ -36,54 +36,58 @@ impl Broker {
                 report.counts.abandoned += u64::from(abandoned?);
             }
         }
-        let (bucket, after) = (&options.bucket, walk.place.owed_attempts.clone());
+        let (bucket, after) = (&options.bucket, walk.cursor.copy.clone());
         let limit = walk.limit;
-        let owed = self
+        let pending = self
             .0
             .db
-            .owed_attempts(bucket, stale_since, after, limit)
+            .copies_pending_deletion(bucket, stale_since, after, limit)
             .await?;
-        report.counts.found += owed.len() as u64;
-        report.more |= owed.len() >= limit as usize;
+        report.counts.found += pending.len() as u64;
+        report.more |= pending.len() >= limit as usize;
         if walk.dry_run {
-            walk.place.owed_attempts = owed.last().cloned();
+            walk.cursor.copy = pending.last().cloned();
             let line = |it: &Copied| format!("remove {}", it.key.as_str());
-            report.would.extend(owed.iter().map(line));
+            report.would.extend(pending.iter().map(line));
             return Ok(report);
         }
-        for chunk in owed.chunks(self.sweeps_at_once()) {
+        for chunk in pending.chunks(self.sweeps_at_once()) {
             let removing = chunk
                 .iter()
                 .map(|it| self.remove_copy(it.upload, it.key.clone()));
             let answers = join_all(removing).await;
             report.counts.removed += walk.take_in(&mut report, &answers);
-            walk.place.owed_attempts = chunk.last().cloned();
-            if walk.patience.is_over() {
+            walk.cursor.copy = chunk.last().cloned();
+            if walk.failure_budget.is_over() {
                 break;
             }
         }
         Ok(report)
     }
 
-    pub(super) async fn sweep_owed(
+    pub(super) async fn sweep_pending_deletion(
         &self,
         walk: &mut SweepWalk,
     ) -> Result<SweepReport, BrokerError> {
-        let (bucket, after) = (&self.0.options.bucket, walk.place.owed_upload);
-        let owed = self.0.db.owed_uploads(bucket, after, walk.limit).await?;
-        let mut report = SweepReport::of(owed.len(), walk.limit);
+        let (bucket, after) = (&self.0.options.bucket, walk.cursor.upload);
+        let pending = self
+            .0
+            .db
+            .uploads_pending_deletion(bucket, after, walk.limit)
+            .await?;
+        let mut report = SweepReport::of(pending.len(), walk.limit);
         if walk.dry_run {
-            walk.place.owed_upload = owed.last().map_or(walk.place.owed_upload, |it| it.id);
+            walk.cursor.upload = pending.last().map_or(walk.cursor.upload, |it| it.id);
             let line = |it: &Upload| format!("remove the objects of {} ({})", it.id, it.status);
-            report.would = owed.iter().map(line).collect();
+            report.would = pending.iter().map(line).collect();
             return Ok(report);
         }
-        for chunk in owed.chunks(self.sweeps_at_once()) {
+        for chunk in pending.chunks(self.sweeps_at_once()) {
             let removing = chunk.iter().map(|upload| self.remove_objects(upload));
             let answers = join_all(removing).await;
             report.counts.removed += walk.take_in(&mut report, &answers);
-            walk.place.owed_upload = chunk.last().map_or(walk.place.owed_upload, |it| it.id);
-            if walk.patience.is_over() {
+            walk.cursor.upload = chunk.last().map_or(walk.cursor.upload, |it| it.id);
+            if walk.failure_budget.is_over() {
                 break;
             }
         }
@@ -103,7 +107,7 @@ impl Broker {
                 self.sweep_unattached_of(policy, since, walk, &mut report)
                     .await?;
             }
-            if walk.patience.is_over() {
+            if walk.failure_budget.is_over() {
                 break;
             }
         }
@@ -137,9 +141,9 @@ impl Broker {
                 report.counts.deleted += 1;
                 answers.push(gone);
             }
-            // The rows have moved whatever the bucket says; what it still has is owed.
+            // The rows have moved whatever the bucket says; what it still has is pending deletion.
             report.counts.removed += walk.take_in(report, &answers);
-            if walk.patience.is_over() {
+            if walk.failure_budget.is_over() {
                 break;
             }
         }

@@ -18,8 +18,8 @@ const MOST_REFUSED_LISTED: u64 = 2_048;
 /// Where a walk is. A kind moves its own members, and the others stay at the beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
-    pub(super) owed_attempts: Option<Copied>,
-    pub(super) owed_upload: UploadId,
+    pub(super) copy: Option<Copied>,
+    pub(super) upload: UploadId,
     pub(super) staged: Option<String>,
     pub(super) prefix: usize,
     pub(super) unfinished: UnfinishedMarker,
@@ -29,8 +29,8 @@ pub(super) struct Cursor {
 
 impl Cursor {
     const BEGINNING: Cursor = Cursor {
-        owed_attempts: None,
-        owed_upload: UploadId::NONE,
+        copy: None,
+        upload: UploadId::NONE,
         staged: None,
         prefix: 0,
         unfinished: UnfinishedMarker::BEGINNING,
@@ -39,10 +39,10 @@ impl Cursor {
 
     /// Whether it is `other`, or behind it. The pages of a prefix have no order, so among them only the same one counts.
     fn reaches(&self, other: &Cursor) -> bool {
-        fn in_order(place: &Cursor) -> impl Ord + '_ {
-            let attempt = place.owed_attempts.as_ref();
+        fn in_order(cursor: &Cursor) -> impl Ord + '_ {
+            let attempt = cursor.copy.as_ref();
             let attempt = attempt.map(|it| (it.started_at, it.key.as_str()));
-            (attempt, place.owed_upload, &place.staged, place.prefix)
+            (attempt, cursor.upload, &cursor.staged, cursor.prefix)
         }
         match in_order(self).cmp(&in_order(other)) {
             Ordering::Equal => self.unfinished == other.unfinished && self.tried >= other.tried,
@@ -58,9 +58,9 @@ pub struct SweepWalk {
     pub(super) kind: SweepKind,
     pub(super) limit: u32,
     pub(super) dry_run: bool,
-    pub(super) by_hand: bool,
-    pub(super) patience: FailureBudget,
-    pub(super) place: Cursor,
+    pub(super) manual: bool,
+    pub(super) failure_budget: FailureBudget,
+    pub(super) cursor: Cursor,
     /// Where this round began.
     began: Cursor,
     /// Whether this round has gone on from the beginning, to end where it began.
@@ -78,9 +78,9 @@ impl SweepWalk {
             kind,
             limit: limit.max(1),
             dry_run: false,
-            by_hand: false,
-            patience: FailureBudget::of(most_refused),
-            place: Cursor::BEGINNING,
+            manual: false,
+            failure_budget: FailureBudget::of(most_refused),
+            cursor: Cursor::BEGINNING,
             began: Cursor::BEGINNING,
             is_second_lap: false,
         }
@@ -88,10 +88,10 @@ impl SweepWalk {
 
     /// One for a single round that somebody asked for: all is tried once, however much the bucket refuses, unless it refuses
     /// everything.
-    pub fn by_hand(kind: SweepKind, limit: u32) -> SweepWalk {
+    pub fn manual(kind: SweepKind, limit: u32) -> SweepWalk {
         SweepWalk {
-            by_hand: true,
-            patience: FailureBudget::lasting(MOST_REFUSED_LISTED),
+            manual: true,
+            failure_budget: FailureBudget::lasting(MOST_REFUSED_LISTED),
             ..SweepWalk::new(kind, limit)
         }
     }
@@ -106,7 +106,7 @@ impl SweepWalk {
 
     /// Takes in what came of removals that were tried at the same time; how many are gone.
     pub(super) fn take_in(&mut self, report: &mut SweepReport, answers: &[Removal]) -> u64 {
-        let gone = self.patience.take_in(answers);
+        let gone = self.failure_budget.take_in(answers);
         report.counts.failed += answers.len() as u64 - gone;
         gone
     }
@@ -114,29 +114,29 @@ impl SweepWalk {
     /// Goes on behind a page of multipart uploads: with the next one, or with the next prefix.
     pub(super) fn behind(&mut self, next: Option<UnfinishedMarker>) {
         if next.is_none() {
-            self.place.prefix += 1;
+            self.cursor.prefix += 1;
         }
-        self.place.unfinished = next.unwrap_or_default();
-        self.place.tried = 0;
+        self.cursor.unfinished = next.unwrap_or_default();
+        self.cursor.tried = 0;
     }
 
     /// After a batch behind which there is `more` or not: whether another one follows at once. A round that began in the middle goes
     /// on from the beginning to where it began.
     pub(super) fn goes_on(&mut self, more: bool) -> bool {
-        if self.patience.is_over() {
+        if self.failure_budget.is_over() {
             self.pause();
             return false;
         }
-        let is_round = self.is_second_lap && self.place.reaches(&self.began);
+        let is_round = self.is_second_lap && self.cursor.reaches(&self.began);
         if more && !is_round {
             return true;
         }
         if !self.is_second_lap && self.began != Cursor::BEGINNING {
             self.is_second_lap = true;
-            self.place = Cursor::BEGINNING;
+            self.cursor = Cursor::BEGINNING;
             return true;
         }
-        self.give_up_place();
+        self.reset_cursor();
         self.pause();
         false
     }
@@ -144,7 +144,7 @@ impl SweepWalk {
     /// After a batch that failed. Where a row can't be read, what lies behind it waits, and the next round begins anew.
     pub(super) fn failed(&mut self, error: &BrokerError) {
         if matches!(error, BrokerError::Internal(_)) {
-            self.give_up_place();
+            self.reset_cursor();
         }
         self.pause();
     }
@@ -152,19 +152,19 @@ impl SweepWalk {
     /// What the bucket refuses to list from here, it may list from the beginning.
     pub(super) fn not_listed(&mut self, error: StoreError) -> BrokerError {
         if error.refused {
-            self.give_up_place();
+            self.reset_cursor();
         }
         error.into()
     }
 
-    fn give_up_place(&mut self) {
-        self.place = Cursor::BEGINNING;
+    fn reset_cursor(&mut self) {
+        self.cursor = Cursor::BEGINNING;
     }
 
     /// The next round begins here.
     fn pause(&mut self) {
-        self.began = self.place.clone();
+        self.began = self.cursor.clone();
         self.is_second_lap = false;
-        self.patience.renew();
+        self.failure_budget.renew();
     }
 }

@@ -101,14 +101,14 @@ fn data(event: EventId, upload: &Upload) -> Data<'_> {
         etag: confirmation.map(|found| found.etag.as_str()),
         attached_at: upload.attached_at.map(time),
         detached_at: upload.detached_at.map(time),
-        errors: upload.differences.iter().map(error).collect(),
+        errors: upload.errors.iter().map(error).collect(),
     }
 }
 
-fn error(difference: &FieldError) -> Error<'_> {
+fn error(found: &FieldError) -> Error<'_> {
     Error {
-        pointer: &difference.pointer,
-        detail: &difference.detail,
+        pointer: &found.pointer,
+        detail: &found.detail,
     }
 }
 

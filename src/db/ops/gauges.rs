@@ -19,7 +19,7 @@ use crate::domain::upload::Status;
 
 /// What is under way, and what is owed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Watched {
+pub struct Gauges {
     /// The pending uploads of each field that has some.
     pub pending: Vec<Pending>,
     /// Seal attempts whose copy may be under way.
@@ -58,7 +58,7 @@ pub struct Deliveries {
 
 impl Db {
     /// Reads what is under way, from counters, or by an index that holds little else: it costs the same whatever there ever was.
-    pub async fn watch(&self) -> Result<Watched, DbError> {
+    pub async fn gauges(&self) -> Result<Gauges, DbError> {
         let query = |conn: &mut AnyConnection| {
             let open_attempts: i64 = seal_attempts::table
                 .filter(seal_attempts::state.eq(AttemptState::Open.as_str()))
@@ -79,7 +79,7 @@ impl Db {
                 .order((deliveries::state, deliveries::endpoint))
                 .select((deliveries::endpoint, deliveries::state, count_star()))
                 .load(conn)?;
-            Ok(Watched {
+            Ok(Gauges {
                 pending: pending_of(totals(conn)?),
                 open_attempts: column_count(open_attempts),
                 abandoned_copies: column_count(abandoned_copies),

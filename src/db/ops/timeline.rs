@@ -160,7 +160,7 @@ fn said_of(upload: &Upload) -> String {
             .confirmation
             .as_ref()
             .map_or_else(String::new, |it| format!("by {}", it.by.as_str())),
-        Status::Rejected => FieldError::in_words(&upload.differences),
+        Status::Rejected => FieldError::summary(&upload.errors),
         Status::Attached => format!("to {}/{record}", upload.field.model()),
         Status::Detached => format!("from {}/{record}", upload.field.model()),
         Status::Expired => "nothing had arrived".to_owned(),

@@ -239,7 +239,10 @@ async fn what_is_due_is_of_this_bucket_and_past_its_grace_until_its_row_is_delet
         .await
         .unwrap();
         assert_eq!(due(60).await, [], "its object is owed");
-        let owed = db.owed_uploads("media", UploadId::NONE, 10).await.unwrap();
+        let owed = db
+            .uploads_pending_deletion("media", UploadId::NONE, 10)
+            .await
+            .unwrap();
         assert_eq!(owed.iter().map(|it| it.id).collect::<Vec<_>>(), [upload.id]);
     }
 }

@@ -175,17 +175,17 @@ async fn r3_a_confirm_that_is_repeated_finds_its_own_key_and_has_won() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejection_keeps_its_differences_and_abandons_its_attempt() {
+async fn a_rejection_keeps_its_errors_and_abandons_its_attempt() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();
         let attempt = open_attempt(&db, upload.id).await;
-        let differences = vec![FieldError::new(
+        let errors = vec![FieldError::new(
             "/size",
             "100 bytes were declared, \"99\" arrived",
         )];
         let step = StatusStep::Reject {
-            differences: differences.clone(),
+            errors: errors.clone(),
             attempt: attempt.clone(),
         };
         let change = Change {
@@ -197,8 +197,8 @@ async fn a_rejection_keeps_its_differences_and_abandons_its_attempt() {
             panic!("moved")
         };
         assert_eq!(
-            (rejected.status, &rejected.differences),
-            (Status::Rejected, &differences)
+            (rejected.status, &rejected.errors),
+            (Status::Rejected, &errors)
         );
         assert_eq!(
             db.move_status(change).await,
@@ -215,6 +215,6 @@ async fn a_rejection_keeps_its_differences_and_abandons_its_attempt() {
         );
         assert_eq!(attempts[0].state, AttemptState::Abandoned.as_str());
         let found = db.find_upload(upload.id).await.unwrap().unwrap();
-        assert!(found.object_removed_at.is_some() && found.differences == differences);
+        assert!(found.object_removed_at.is_some() && found.errors == errors);
     }
 }

@@ -78,7 +78,7 @@ async fn every_step_of_an_upload_moves_the_counters_with_it() {
         moved(&db, uploads[1].id, StatusStep::Expire).await;
         let key = open_attempt(&db, uploads[2].id).await;
         let reject = StatusStep::Reject {
-            differences: Vec::new(),
+            errors: Vec::new(),
             attempt: key,
         };
         moved(&db, uploads[2].id, reject).await;

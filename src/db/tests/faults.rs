@@ -50,7 +50,7 @@ async fn every_change_is_read_back(rig: &Rig, db: &Db, lose: impl Fn()) {
     let key = open_attempt(db, other).await;
     lose();
     let step = StatusStep::Reject {
-        differences: Vec::new(),
+        errors: Vec::new(),
         attempt: key,
     };
     let rejected = db

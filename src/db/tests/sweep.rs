@@ -106,7 +106,7 @@ async fn r4_what_is_recorded_is_never_owed_and_what_is_abandoned_is_owed_once_it
         let stale = db.stale_attempts(later, 9).await.unwrap();
         assert_eq!(stale.len(), 1);
         assert_eq!(stale[0].key, lost);
-        let owed = |before, after| db.owed_attempts("media", before, after, 9);
+        let owed = |before, after| db.copies_pending_deletion("media", before, after, 9);
         assert_eq!(owed(later, None).await, Ok(Vec::new()), "still open");
         db.abandon_attempt(upload.id, &lost).await.unwrap();
         assert_eq!(owed(earlier, None).await, Ok(Vec::new()), "too young");
@@ -114,7 +114,7 @@ async fn r4_what_is_recorded_is_never_owed_and_what_is_abandoned_is_owed_once_it
         assert_eq!(found, stale);
         let behind = found.last().cloned();
         assert_eq!(owed(later, behind).await, Ok(Vec::new()));
-        let elsewhere = db.owed_attempts("another", later, None, 9).await;
+        let elsewhere = db.copies_pending_deletion("another", later, None, 9).await;
         assert_eq!(elsewhere, Ok(Vec::new()));
         // Even a row that was spoilt by hand does not cost an upload its object.
         rig.execute("UPDATE seal_attempts SET state = 'abandoned' WHERE state = 'recorded'");
@@ -150,12 +150,17 @@ async fn an_unattached_upload_is_deleted_once_and_only_while_it_is_confirmed() {
         assert_eq!(moved, 1, "one of two brokers moved it");
         rig.assert_events_are_gapless();
         assert_eq!(of(1).await, Ok(Vec::new()));
-        let owed = db.owed_uploads("media", UploadId::NONE, 9).await.unwrap();
+        let owed = db
+            .uploads_pending_deletion("media", UploadId::NONE, 9)
+            .await
+            .unwrap();
         assert_eq!(owed.len(), 1);
-        let behind = db.owed_uploads("media", upload.id, 9).await;
+        let behind = db.uploads_pending_deletion("media", upload.id, 9).await;
         assert_eq!(behind, Ok(Vec::new()));
         db.object_removed(upload.id, now()).await.unwrap();
-        let none = db.owed_uploads("media", UploadId::NONE, 9).await;
+        let none = db
+            .uploads_pending_deletion("media", UploadId::NONE, 9)
+            .await;
         assert_eq!(none, Ok(Vec::new()));
         let change = crate::db::Change {
             upload: upload.id,

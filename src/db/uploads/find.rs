@@ -58,7 +58,7 @@ impl NewUpload {
             expires_at: whole_micros(self.expires_at),
             url_lifetime_secs: self.admitted.policy().url_lifetime_secs,
             confirmation: None,
-            differences: Vec::new(),
+            errors: Vec::new(),
             attached_at: None,
             detached_at: None,
             remove_after: None,

@@ -81,13 +81,13 @@ pub(in crate::db) fn column_count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
-/// The differences of a rejection, for their column.
-pub(in crate::db) fn differences_text(differences: &[FieldError]) -> Result<String, DbError> {
-    let stored: Vec<StoredFieldError> = differences
+/// The field errors of a rejection, for their column.
+pub(in crate::db) fn errors_text(errors: &[FieldError]) -> Result<String, DbError> {
+    let stored: Vec<StoredFieldError> = errors
         .iter()
-        .map(|difference| StoredFieldError {
-            pointer: difference.pointer.clone(),
-            detail: difference.detail.clone(),
+        .map(|error| StoredFieldError {
+            pointer: error.pointer.clone(),
+            detail: error.detail.clone(),
         })
         .collect();
     serde_json::to_string(&stored).map_err(|error| DbError::Internal(error.to_string()))
@@ -163,7 +163,7 @@ impl UploadRow {
         let bad = |column: &str| bad(column, &self.id);
         let confirmation = self.confirmation()?;
         let checksum = self.checksum()?;
-        let differences = self.differences()?;
+        let errors = self.errors()?;
         let object_id = self.object_id.as_deref().map(ObjectId::parse).transpose();
         let grant = self.grant_id.as_deref().map(GrantId::parse).transpose();
         Ok(Upload {
@@ -181,7 +181,7 @@ impl UploadRow {
             url_lifetime_secs: u32::try_from(self.url_lifetime_secs)
                 .map_err(|_| bad("url_lifetime_secs"))?,
             confirmation,
-            differences,
+            errors,
             object_id: object_id.map_err(|_| bad("object_id"))?,
             attach_at_confirm: self.attach_at_confirm,
             grant: grant.map_err(|_| bad("grant_id"))?,
@@ -223,7 +223,7 @@ impl UploadRow {
         }))
     }
 
-    fn differences(&self) -> Result<Vec<FieldError>, DbError> {
+    fn errors(&self) -> Result<Vec<FieldError>, DbError> {
         let Some(text) = &self.differences else {
             return Ok(Vec::new());
         };

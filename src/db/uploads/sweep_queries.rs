@@ -58,8 +58,8 @@ macro_rules! stale_attempts_query {
 #[cfg(test)]
 pub(in crate::db) use stale_attempts_query;
 
-/// The statement of [`Db::owed_attempts`].
-macro_rules! owed_attempts_query {
+/// The statement of [`Db::copies_pending_deletion`].
+macro_rules! copies_pending_deletion_query {
     ($bucket:expr, $before:expr, $after:expr, $limit:expr) => {{
         let after: Option<&Copied> = $after;
         let (time, key) = after.map_or((DateTime::UNIX_EPOCH, ""), |it| {
@@ -92,7 +92,7 @@ macro_rules! owed_attempts_query {
     }};
 }
 #[cfg(test)]
-pub(in crate::db) use owed_attempts_query;
+pub(in crate::db) use copies_pending_deletion_query;
 
 impl Db {
     /// The database's clock on Postgres, which all brokers share; on SQLite that of this machine, which is the same.
@@ -144,7 +144,7 @@ impl Db {
 
     /// Abandoned attempts of this bucket that began before `before` and whose copies were not seen to be removed, oldest first,
     /// those behind `after` only, at most `limit`. Never one whose key its upload has.
-    pub async fn owed_attempts(
+    pub async fn copies_pending_deletion(
         &self,
         bucket: &str,
         before: DateTime<Utc>,
@@ -153,7 +153,8 @@ impl Db {
     ) -> Result<Vec<Copied>, DbError> {
         let bucket = bucket.to_owned();
         let query = move |conn: &mut AnyConnection| {
-            let rows = owed_attempts_query!(&bucket, before, after.as_ref(), limit).load(conn)?;
+            let rows = copies_pending_deletion_query!(&bucket, before, after.as_ref(), limit)
+                .load(conn)?;
             copied(rows)
         };
         self.readers.read(query).await
@@ -161,7 +162,7 @@ impl Db {
 
     /// Rejected and deleted uploads of this bucket whose objects were not seen to be removed, by id, those behind `after` only, at
     /// most `limit`.
-    pub async fn owed_uploads(
+    pub async fn uploads_pending_deletion(
         &self,
         bucket: &str,
         after: UploadId,
@@ -169,7 +170,7 @@ impl Db {
     ) -> Result<Vec<Upload>, DbError> {
         let bucket = bucket.to_owned();
         let query = move |conn: &mut AnyConnection| {
-            uploads_of(owed_uploads_query(&bucket, after, limit).load(conn)?)
+            uploads_of(uploads_pending_deletion_query(&bucket, after, limit).load(conn)?)
         };
         self.readers.read(query).await
     }
@@ -203,8 +204,8 @@ pub(in crate::db) fn due_uploads_query<'a>(now: DateTime<Utc>, limit: u32) -> Li
         .limit(i64::from(limit))
 }
 
-/// The statement of [`Db::owed_uploads`].
-pub(in crate::db) fn owed_uploads_query(
+/// The statement of [`Db::uploads_pending_deletion`].
+pub(in crate::db) fn uploads_pending_deletion_query(
     bucket: &str,
     after: UploadId,
     limit: u32,

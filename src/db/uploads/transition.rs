@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 use super::attempts::{self, AttemptState};
-use super::row::{UploadRow, column_time, differences_text};
+use super::row::{UploadRow, column_time, errors_text};
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
@@ -55,8 +55,8 @@ pub enum StatusStep {
     Expire,
     /// What arrived is not what was declared. Demands that the attempt that saw it is still open, and abandons it.
     Reject {
-        /// Each difference.
-        differences: Vec<FieldError>,
+        /// What differs.
+        errors: Vec<FieldError>,
         /// The key of the copy that showed them.
         attempt: FinalKey,
     },
@@ -105,16 +105,12 @@ impl Write for MoveStatus {
             at: self.change.at,
             fills: Fills::Nothing,
         };
-        if let StatusStep::Reject {
-            differences,
-            attempt,
-        } = &self.change.step
-        {
+        if let StatusStep::Reject { errors, attempt } = &self.change.step {
             // The attempt first, as a confirm does it: who holds the attempt decides, and locks are taken in one order.
             if !attempts::settle(conn, advance.upload, attempt, AttemptState::Abandoned)? {
                 return self.without_change(conn);
             }
-            advance.fills = Fills::FieldErrors(differences_text(differences)?);
+            advance.fills = Fills::FieldErrors(errors_text(errors)?);
         }
         match advance.run(conn, books)? {
             Some(row) => Ok(Transition::Moved(row.into_upload()?)),

@@ -33,8 +33,8 @@ impl From<BrokerError> for Problem {
                 Code::FieldNotAllowed,
                 format!("the token's `fields` claim does not include {field}"),
             ),
-            BrokerError::Refused(Refusal { kind, differences }) => {
-                Problem::of_field_errors(code_of(kind), differences)
+            BrokerError::Refused(Refusal { kind, errors }) => {
+                Problem::of_field_errors(code_of(kind), errors)
             }
             BrokerError::WrongStatus { now, detail } => {
                 Problem::new(Code::WrongStatus, format!("{detail}; this one is {now}"))
@@ -64,8 +64,8 @@ impl From<BrokerError> for Problem {
                 Code::ObjectMissing,
                 "the bucket has no object yet; PUT the file to the presigned URL, then confirm again",
             ),
-            BrokerError::ObjectMismatch(differences) => {
-                Problem::of_field_errors(Code::ObjectMismatch, differences)
+            BrokerError::ObjectMismatch(errors) => {
+                Problem::of_field_errors(Code::ObjectMismatch, errors)
             }
             BrokerError::UploadExpired => Problem::new(
                 Code::UploadExpired,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{EventSenders, SnsKind};
-use crate::broker::{Broker, HintOutcome};
+use crate::broker::{Broker, NotificationOutcome};
 use crate::telemetry::metrics::Metrics;
 
 use super::s3_notification::{self, Entry, Shape};
@@ -96,11 +96,11 @@ pub async fn head() -> HttpResponse {
 
 fn take(broker: &Broker, entry: &Entry) -> &'static str {
     match entry {
-        Entry::Created { bucket, key } => match broker.hint(bucket, key) {
-            HintOutcome::Taken => "taken",
-            HintOutcome::OtherBucket => "other_bucket",
-            HintOutcome::OtherKey => "other_key",
-            HintOutcome::Full => "full",
+        Entry::Created { bucket, key } => match broker.notify_object(bucket, key) {
+            NotificationOutcome::Taken => "taken",
+            NotificationOutcome::OtherBucket => "other_bucket",
+            NotificationOutcome::OtherKey => "other_key",
+            NotificationOutcome::Full => "full",
         },
         Entry::Other => "other_event",
         Entry::Test => "test",

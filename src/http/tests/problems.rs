@@ -65,7 +65,7 @@ fn field_errors() -> Vec<FieldError> {
 fn refused(kind: RefusalKind) -> BrokerError {
     BrokerError::Refused(Refusal {
         kind,
-        differences: field_errors(),
+        errors: field_errors(),
     })
 }
 

@@ -102,7 +102,7 @@ fn issued(checksum: Option<Checksum>, now: DateTime<Utc>) -> Issued {
         expires_at: now + TimeDelta::hours(24),
         url_lifetime_secs: 900,
         confirmation: None,
-        differences: Vec::new(),
+        errors: Vec::new(),
         object_id: None,
         attach_at_confirm: false,
         grant: None,

@@ -12,7 +12,7 @@ use super::{CONFIRM_BUCKETS, Metrics, counters, gauges, histograms, lock};
 /// What the bucket told of, and what came of it.
 pub(super) struct BucketEvents {
     records: IntCounterVec,
-    hints: IntCounterVec,
+    notifications: IntCounterVec,
 }
 
 impl BucketEvents {
@@ -24,7 +24,7 @@ impl BucketEvents {
                 "Events that the bucket sent, one for each record, by shape and by what became of them.",
                 &["shape", "outcome"],
             ),
-            hints: counters(
+            notifications: counters(
                 r,
                 "bytepass_s3_event_hints_total",
                 "Uploads that an event pointed at, by how that ended.",
@@ -81,10 +81,10 @@ impl Metrics {
     }
 
     /// What an event pointed at was looked at, well or not. The label is a fixed word.
-    pub fn hint_ended(&self, outcome: &'static str) {
+    pub fn notification_ended(&self, outcome: &'static str) {
         self.0
             .bucket_events
-            .hints
+            .notifications
             .with_label_values(&[outcome])
             .inc();
     }

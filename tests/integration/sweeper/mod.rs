@@ -137,7 +137,7 @@ async fn i10_a_bucket_that_refuses_removes_nothing_and_loses_no_debt() {
     records.execute("UPDATE uploads SET object_removed_at = NULL");
     for code in ["AccessDenied", "SlowDown"] {
         let rule = proxy.rule(Which::any(), Act::Answer(403, code));
-        let counts = swept(&verbs, SweepKind::Owed).await;
+        let counts = swept(&verbs, SweepKind::PendingDeletion).await;
         assert_eq!((counts.found, counts.removed, counts.failed), (1, 0, 1));
         assert!(proxy.hits(rule) > 0);
         assert_eq!(records.upload(id).removed_at, None);
@@ -156,10 +156,10 @@ async fn i10_a_bucket_that_refuses_removes_nothing_and_loses_no_debt() {
         proxy.clear();
     }
     assert!(test_env.bucket.head(key).await.is_some());
-    assert_eq!(swept(&verbs, SweepKind::Owed).await.removed, 1);
+    assert_eq!(swept(&verbs, SweepKind::PendingDeletion).await.removed, 1);
     assert!(test_env.bucket.head(key).await.is_none());
     assert!(records.upload(id).removed_at.is_some());
-    assert_eq!(swept(&verbs, SweepKind::Owed).await.found, 0);
+    assert_eq!(swept(&verbs, SweepKind::PendingDeletion).await.found, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes that were meant";
 const KINDS: [SweepKind; 4] = [
     SweepKind::Pending,
     SweepKind::Attempts,
-    SweepKind::Owed,
+    SweepKind::PendingDeletion,
     SweepKind::Staging,
 ];
 

@@ -59,7 +59,7 @@ async fn debts_that_the_bucket_refuses_hold_up_no_other() {
     for id in &refused {
         refuse(&proxy, &staging_key(id));
     }
-    let counts = swept(&verbs, SweepKind::Owed).await;
+    let counts = swept(&verbs, SweepKind::PendingDeletion).await;
     assert_eq!((counts.failed, counts.removed), (MANY as u64, 1));
     assert!(removed(&test_env, &last) && !removed(&test_env, &refused[0]));
 }
@@ -144,7 +144,7 @@ async fn detached_uploads_that_the_bucket_refuses_hold_up_no_other() {
     while verbs.remove_detached(&mut walk, 7).await.expect("removals") {}
     assert_eq!(proxy.seen().len(), asked);
     proxy.clear();
-    swept(&verbs, SweepKind::Owed).await;
+    swept(&verbs, SweepKind::PendingDeletion).await;
     assert!(refused.iter().all(|id| removed(&test_env, id)));
 }
 
@@ -156,7 +156,7 @@ async fn a_bucket_that_refuses_everything_is_asked_so_often_a_round_and_each_rou
     let (refused, last) = many_and_one(&test_env, 2 * PATIENCE + MANY).await;
     owed(&test_env);
     let rule = refuse(&proxy, "staging/");
-    let mut walk = SweepWalk::new(SweepKind::Owed, 64);
+    let mut walk = SweepWalk::new(SweepKind::PendingDeletion, 64);
     for rounds in 1..=2 {
         let counts = round(&verbs, &mut walk).await;
         assert_eq!((counts.failed, counts.removed), (PATIENCE as u64, 0));
@@ -184,7 +184,7 @@ async fn a_bucket_that_does_not_answer_is_asked_once_a_round_and_nothing_is_left
     owed(&test_env);
     let removal = Which::method(Method::DELETE);
     proxy.rule(removal, Act::Answer(503, "SlowDown"));
-    let mut walk = SweepWalk::new(SweepKind::Owed, 100);
+    let mut walk = SweepWalk::new(SweepKind::PendingDeletion, 100);
     let counts = round(&verbs, &mut walk).await;
     assert_eq!((counts.found, counts.failed), (ids.len() as u64 + 1, 16));
     proxy.clear();
@@ -202,7 +202,7 @@ async fn a_sweep_by_hand_goes_on_past_any_number_of_refused_objects() {
     for id in &refused {
         refuse(&proxy, &staging_key(id));
     }
-    let mut walk = SweepWalk::by_hand(SweepKind::Owed, 100);
+    let mut walk = SweepWalk::manual(SweepKind::PendingDeletion, 100);
     let counts = round(&verbs, &mut walk).await;
     assert_eq!((counts.failed, counts.removed), (refused.len() as u64, 1));
     assert!(removed(&test_env, &last));

@@ -23,8 +23,8 @@ use crate::db::uploads::owners::Part;
 use crate::db::uploads::removals::due_query;
 use crate::db::uploads::row::column_time;
 use crate::db::uploads::sweep_queries::{
-    Copied, due_uploads_query, owed_attempts_query, owed_uploads_query, stale_attempts_query,
-    unattached_query,
+    Copied, copies_pending_deletion_query, due_uploads_query, stale_attempts_query,
+    unattached_query, uploads_pending_deletion_query,
 };
 use crate::domain::attachment::ObjectId;
 use crate::domain::ids::UploadId;
@@ -173,14 +173,14 @@ fn what_the_sweeper_looks_for_is_found_by_an_index_of_its_own() {
         let conn = &mut planner(&rig);
         let due = due_uploads_query(now(), 256);
         assert_by_index(&plan!(rig, conn, due), "uploads_due");
-        let owed = owed_uploads_query("media", UploadId::NONE, 256);
+        let owed = uploads_pending_deletion_query("media", UploadId::NONE, 256);
         assert_by_index(&plan!(rig, conn, owed), "uploads_owed");
         let field = field("Product.image");
         let unattached = unattached_query("media", &field, now(), 256);
         assert_by_index(&plan!(rig, conn, unattached), "uploads_unattached");
         let stale = stale_attempts_query!(now(), 256_u32);
         assert_by_index(&plan!(rig, conn, stale), "seal_attempts_state");
-        let copied = owed_attempts_query!("media", now(), None, 256_u32);
+        let copied = copies_pending_deletion_query!("media", now(), None, 256_u32);
         assert_by_index(&plan!(rig, conn, copied), "seal_attempts_owed");
         let lease = diesel::update(leases::table.filter(leases::name.eq("sweep-pending")))
             .set(leases::holder.eq("x"));

@@ -82,12 +82,9 @@ async fn uploads(db: &Db) {
     moved(db, expired, StatusStep::Expire).await;
     let rejected = create(db).await.into_upload().id;
     let key = open_attempt(db, rejected).await;
-    let differences = vec![FieldError::new("/size", "other")];
+    let errors = vec![FieldError::new("/size", "other")];
     let attempt = key.clone();
-    let step = StatusStep::Reject {
-        differences,
-        attempt,
-    };
+    let step = StatusStep::Reject { errors, attempt };
     moved(db, rejected, step).await;
     db.attempt_removed(rejected, key.clone(), now())
         .await
@@ -206,12 +203,17 @@ async fn sweeper(db: &Db) {
     db.due_uploads(later(1), 9).await.unwrap();
     db.due_removals("media", later(1), 9).await.unwrap();
     db.stale_attempts(later(1), 9).await.unwrap();
-    let owed = db.owed_attempts("media", later(1), None, 9).await.unwrap();
-    let behind = owed.into_iter().next();
-    db.owed_attempts("media", later(1), behind, 9)
+    let owed = db
+        .copies_pending_deletion("media", later(1), None, 9)
         .await
         .unwrap();
-    db.owed_uploads("media", UploadId::NONE, 9).await.unwrap();
+    let behind = owed.into_iter().next();
+    db.copies_pending_deletion("media", later(1), behind, 9)
+        .await
+        .unwrap();
+    db.uploads_pending_deletion("media", UploadId::NONE, 9)
+        .await
+        .unwrap();
     db.unattached_uploads("media", field("Product.image"), later(1), 9)
         .await
         .unwrap();

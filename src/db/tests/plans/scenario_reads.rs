@@ -106,7 +106,7 @@ pub async fn lists(db: &Db) {
     db.find_upload(id).await.unwrap();
     db.find_committed(id).await.unwrap();
     db.stats().await.unwrap();
-    db.watch().await.unwrap();
+    db.gauges().await.unwrap();
     let window = Window {
         from: later(-60),
         now: now(),

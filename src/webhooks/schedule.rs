@@ -59,7 +59,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// What follows from an answer to an attempt that had `before` others before it. `chance` makes the jitter.
-    pub(super) fn judge(
+    pub(super) fn outcome(
         &self,
         answer: &Answer,
         before: u32,
