@@ -1,4 +1,4 @@
-//! Checksums as S3 speaks of them: an algorithm and a base64 value of the algorithm's own length.
+//! Checksums as S3 writes them: an algorithm, and a base64 value of the algorithm's length.
 
 use std::fmt;
 
@@ -16,12 +16,12 @@ pub enum ChecksumAlgorithm {
     Crc32c,
     /// CRC-64/NVME, 8 bytes.
     Crc64Nvme,
-    /// MD5, 16 bytes: signed as Content-MD5; it never satisfies a requirement.
+    /// MD5, 16 bytes, signed as Content-MD5. It never satisfies a required checksum.
     Md5,
 }
 
 impl ChecksumAlgorithm {
-    /// Every algorithm, in the order of the contract.
+    /// Every algorithm, in the order of the documentation.
     pub const ALL: [ChecksumAlgorithm; 5] = [
         ChecksumAlgorithm::Sha256,
         ChecksumAlgorithm::Crc32,
@@ -69,7 +69,7 @@ impl ChecksumAlgorithm {
         }
     }
 
-    /// Whether a field's policy may require it: an MD5 proves nothing against who chooses both files.
+    /// Whether a field's policy may require it. An MD5 proves nothing if one person chooses both files.
     pub fn can_be_required(self) -> bool {
         self != ChecksumAlgorithm::Md5
     }
@@ -88,7 +88,7 @@ pub struct Checksum {
     value: String,
 }
 
-/// A value that no digest of the algorithm can have.
+/// A value that is not a digest of the algorithm.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a {algorithm} value is base64 (with padding) of {} bytes", algorithm.digest_bytes())]
 pub struct InvalidChecksum {
@@ -96,7 +96,7 @@ pub struct InvalidChecksum {
 }
 
 impl Checksum {
-    /// Takes a base64 value of the right length.
+    /// From a base64 value of the algorithm's length.
     pub fn new(algorithm: ChecksumAlgorithm, value: &str) -> Result<Checksum, InvalidChecksum> {
         let digest = STANDARD
             .decode(value)
@@ -110,7 +110,7 @@ impl Checksum {
         })
     }
 
-    /// From raw digest bytes, as a hash function gives them.
+    /// From the bytes of a digest.
     pub fn from_digest(
         algorithm: ChecksumAlgorithm,
         digest: &[u8],
@@ -118,7 +118,7 @@ impl Checksum {
         Checksum::new(algorithm, &STANDARD.encode(digest))
     }
 
-    /// Which algorithm.
+    /// The algorithm.
     pub fn algorithm(&self) -> ChecksumAlgorithm {
         self.algorithm
     }
@@ -128,7 +128,7 @@ impl Checksum {
         &self.value
     }
 
-    /// The digest in lower-case hexadecimal: the form of an ETag that is an MD5.
+    /// The digest in lower-case hexadecimal, the form of an ETag that is an MD5.
     pub fn to_hex(&self) -> String {
         STANDARD
             .decode(&self.value)

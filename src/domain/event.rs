@@ -1,23 +1,23 @@
-//! Events: one for each change of an upload's status, appended in the same transaction.
+//! Events: one for each status change of an upload, appended in the same transaction.
 
 use super::upload::Status;
 
-/// What happened to an upload; the names are the webhook types.
+/// A status change of an upload. The names are the webhook types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventType {
-    /// Checked, sealed and recorded.
+    /// The object was checked, sealed and recorded.
     Confirmed,
-    /// What arrived is not what was declared.
+    /// The object differs from the declaration.
     Rejected,
-    /// Nothing arrived before the deadline.
+    /// No object was uploaded before the deadline.
     Expired,
-    /// The caller gave up.
+    /// The caller canceled the upload.
     Canceled,
-    /// Tied to a record.
+    /// The upload was attached to a record.
     Attached,
-    /// No longer tied to a record.
+    /// The upload was detached from its record.
     Detached,
-    /// Removed.
+    /// The upload was deleted.
     Deleted,
 }
 
@@ -40,7 +40,7 @@ impl EventType {
             .find(|event| event.as_str() == name)
     }
 
-    /// The event that reaching a status appends; `None` for the status that every upload begins with.
+    /// The event of the change to this status; `None` for `pending`, the initial one.
     pub fn of(status: Status) -> Option<EventType> {
         match status {
             Status::Pending => None,
@@ -54,7 +54,7 @@ impl EventType {
         }
     }
 
-    /// `upload.confirmed` and the like.
+    /// The name, `upload.confirmed`.
     pub fn as_str(self) -> &'static str {
         match self {
             EventType::Confirmed => "upload.confirmed",

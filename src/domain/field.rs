@@ -1,4 +1,4 @@
-//! Model fields that take a file, and what each of them accepts.
+//! Model fields that hold a file, and the policy of each.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::media_type::MediaType;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldName(String);
 
-/// Why a text is no field name.
+/// A text that is not a field name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a field is named Model.field: two identifiers (letters, digits, _) and a dot, at most 100 bytes"
@@ -28,7 +28,7 @@ impl FieldName {
             .ok_or(InvalidFieldName)
     }
 
-    /// Whether the text can be a model's or a field's own name.
+    /// Whether the text is an identifier, as a model's and a field's own name must be.
     pub fn is_identifier(text: &str) -> bool {
         let mut chars = text.chars();
         chars
@@ -62,12 +62,12 @@ impl fmt::Display for FieldName {
     }
 }
 
-/// Who may read a confirmed object.
+/// How a confirmed object can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
-    /// Anyone, by its public URL.
+    /// By anyone, at its public URL.
     Public,
-    /// Only by a presigned GET.
+    /// Only with a presigned GET.
     Private,
 }
 
@@ -81,12 +81,12 @@ impl Visibility {
     }
 }
 
-/// How many uploads one record's field may hold.
+/// How many uploads may be attached to one record's field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cardinality {
-    /// A new one replaces the former.
+    /// One: a new upload replaces the previous one.
     One,
-    /// They add up.
+    /// Any number.
     Many,
 }
 
@@ -100,7 +100,7 @@ impl Cardinality {
     }
 }
 
-/// What one field accepts.
+/// The policy of one field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldPolicy {
     /// The field.
@@ -109,21 +109,21 @@ pub struct FieldPolicy {
     pub upload_to: String,
     /// The content types it accepts; never empty.
     pub content_types: Vec<MediaType>,
-    /// The least size, in bytes.
+    /// The smallest size, in bytes.
     pub min_size: u64,
-    /// The greatest size, in bytes.
+    /// The largest size, in bytes.
     pub max_size: u64,
-    /// Who may read its objects.
+    /// How its objects can be read.
     pub visibility: Visibility,
-    /// How many uploads a record may hold.
+    /// How many uploads may be attached to a record.
     pub cardinality: Cardinality,
     /// How long the object of a detached upload is kept, in seconds.
     pub removal_grace_secs: u32,
-    /// How long a confirmed upload may stay without a record before it is deleted, in seconds; `None`: for ever.
+    /// How long a confirmed upload may stay unattached before it is deleted, in seconds; `None`: for ever.
     pub unattached_lifetime_secs: Option<u32>,
-    /// One of these must be declared; empty where a checksum is optional.
+    /// The algorithms of which a checksum must be declared; empty if a checksum is optional.
     pub required_checksums: Vec<ChecksumAlgorithm>,
-    /// How long a presigned request lives, in seconds.
+    /// The lifetime of a presigned request, in seconds.
     pub url_lifetime_secs: u32,
     /// How long an upload may stay pending, in seconds; at least 15 minutes more than the URL's lifetime.
     pub upload_lifetime_secs: u32,
@@ -139,7 +139,7 @@ impl FieldPolicies {
         self.0.get(name)
     }
 
-    /// All of them, in the order of their names.
+    /// All policies, in the order of their fields' names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<FieldPolicy>> {
         self.0.values()
     }

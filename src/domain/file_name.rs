@@ -1,4 +1,4 @@
-//! A client's file name: metadata that a person reads, never a part of a key.
+//! A client's file name: metadata for people, never a part of a key.
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -9,10 +9,10 @@ pub const MAX_FILE_NAME_BYTES: usize = 255;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileName(String);
 
-/// Why a text is no file name.
+/// Why a text is not a file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFileName {
-    /// Nothing is left to read.
+    /// No visible character.
     #[error("a file name needs at least one visible character")]
     Empty,
     /// Longer than the limit.
@@ -21,13 +21,13 @@ pub enum InvalidFileName {
 }
 
 impl FileName {
-    /// Normalizes to NFC and drops what could hide the name's true reading; refuses what is then empty or too long.
+    /// Normalizes to NFC and drops hidden characters; refuses a name that is then empty or too long.
     pub fn parse(text: &str) -> Result<FileName, InvalidFileName> {
-        // NFC can grow a text at most threefold, so a far longer one is refused before it is normalized.
+        // NFC makes a text at most three times as long, so a far longer one is refused before the work of normalizing it.
         if text.len() > 16 * MAX_FILE_NAME_BYTES {
             return Err(InvalidFileName::TooLong);
         }
-        // Dropped first: what stood between a letter and its accent must not keep them apart.
+        // Dropped first: a hidden character between a letter and its accent would keep NFC from composing them.
         let name: String = text.chars().filter(|&c| !is_hidden(c)).nfc().collect();
         if name.trim().is_empty() {
             return Err(InvalidFileName::Empty);

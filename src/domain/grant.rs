@@ -1,4 +1,4 @@
-//! A grant: what a page or an app without a token of its own may upload, for a while.
+//! A grant: lets a page or an app without a token upload for a limited time.
 
 use chrono::{DateTime, Utc};
 
@@ -6,24 +6,24 @@ use super::attachment::ObjectId;
 use super::field::FieldName;
 use super::ids::GrantId;
 
-/// The right to make a few uploads for one field, on behalf of one owner.
+/// The right to create a limited number of uploads for one field, on behalf of one owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Its id.
+    /// The id.
     pub id: GrantId,
-    /// The one field that it is for.
+    /// The field.
     pub field: FieldName,
-    /// Whose its uploads are.
+    /// The owner of its uploads.
     pub owner: String,
-    /// The one record that its uploads are attached to at confirm; `None` leaves that to a backend.
+    /// The record that its uploads are attached to at confirm; `None` leaves attaching to the backend.
     pub object_id: Option<ObjectId>,
-    /// How many uploads it allows, at least 1.
+    /// The number of uploads that it allows, at least 1.
     pub max_uploads: u32,
-    /// The most bytes of each of them.
+    /// The most bytes of each upload.
     pub max_size: u64,
-    /// How many were made; a canceled one gives nothing back.
+    /// The number of uploads created, canceled ones included.
     pub used: u32,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it ends.
     pub expires_at: DateTime<Utc>,

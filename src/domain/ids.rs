@@ -1,4 +1,4 @@
-//! Identifiers: a prefix and 26 characters of lower-case Crockford base32, a UUIDv7 underneath, so that ids sort by time.
+//! Identifiers: a prefix and 26 characters of lower-case Crockford base32 that encode a UUIDv7, so that ids sort by time.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use chrono::{DateTime, Utc};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const DIGITS: usize = 26;
-/// The digits before it hold the time exactly: 48 bits of milliseconds, with the two bits that 26 digits have too many.
+/// The first digits hold the time: 48 bits of milliseconds, after the two unused bits of the 130 in 26 digits.
 const TIME_DIGITS: usize = 10;
 
 /// An upload's id, `upl_` and 26 characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UploadId(u128);
 
-/// A text that is no id of ours. It answers exactly like an id that does not exist.
+/// A text that is not an id. Requests with it get the same answer as with an id that doesn't exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an id of ours")]
+#[error("not a Bytepass id")]
 pub struct InvalidId;
 
 impl UploadId {
-    /// An id that no upload ever has, because no UUIDv7 is all zeros: what a malformed id stands for, so that it takes the
-    /// same way and gets the same answer as one that doesn't exist.
+    /// An id that no upload has, because a UUIDv7 is never zero. A malformed id in a request is replaced by it, so that it takes the
+    /// same code path and gets the same answer as an id that doesn't exist.
     pub const NONE: UploadId = UploadId(0);
 
     /// A new id from the time and ten random bytes.
@@ -33,7 +33,7 @@ impl UploadId {
         )
     }
 
-    /// Parses the canonical form only: two spellings of one id would be two cache keys, two log lines, two rows.
+    /// Parses the canonical form only, so that an id has one spelling in caches, logs and rows.
     pub fn parse(text: &str) -> Result<UploadId, InvalidId> {
         let digits = text.strip_prefix("upl_").ok_or(InvalidId)?;
         decode(digits).map(UploadId).ok_or(InvalidId)
@@ -110,7 +110,7 @@ fn write_digits(value: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 fn decode(digits: &str) -> Option<u128> {
-    // 26 digits hold 130 bits: a first digit above 7 would overflow, and a second spelling with it.
+    // 26 digits hold 130 bits: a first digit above 7 would overflow and give an id a second spelling.
     if digits.len() != DIGITS || digits.as_bytes()[0] > b'7' {
         return None;
     }
@@ -132,7 +132,7 @@ pub fn time_of_id(id: &str) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(millis).unwrap_or_default()
 }
 
-/// Lower-case Crockford base32 of random bytes, five bits a character: the unguessable part of a key.
+/// 32 characters of lower-case Crockford base32: the unguessable part of a key.
 pub fn random_text(random: &[u8; 20]) -> String {
     let mut text = String::with_capacity(32);
     for chunk in random.chunks(5) {

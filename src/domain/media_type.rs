@@ -1,17 +1,17 @@
-//! Content types that a field may accept, with the extension that an object of the type gets.
+//! The content types that a field may accept, with the extension of each.
 
 use std::fmt;
 
-/// How a browser may treat an object of a type.
+/// How a browser shows an object of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rendering {
-    /// A raster image, sound or film: it can't run anything, so it may be shown in place.
+    /// In place: a raster image, sound or video, which can't run code.
     Inline,
-    /// Anything that a browser might execute or that another program opens: always downloaded.
+    /// As a download: anything that a browser might execute or another program opens.
     Attachment,
 }
 
-/// One row of the table of known types.
+/// A row of the table of known types.
 #[derive(PartialEq, Eq)]
 struct Known {
     essence: &'static str,
@@ -35,8 +35,7 @@ const fn attachment(essence: &'static str, extension: &'static str) -> Known {
     }
 }
 
-/// Every type that a configuration may name. SVG, HTML and XML are known, so that who wants them can have them as
-/// downloads; no default field accepts them.
+/// Every type that a configuration may name. SVG, HTML and XML are among them, as downloads only; no default field accepts them.
 static KNOWN: &[Known] = &[
     inline("image/jpeg", "jpg"),
     inline("image/png", "png"),
@@ -81,7 +80,7 @@ static KNOWN: &[Known] = &[
     attachment("text/plain", "txt"),
 ];
 
-/// A content type without parameters, in lower case, that is known to Bytepass.
+/// A known content type, in lower case and without parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MediaType(&'static Known);
 
@@ -94,22 +93,22 @@ impl MediaType {
             .map(MediaType)
     }
 
-    /// All known types, for an error message that says what is allowed.
+    /// All known types.
     pub fn all() -> impl Iterator<Item = MediaType> {
         KNOWN.iter().map(MediaType)
     }
 
-    /// The type as it stands in a header.
+    /// The type as in a header.
     pub fn as_str(self) -> &'static str {
         self.0.essence
     }
 
-    /// The extension that a key gets, without the dot.
+    /// The extension of its keys, without the dot.
     pub fn extension(self) -> &'static str {
         self.0.extension
     }
 
-    /// How a browser may treat it.
+    /// How a browser shows it.
     pub fn rendering(self) -> Rendering {
         self.0.rendering
     }

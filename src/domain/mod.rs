@@ -1,4 +1,4 @@
-//! The trade's words. No I/O, no clock, no imports from other rooms: `now` and randomness are arguments.
+//! The domain types. No I/O, no clock, no imports from other modules: `now` and randomness are arguments.
 
 pub mod attachment;
 pub mod checksum;

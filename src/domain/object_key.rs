@@ -1,28 +1,28 @@
-//! Where objects lie: a staging key that a client may write, and final keys that only the broker writes.
+//! Object keys: a staging key that a client may write, and final keys that only the broker writes.
 
 use super::ids::{UploadId, random_text};
 use super::media_type::MediaType;
 
 /// The most bytes of a final key.
 pub const MAX_KEY_BYTES: usize = 120;
-/// The most bytes of a name: Django's `ImageField.max_length`.
+/// The most bytes of a name, Django's `ImageField.max_length`.
 pub const MAX_NAME_BYTES: usize = 100;
-/// The bytes that a final key's random part, its dot and the longest extension take.
+/// The bytes of a final key's random part, its dot and the longest extension.
 pub const RANDOM_PART_BYTES: usize = 32 + 1 + 4;
-/// The most bytes of a prefix: what a name leaves beside the random part.
+/// The most bytes of a prefix: the rest of a name.
 pub const MAX_PREFIX_BYTES: usize = MAX_NAME_BYTES - RANDOM_PART_BYTES;
 
 /// The two prefixes of the bucket that Bytepass manages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// The storage location, `media/`: what django-storages calls `location`. May be empty.
+    /// The prefix of final keys, `media/`, which django-storages calls `location`. May be empty.
     pub location: String,
-    /// Where clients write, `staging/`. It may not lie under the location, nor the location under it.
+    /// The prefix of staging keys, `staging/`. Neither prefix may contain the other.
     pub staging_prefix: String,
 }
 
 impl Layout {
-    /// The only key that a client is ever given a signature for.
+    /// The only key that requests are presigned for.
     pub fn staging_key(&self, id: UploadId) -> StagingKey {
         StagingKey(format!("{}{id}", self.staging_prefix))
     }
@@ -33,7 +33,7 @@ impl Layout {
         UploadId::parse(id).ok()
     }
 
-    /// A fresh final key from 160 random bits.
+    /// A new final key with 160 random bits.
     pub fn final_key(&self, upload_to: &str, media_type: MediaType, random: &[u8; 20]) -> FinalKey {
         let extension = media_type.extension();
         let name = format!("{upload_to}{}.{extension}", random_text(random));
@@ -49,7 +49,7 @@ impl Layout {
 pub struct StagingKey(String);
 
 impl StagingKey {
-    /// The key as the bucket knows it.
+    /// The key in the bucket.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -63,12 +63,12 @@ pub struct FinalKey {
 }
 
 impl FinalKey {
-    /// A key that the database holds.
+    /// A key that was read from the database or the bucket.
     pub fn recorded(key: String, name: String) -> FinalKey {
         FinalKey { key, name }
     }
 
-    /// Whether this could be the last part of a key that [`Layout::final_key`] made: 32 characters of its alphabet, a dot, and an
+    /// Whether this has the form of the last part of a key made by [`Layout::final_key`]: 32 characters of its alphabet, a dot and an
     /// extension.
     pub fn is_random_part(text: &str) -> bool {
         let Some((random, extension)) = text.split_once('.') else {
@@ -81,31 +81,31 @@ impl FinalKey {
             && extension.bytes().all(plain)
     }
 
-    /// The key as the bucket knows it.
+    /// The key in the bucket.
     pub fn as_str(&self) -> &str {
         &self.key
     }
 
-    /// What a Django `ImageField` column holds.
+    /// The name, as a Django `ImageField` column holds it.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// What is wrong with a prefix, in the configuration's words.
+/// Why a prefix is not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPrefix {
-    /// Not terminated.
+    /// The slash at the end is missing.
     #[error("must end with '/'")]
     NoSlashAtEnd,
-    /// A character that some store or column mangles.
-    #[error("may hold only a-z, 0-9, '_', '-', '.' and '/'")]
+    /// A character that some stores or database columns change.
+    #[error("must contain only a-z, 0-9, '_', '-', '.' and '/'")]
     Character,
     /// A segment that is empty or begins with a dot.
-    #[error("must not hold an empty part, a leading '/' or a part that begins with '.'")]
+    #[error("must not contain an empty part, a leading '/' or a part that begins with '.'")]
     Segment,
-    /// No room for a key.
-    #[error("is too long: it may have {MAX_PREFIX_BYTES} bytes")]
+    /// Too long for the keys under it.
+    #[error("must have at most {MAX_PREFIX_BYTES} bytes")]
     TooLong,
 }
 

@@ -1,26 +1,26 @@
-//! Who is calling, and what they may do: the outcome of authentication, in the trade's words.
+//! The authenticated caller and its scopes.
 
 use super::field::FieldName;
 use super::file_name::is_hidden;
 use super::ids::GrantId;
 
-/// A right that a token grants. `API.md` says who holds which.
+/// A right that a token grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
-    /// Create, confirm, re-presign, cancel and read one's own uploads.
+    /// Create, confirm, presign again, cancel and read the caller's own uploads.
     UploadsWrite,
-    /// Confirm and read anyone's uploads; create on behalf of an owner.
+    /// Confirm and read every owner's uploads; create on behalf of an owner.
     UploadsConfirm,
     /// Attach, detach, read and delete.
     AttachmentsWrite,
     /// Mint grants.
     GrantsWrite,
-    /// List everything, statistics, sweep, re-check, expire.
+    /// List every upload, read statistics, sweep, re-check, expire.
     Ops,
 }
 
 impl Scope {
-    /// Every scope there is, in the order of the contract's table.
+    /// Every scope, in the order of the documentation.
     pub const ALL: [Scope; 5] = [
         Scope::UploadsWrite,
         Scope::UploadsConfirm,
@@ -40,7 +40,7 @@ impl Scope {
         }
     }
 
-    /// The scope with this name, if there is one.
+    /// The scope with this name.
     pub fn parse(name: &str) -> Option<Scope> {
         Scope::ALL.into_iter().find(|scope| scope.as_str() == name)
     }
@@ -79,23 +79,23 @@ impl FieldPattern {
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// The configured name of the issuer that vouched for the caller.
+    /// The configured name of the token's issuer.
     pub issuer: String,
     /// The token's `sub`.
     pub subject: String,
-    /// The issuer's owner prefix and the subject: whose uploads these are.
+    /// The owner of the caller's uploads: the issuer's owner prefix and the subject.
     pub owner: String,
-    /// The token's scopes, already cut to the issuer's ceiling.
+    /// The token's scopes, limited to those that its issuer may grant.
     pub scopes: Vec<Scope>,
-    /// Which fields the token is narrowed to; `None` means all of them.
+    /// The fields that the token is narrowed to; `None` means all fields.
     pub fields: Option<Vec<FieldPattern>>,
-    /// The grant that this caller has in place of a token of its own: it sees and touches only what was made under it.
+    /// The grant that the caller presented instead of a token; it reaches only uploads created with it.
     pub grant: Option<GrantId>,
 }
 
 impl Principal {
-    /// Who this is, for the log and for timelines: `ops:alice`, and the issuer alone where there is no subject. Without characters
-    /// that could hide how it reads.
+    /// The caller's name in the log and in timelines, `ops:alice`, or the issuer alone if there is no subject. Without hidden
+    /// characters.
     pub fn name(&self) -> String {
         let subject: String = self.subject.chars().filter(|&c| !is_hidden(c)).collect();
         match subject.as_str() {
@@ -109,7 +109,7 @@ impl Principal {
         self.scopes.contains(&scope)
     }
 
-    /// Whether the token reaches this field.
+    /// Whether the token allows this field.
     pub fn reaches(&self, field: &FieldName) -> bool {
         self.fields
             .as_ref()

@@ -1,4 +1,4 @@
-//! Properties of the trade's words.
+//! Properties of the domain types.
 
 use chrono::DateTime;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn layout() -> Layout {
 
 proptest! {
     #[test]
-    fn an_id_reads_back_as_itself_and_sorts_by_time(a in 0i64..4_000_000_000_000, b in 0i64..4_000_000_000_000, random: [u8; 10]) {
+    fn id_round_trips_and_sorts_by_time(a in 0i64..4_000_000_000_000, b in 0i64..4_000_000_000_000, random: [u8; 10]) {
         let id = |millis| UploadId::new(DateTime::from_timestamp_millis(millis).unwrap(), &random);
         let text = id(a).to_string();
         prop_assert_eq!(UploadId::parse(&text), Ok(id(a)));
@@ -28,14 +28,14 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_parsed_as_an_id_only_in_its_one_spelling(text in "upl_[0-9a-zA-Z]{25,27}") {
+    fn id_parses_only_in_canonical_spelling(text in "upl_[0-9a-zA-Z]{25,27}") {
         if let Ok(id) = UploadId::parse(&text) {
             prop_assert_eq!(id.to_string(), text);
         }
     }
 
     #[test]
-    fn b3_no_file_name_keeps_a_control_or_bidi_character(text in "\\PC*|.*") {
+    fn file_name_has_no_control_or_bidi_characters(text in "\\PC*|.*") {
         if let Ok(name) = FileName::parse(&text) {
             prop_assert!(name.as_str().len() <= 255);
             let hidden = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
@@ -46,7 +46,7 @@ proptest! {
     }
 
     #[test]
-    fn b2_every_key_is_bounded_lower_case_and_below_its_prefix(random: [u8; 20], pick in 0usize..32) {
+    fn final_key_is_bounded_lower_case_and_below_its_prefix(random: [u8; 20], pick in 0usize..32) {
         let media_type = MediaType::all().nth(pick % MediaType::all().count()).unwrap();
         let key = layout().final_key("deposit_proofs/", media_type, &random);
         prop_assert!(key.as_str().len() <= MAX_KEY_BYTES && key.name().len() <= MAX_NAME_BYTES);
@@ -57,7 +57,7 @@ proptest! {
 }
 
 #[test]
-fn b2_a_hundred_thousand_keys_are_all_different() {
+fn hundred_thousand_final_keys_are_distinct() {
     let media_type = MediaType::parse("image/jpeg").unwrap();
     let keys: std::collections::HashSet<String> = (0..100_000)
         .map(|_| {
@@ -71,7 +71,7 @@ fn b2_a_hundred_thousand_keys_are_all_different() {
 }
 
 #[test]
-fn the_status_machine_allows_exactly_the_edges_of_the_contract() {
+fn status_machine_allows_exactly_the_documented_steps() {
     let allowed = [
         (Status::Pending, Step::Confirm, Status::Confirmed),
         (Status::Pending, Step::Reject, Status::Rejected),
@@ -107,7 +107,7 @@ fn the_status_machine_allows_exactly_the_edges_of_the_contract() {
 }
 
 #[test]
-fn a_prefix_that_could_leave_its_place_is_refused() {
+fn prefix_with_bad_segment_or_character_is_refused() {
     for good in ["media/", "a/b-c/d_e.f/", "products/"] {
         assert_eq!(check_prefix(good), Ok(()), "{good}");
     }
@@ -129,7 +129,7 @@ fn a_prefix_that_could_leave_its_place_is_refused() {
 }
 
 #[test]
-fn a_callers_name_reads_as_it_is() {
+fn caller_name_has_no_hidden_characters() {
     let named = |subject: &str| {
         let caller = Principal {
             issuer: "ops".to_owned(),

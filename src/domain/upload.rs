@@ -1,4 +1,4 @@
-//! An upload, one intent to place one object, and the machine of its statuses.
+//! An upload, the intent to store one object, and its status machine.
 
 use std::fmt;
 
@@ -12,43 +12,43 @@ use super::ids::{GrantId, UploadId};
 use super::media_type::MediaType;
 use super::object_key::FinalKey;
 
-/// Where an upload stands.
+/// The status of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Status {
-    /// Asked for; nobody has checked anything yet.
+    /// Created; the object is not checked yet.
     Pending,
-    /// Checked, sealed, recorded.
+    /// The object is checked, sealed and recorded.
     Confirmed,
-    /// Tied to one record.
+    /// Attached to a record.
     Attached,
-    /// Was tied to a record and no longer is.
+    /// Detached from its record.
     Detached,
-    /// Its object is gone or going; the row stays.
+    /// The object is removed or about to be; the row stays.
     Deleted,
-    /// What arrived was not what was declared.
+    /// The object differs from the declaration.
     Rejected,
-    /// Nothing arrived in time.
+    /// No object was uploaded before the deadline.
     Expired,
-    /// The caller gave up.
+    /// The caller canceled the upload.
     Canceled,
 }
 
-/// What can be done to an upload's status.
+/// A step of the status machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Record the sealed object.
     Confirm,
-    /// Refuse what arrived.
+    /// Reject the object.
     Reject,
-    /// Give up at the deadline.
+    /// Expire at the deadline.
     Expire,
-    /// Give up on request.
+    /// Cancel on request.
     Cancel,
-    /// Tie to a record.
+    /// Attach to a record.
     Attach,
-    /// Untie from a record.
+    /// Detach from a record.
     Detach,
-    /// Remove the object.
+    /// Delete.
     Delete,
 }
 
@@ -66,7 +66,7 @@ impl Step {
 }
 
 impl Status {
-    /// Every status, in the order of the contract.
+    /// Every status, in the order of the documentation.
     pub const ALL: [Status; 8] = [
         Status::Pending,
         Status::Confirmed,
@@ -92,7 +92,7 @@ impl Status {
         }
     }
 
-    /// Whether nothing can happen to the upload any more.
+    /// Whether no step leads away from this status.
     pub fn is_terminal(self) -> bool {
         Step::ALL.into_iter().all(|step| self.after(step).is_none())
     }
@@ -125,16 +125,16 @@ impl fmt::Display for Status {
     }
 }
 
-/// Whose request led to a confirm.
+/// What caused a confirm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConfirmedBy {
-    /// The owner, by `uploads:write`.
+    /// A request of the owner, with `uploads:write`.
     Client,
-    /// A backend, by `uploads:confirm`.
+    /// A request of a backend, with `uploads:confirm`.
     Service,
-    /// An S3 event notification.
+    /// A bucket notification.
     Event,
-    /// The sweeper, for a client that died after its PUT.
+    /// The sweeper, after the deadline.
     Sweeper,
 }
 
@@ -163,36 +163,36 @@ impl ConfirmedBy {
     }
 }
 
-/// What was recorded at confirm.
+/// The record of a confirm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmation {
-    /// The object's final key and its name.
+    /// The object's final key.
     pub key: FinalKey,
-    /// The sealed copy's ETag, opaque, without quotes.
+    /// The sealed copy's ETag, without quotes.
     pub etag: String,
-    /// When.
+    /// When the object was recorded.
     pub at: DateTime<Utc>,
-    /// By whom.
+    /// What caused the confirm.
     pub by: ConfirmedBy,
 }
 
-/// One way in which what arrived, or what was asked for, differs from what is allowed.
+/// One thing that is wrong with a request or an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     /// A JSON pointer to the member of the request, `/size`.
     pub pointer: String,
-    /// What is wrong and what would be right, for a person.
+    /// What is wrong, and what is allowed.
     pub detail: String,
 }
 
 impl FieldError {
-    /// All of them in one line.
+    /// The details of all errors in one line.
     pub fn summary(errors: &[FieldError]) -> String {
         let details = errors.iter().map(|it| it.detail.as_str());
         details.collect::<Vec<_>>().join("; ")
     }
 
-    /// A difference at a pointer.
+    /// An error at a pointer.
     pub fn new(pointer: &str, detail: impl Into<String>) -> FieldError {
         FieldError {
             pointer: pointer.to_owned(),
@@ -201,26 +201,26 @@ impl FieldError {
     }
 }
 
-/// One intent to place one object.
+/// The intent to store one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// Its id.
+    /// The id.
     pub id: UploadId,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// Counts its status changes: the next event's sequence number is one more.
+    /// The number of status changes. The next event has the sequence number `version + 1`.
     pub version: i64,
-    /// The model field it is for.
+    /// The model field.
     pub field: FieldName,
-    /// Whose it is.
+    /// The owner.
     pub owner: String,
     /// The record that it is meant for, or was attached to.
     pub object_id: Option<ObjectId>,
-    /// Whether a confirm attaches it to that record in the same transaction: who asked for it had the right to.
+    /// Whether a confirm attaches it to that record in the same transaction: its creator had the scope to attach.
     pub attach_at_confirm: bool,
-    /// The grant that it was made under.
+    /// The grant that it was created with.
     pub grant: Option<GrantId>,
-    /// The bucket it goes to.
+    /// The bucket.
     pub bucket: String,
     /// The client's name for the file: metadata.
     pub filename: FileName,
@@ -230,22 +230,22 @@ pub struct Upload {
     pub size: u64,
     /// The declared checksum.
     pub checksum: Option<Checksum>,
-    /// When it was asked for.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// Its own deadline: from then on it may be settled.
+    /// The deadline, after which the sweeper settles it.
     pub expires_at: DateTime<Utc>,
-    /// How long a presigned request for it lives, in seconds; the policy's value when it was created.
+    /// The lifetime of a presigned request, in seconds: the policy's value at creation.
     pub url_lifetime_secs: u32,
-    /// What was recorded at confirm; stays when the upload is detached or deleted.
+    /// The record of the confirm; kept when the upload is detached or deleted.
     pub confirmation: Option<Confirmation>,
-    /// Why it was rejected; empty unless it was.
+    /// Why it was rejected; empty in every other status.
     pub errors: Vec<FieldError>,
     /// When it was attached to its record.
     pub attached_at: Option<DateTime<Utc>>,
-    /// When it was detached from it.
+    /// When it was detached from its record.
     pub detached_at: Option<DateTime<Utc>>,
-    /// From when on the object of a detached upload is to be removed.
+    /// When the grace of a detached upload ends and its object may be removed.
     pub remove_after: Option<DateTime<Utc>>,
-    /// When its objects were last seen to be removed.
+    /// When its objects were removed.
     pub object_removed_at: Option<DateTime<Utc>>,
 }

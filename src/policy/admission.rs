@@ -1,4 +1,4 @@
-//! May this be uploaded? Decides on the declaration alone; says everything that is wrong at once.
+//! May this be uploaded? Decides from the declaration alone, and reports every error at once.
 
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::field::{FieldName, FieldPolicies, FieldPolicy};
@@ -8,16 +8,16 @@ use crate::domain::upload::FieldError;
 
 use super::evidence::{Admitted, Declared};
 
-/// Which of the contract's codes a refusal answers with: the gravest of what is wrong.
+/// The kind of a refusal, most severe first. A refusal for several errors has the most severe kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RefusalKind {
-    /// A member is no such thing at all.
+    /// A member is malformed.
     Invalid,
-    /// No such field is configured.
+    /// The field is not configured.
     UnknownField,
-    /// The field doesn't take this type.
+    /// The field doesn't allow this type.
     MediaTypeNotAllowed,
-    /// The field doesn't take this size.
+    /// The field doesn't allow this size.
     SizeNotAllowed,
     /// The field requires a checksum.
     ChecksumRequired,
@@ -26,20 +26,20 @@ pub enum RefusalKind {
 /// Why a declaration was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The code.
+    /// The kind.
     pub kind: RefusalKind,
-    /// Each thing that is wrong.
+    /// The errors.
     pub errors: Vec<FieldError>,
 }
 
 /// How the bucket proves a checksum that a client declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChecksumProof {
-    /// The store was seen to refuse a mismatch: what its HEAD returns is proof.
+    /// The bucket refuses an object with another checksum, so the checksum in the answer to a HEAD is proof.
     Trusted,
-    /// The store proves nothing, but the broker may read the sealed copy and hash it.
+    /// The bucket proves nothing, but the broker may read and hash the sealed copy.
     Reading,
-    /// The store proves nothing, and the broker may not read.
+    /// The bucket proves nothing, and the broker may not read the copy.
     None,
 }
 
@@ -96,10 +96,10 @@ pub fn admit(
     }
 }
 
-/// The refusal of a field that no policy names; it lists those that there are.
+/// The refusal of a field that is not configured; it lists the configured fields.
 pub fn unknown_field(name: &FieldName, fields: &FieldPolicies) -> Refusal {
     let known = join(fields.iter().map(|policy| policy.name.as_str()));
-    let detail = format!("there is no field {name}; the fields are {known}");
+    let detail = format!("no field is named {name}; the fields are {known}");
     Refusal {
         kind: RefusalKind::UnknownField,
         errors: vec![FieldError::new("/field", detail)],
@@ -111,13 +111,16 @@ fn allowed_type(text: &str, policy: &FieldPolicy) -> Result<MediaType, String> {
         .filter(|found| policy.content_types.contains(found))
         .ok_or_else(|| {
             let allowed = join(policy.content_types.iter().map(|allowed| allowed.as_str()));
-            format!("{} doesn't take this type; it takes {allowed}", policy.name)
+            format!(
+                "{} doesn't allow this type; allowed are {allowed}",
+                policy.name
+            )
         })
 }
 
 fn size_detail(size: u64, policy: &FieldPolicy) -> String {
     let (name, min, max) = (&policy.name, policy.min_size, policy.max_size);
-    format!("{name} takes {min} to {max} bytes, not {size}")
+    format!("{name} allows {min} to {max} bytes, not {size}")
 }
 
 type ChecksumProblem = (RefusalKind, &'static str, String);
@@ -156,10 +159,10 @@ fn allowed_checksum(
     if !required.is_empty() && !required.contains(&algorithm) {
         return Err(needed());
     }
-    // A promise that nobody can hold is refused at the door: accepting it would record a lie.
+    // A checksum that will never be proven must not be recorded as if it were.
     if proof == ChecksumProof::None && algorithm != ChecksumAlgorithm::Md5 {
         let detail = format!(
-            "this bucket can't prove a {algorithm}: leave the checksum out, or declare an md5"
+            "this bucket can't prove a {algorithm} checksum; leave it out, or declare an md5"
         );
         return Err((RefusalKind::Invalid, "/checksum/algorithm", detail));
     }

@@ -1,7 +1,7 @@
 //! Pure decisions: may this be uploaded ([`admission`]), is this what was declared ([`verification`]).
 //!
-//! Only this room builds the evidence types ([`evidence`]): what it never admitted can't be signed for, and what it never
-//! verified can't be recorded.
+//! Only this module builds an `Admitted` and a `Verified` ([`evidence`]): an upload that was not admitted can't be signed for, and an
+//! object that was not verified can't be recorded.
 
 pub mod admission;
 pub mod evidence;

@@ -1,4 +1,4 @@
-//! Decisions, as tables.
+//! The decisions on declarations and on sealed copies.
 
 use chrono::DateTime;
 
@@ -59,7 +59,7 @@ fn refused(
 }
 
 #[test]
-fn a11_each_limit_is_refused_one_step_beyond_it() {
+fn size_beyond_either_limit_is_refused() {
     for (size, allowed) in [
         (0, false),
         (1, true),
@@ -78,7 +78,7 @@ fn a11_each_limit_is_refused_one_step_beyond_it() {
 }
 
 #[test]
-fn a6_only_the_listed_types_pass_and_no_parameters() {
+fn only_listed_types_without_parameters_are_admitted() {
     for bad in [
         "image/svg+xml",
         "text/html",
@@ -99,7 +99,7 @@ fn a6_only_the_listed_types_pass_and_no_parameters() {
 }
 
 #[test]
-fn every_thing_that_is_wrong_is_said_at_once() {
+fn refusal_reports_every_error() {
     let asked = Declared {
         size: 0,
         content_type: "text/html".into(),
@@ -111,7 +111,7 @@ fn every_thing_that_is_wrong_is_said_at_once() {
 }
 
 #[test]
-fn a_required_checksum_is_required_and_an_md5_does_not_satisfy_it() {
+fn required_checksum_is_not_satisfied_by_md5_or_bad_value() {
     let sha256 = [ChecksumAlgorithm::Sha256];
     let md5 =
         |d: &mut Declared| d.checksum = Some(("md5".into(), "1B2M2Y8AsgTpgAmY7PhCfg==".into()));
@@ -131,7 +131,7 @@ fn a_required_checksum_is_required_and_an_md5_does_not_satisfy_it() {
 }
 
 #[test]
-fn a_checksum_that_nobody_can_prove_is_refused_at_the_door() {
+fn checksum_that_the_bucket_cannot_prove_is_refused() {
     let sha = |d: &mut Declared| d.checksum = Some(("sha256".into(), SHA.into()));
     assert_eq!(refused(sha, &[], ChecksumProof::None), RefusalKind::Invalid);
 }
@@ -191,7 +191,7 @@ fn pointers(upload: &Upload, observed: &Observed) -> Vec<String> {
 }
 
 #[test]
-fn a4_a5_a7_each_difference_of_a_sealed_copy_is_found() {
+fn each_mismatch_of_a_sealed_copy_is_reported() {
     let sha = pending(Some((ChecksumAlgorithm::Sha256, SHA)));
     let other = pending(Some((ChecksumAlgorithm::Sha256, OTHER_SHA)));
     assert_eq!(pointers(&sha, &sealed()), Vec::<String>::new());
@@ -239,7 +239,7 @@ fn a4_a5_a7_each_difference_of_a_sealed_copy_is_found() {
 }
 
 #[test]
-fn a14_what_a_store_does_not_show_is_unproven_and_never_a_rejection() {
+fn missing_checksum_is_unproven_and_not_a_mismatch() {
     let sha = pending(Some((ChecksumAlgorithm::Sha256, SHA)));
     assert_eq!(
         pointers(
@@ -270,7 +270,7 @@ fn a14_what_a_store_does_not_show_is_unproven_and_never_a_rejection() {
 }
 
 #[test]
-fn a14_an_md5_is_compared_only_with_an_etag_that_is_one() {
+fn md5_is_compared_only_with_an_etag_that_is_an_md5() {
     let right = pending(Some((ChecksumAlgorithm::Md5, "1B2M2Y8AsgTpgAmY7PhCfg==")));
     let wrong = pending(Some((ChecksumAlgorithm::Md5, "AAAAAAAAAAAAAAAAAAAAAA==")));
     assert_eq!(pointers(&right, &sealed()), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Is this what was declared? Compares a sealed copy, as HeadObject shows it, with the upload's row.
+//! Is this what was declared? Compares a sealed copy, as HeadObject reports it, with the upload's row.
 
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::upload::{FieldError, Upload};
@@ -9,13 +9,13 @@ use super::evidence::{Observed, SealHeaders, Verified};
 /// Why a sealed copy may not be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
-    /// It is not what was declared: the upload is rejected.
+    /// The copy differs from the declaration: the upload is rejected.
     Mismatch(Vec<FieldError>),
-    /// Nothing shows whether it is: the upload stays as it is, and nothing is recorded.
+    /// The checksum is not proven: the upload stays pending, and nothing is recorded.
     Unproven(ChecksumAlgorithm),
 }
 
-/// Compares size, type, checksum and headers. `hashed` is the checksum of the copy's bytes where the broker read them.
+/// Compares size, type, checksum and headers. `hashed` is the checksum of the copy's bytes, if the broker read them.
 pub fn verify(
     upload: &Upload,
     observed: &Observed,
@@ -26,8 +26,8 @@ pub fn verify(
     let mut errors = Vec::new();
     if observed.size != upload.size {
         let detail = format!(
-            "{} bytes were declared, {} arrived",
-            upload.size, observed.size
+            "the object has {} bytes, not the declared {}",
+            observed.size, upload.size
         );
         errors.push(FieldError::new("/size", detail));
     }
@@ -89,7 +89,7 @@ fn compare_headers(observed: &Observed, expected: &SealHeaders, errors: &mut Vec
     for (header, _) in &observed.smuggled {
         errors.push(FieldError::new(
             "",
-            format!("the object carries {header}, which was not declared"),
+            format!("the object has the header {header}, which was not declared"),
         ));
     }
 }
@@ -108,7 +108,7 @@ fn evidence_for(
 ) -> Evidence {
     let algorithm = declared.algorithm();
     if algorithm == ChecksumAlgorithm::Md5 {
-        // Content-MD5 is signed and every store enforces it; an ETag that is no MD5 can say nothing more.
+        // Content-MD5 is signed and every store enforces it, so an ETag that is not an MD5 is no contradiction.
         let holds = !observed.etag_is_md5 || observed.etag.eq_ignore_ascii_case(&declared.to_hex());
         return if holds {
             Evidence::Holds
@@ -134,7 +134,7 @@ fn evidence_for(
 
 fn contradiction(declared: &Checksum) -> Evidence {
     Evidence::Contradicts(format!(
-        "the {} of the bytes is not the declared one",
+        "the {} of the object is not the declared one",
         declared.algorithm()
     ))
 }

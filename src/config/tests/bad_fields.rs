@@ -86,7 +86,7 @@ fn b2_keys_that_would_be_too_long_or_lie_in_staging_are_refused() {
         (
             &field(&format!("upload_to = \"{longer}/\"")),
             &format!(
-                r#"fields."Product.image".upload_to = "{longer}/" (bytepass.toml:4): is too long: it may have 63 bytes; such as "products/""#
+                r#"fields."Product.image".upload_to = "{longer}/" (bytepass.toml:4): must have at most 63 bytes; such as "products/""#
             ),
         ),
         (
