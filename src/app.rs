@@ -169,7 +169,7 @@ impl App {
     /// Holds what a start would find wrong with a configuration without opening anything: the webhooks' targets, the issuers'
     /// keys and the broker's own. Having none of its own is left to [`Config::require_for_serve`].
     pub fn check(config: &Config) -> Result<(), StartError> {
-        Webhooks::check(&options::webhooks(&config.webhooks)).map_err(StartError::Webhooks)?;
+        Webhooks::check(&config.webhooks).map_err(StartError::Webhooks)?;
         if config.receipts.keys.is_empty() {
             return authenticator(config, None, outbound()?).map(drop);
         }

@@ -6,12 +6,10 @@ use crate::auth::{
 use crate::broker::{BrokerOptions, SweepOptions};
 use crate::config::{
     self, AccessKey, Auth, Config, Events, Issuer, IssuerKeys, KeyAlgorithm, PublicKey, ReceiptKey,
-    WebhookEndpoint, WebhookSettings,
 };
 use crate::db::{DbOptions, PendingQuota};
 use crate::http::{DemoOptions, HttpOptions, Proxies, Rate};
 use crate::storage::{CredentialSource, StoreOptions};
-use crate::webhooks::{EndpointOptions, WebhookOptions};
 use crate::workers::{SweeperOptions, WorkersOptions};
 
 pub(super) fn broker(config: &Config) -> BrokerOptions {
@@ -46,26 +44,6 @@ pub fn database(config: &Config) -> DbOptions {
             uploads: limits.pending_uploads_per_owner,
             bytes: limits.pending_bytes_per_owner,
         },
-    }
-}
-
-/// What deliveries need, for `webhooks` too.
-pub fn webhooks(settings: &WebhookSettings) -> WebhookOptions {
-    let one = |endpoint: &WebhookEndpoint| EndpointOptions {
-        name: endpoint.name.clone(),
-        url: endpoint.url.clone(),
-        secrets: endpoint.secrets.clone(),
-        types: endpoint.types.clone(),
-        allow_private: endpoint.allow_private,
-        concurrency: endpoint.concurrency,
-    };
-    WebhookOptions {
-        endpoints: settings.endpoints.iter().map(one).collect(),
-        schedule_secs: settings.schedule_secs.clone(),
-        jitter_percent: settings.jitter_percent,
-        lease_secs: settings.lease_secs,
-        timeout_ms: settings.timeout_ms,
-        max_response_bytes: settings.max_response_bytes,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::db::{Db, DbOptions};
 use crate::outbound::Outbound;
 use crate::storage::Store;
 use crate::telemetry::metrics::Metrics;
-use crate::webhooks::Webhooks;
+use crate::webhooks::{self, Webhooks};
 
 use super::{StartError, options};
 
@@ -27,8 +27,7 @@ pub fn webhooks(
     outbound: Outbound,
     metrics: Metrics,
 ) -> Result<Webhooks, StartError> {
-    Webhooks::new(options::webhooks(&config.webhooks), db, outbound, metrics)
-        .map_err(StartError::Webhooks)
+    Webhooks::new(&config.webhooks, db, outbound, metrics).map_err(StartError::Webhooks)
 }
 
 /// Reads the keys that receipts and grants are signed with.
@@ -100,7 +99,7 @@ pub(super) async fn open_database(config: &Config, metrics: &Metrics) -> Result<
 /// With the endpoints that events are written for.
 fn database_options(config: &Config) -> DbOptions {
     DbOptions {
-        subscriptions: options::webhooks(&config.webhooks).subscriptions(),
+        subscriptions: webhooks::subscriptions(&config.webhooks),
         ..options::database(config)
     }
 }

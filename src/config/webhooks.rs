@@ -1,4 +1,4 @@
-//! `[webhooks]` and `[[webhooks.endpoints]]`: who is told of events, and how stubbornly.
+//! `[webhooks]` and `[[webhooks.endpoints]]`: where events are delivered, and how failed deliveries are retried.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,34 +21,34 @@ const MAX_PAUSE_SECS: i64 = 604_800;
 /// `[webhooks]`.
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
-    /// The pause before each attempt, in seconds.
+    /// The pause before each attempt, in seconds, the first included. A delivery is dead after the last one.
     pub schedule_secs: Vec<u32>,
-    /// By how much a pause may be longer, in percent.
+    /// The largest random addition to a pause, in percent.
     pub jitter_percent: u32,
-    /// How long a broker keeps a delivery, in seconds.
+    /// How long a broker keeps a claimed delivery, in seconds; longer than an attempt takes.
     pub lease_secs: u32,
-    /// How long an attempt may take, in milliseconds.
+    /// The time limit of an attempt, in milliseconds.
     pub timeout_ms: u64,
-    /// The most of an answer's body that is read, in bytes.
+    /// The most bytes of an answer's body that are read.
     pub max_response_bytes: usize,
-    /// Who is told. Names differ.
+    /// The endpoints. Their names differ.
     pub endpoints: Vec<WebhookEndpoint>,
 }
 
-/// `[[webhooks.endpoints]]`: somebody who is told.
+/// `[[webhooks.endpoints]]`.
 #[derive(Debug, Clone)]
 pub struct WebhookEndpoint {
-    /// Its name.
+    /// The name, for rows, logs and metrics.
     pub name: String,
-    /// Where it is.
+    /// The URL.
     pub url: String,
-    /// One secret, or two.
+    /// The secrets that sign, `whsec_…`: one, or two while one is being replaced.
     pub secrets: Vec<SecretString>,
-    /// What it is told of; never empty.
+    /// The event types that it receives; never empty.
     pub types: Vec<EventType>,
-    /// Whether it may lie in a private network.
+    /// Whether it may lie in a private network or on this machine; only there is plain http allowed.
     pub allow_private: bool,
-    /// How many deliveries are under way at once.
+    /// The most concurrent deliveries.
     pub concurrency: usize,
 }
 

@@ -1,95 +1,115 @@
-//! Endpoints: who is told of what, where, and signed with which secrets.
+//! A webhook endpoint: checked when the broker starts, then called with signed requests by Standard Webhooks.
 
-use secrecy::SecretString;
+use chrono::Utc;
+use secrecy::{ExposeSecret as _, SecretString};
+use standardwebhooks::Webhook;
 
-use super::sign::Signer;
-use crate::db::Subscription;
-use crate::domain::event::EventType;
-use crate::outbound::{AddressRule, OutboundError, check_url};
-
-/// How deliveries are made.
-#[derive(Debug, Clone)]
-pub struct WebhookOptions {
-    /// Who is told.
-    pub endpoints: Vec<EndpointOptions>,
-    /// The pauses before each attempt, in seconds: the first attempt has the first. After the last one a delivery is dead.
-    pub schedule_secs: Vec<u32>,
-    /// By how much a pause may be longer at random, in percent.
-    pub jitter_percent: u32,
-    /// How long a worker may keep a delivery, in seconds; longer than an attempt takes.
-    pub lease_secs: u32,
-    /// How long an attempt may take, in milliseconds.
-    pub timeout_ms: u64,
-    /// The most of an answer's body that is read, in bytes.
-    pub max_response_bytes: usize,
-}
-
-/// Somebody who is told.
-#[derive(Debug, Clone)]
-pub struct EndpointOptions {
-    /// Its name, for rows, logs and metrics.
-    pub name: String,
-    /// Where it is.
-    pub url: String,
-    /// The secrets that sign, `whsec_…`: one, or two while it is being replaced.
-    pub secrets: Vec<SecretString>,
-    /// What it is told of.
-    pub types: Vec<EventType>,
-    /// Whether it may lie in a private network, or on this machine, and be called by plain http there.
-    pub allow_private: bool,
-    /// How many deliveries to it are under way at once.
-    pub concurrency: usize,
-}
-
-impl WebhookOptions {
-    /// What the outbox has to know.
-    pub fn subscriptions(&self) -> Vec<Subscription> {
-        let of = |endpoint: &EndpointOptions| Subscription {
-            endpoint: endpoint.name.clone(),
-            types: endpoint.types.clone(),
-        };
-        self.endpoints.iter().map(of).collect()
-    }
-}
+use super::schedule::Answer;
+use crate::config::WebhookEndpoint;
+use crate::outbound::{AddressRule, Limits, Outbound, OutboundError, Post, check_url};
 
 /// Why an endpoint can't be used as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    /// Its URL is one that is never called.
+    /// The URL's address is not allowed.
     #[error("webhook endpoint {0}: {1}")]
     Url(String, OutboundError),
-    /// A secret is no base64.
+    /// A secret is malformed.
     #[error("webhook endpoint {0}: a secret must be whsec_ and base64")]
     Secret(String),
 }
 
 /// An endpoint, ready to be called.
 pub struct Endpoint {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// How many deliveries to it are under way at once.
+    /// The most concurrent deliveries.
     pub concurrency: usize,
-    pub(super) url: String,
-    pub(super) rule: AddressRule,
-    pub(super) signer: Signer,
+    url: String,
+    rule: AddressRule,
+    signer: Signer,
 }
 
 impl Endpoint {
-    pub(super) fn new(options: &EndpointOptions) -> Result<Endpoint, WebhookError> {
-        let rule = match (options.allow_private, options.url.starts_with("http:")) {
+    pub(super) fn new(config: &WebhookEndpoint) -> Result<Endpoint, WebhookError> {
+        let rule = match (config.allow_private, config.url.starts_with("http:")) {
             (false, _) => AddressRule::PublicOnly,
             (true, true) => AddressRule::PrivateOnly,
             (true, false) => AddressRule::AnyButLinkLocal,
         };
-        let bad_url = |error| WebhookError::Url(options.name.clone(), error);
-        check_url(&options.url, rule).map_err(bad_url)?;
+        let bad_url = |error| WebhookError::Url(config.name.clone(), error);
+        check_url(&config.url, rule).map_err(bad_url)?;
         Ok(Endpoint {
-            name: options.name.clone(),
-            concurrency: options.concurrency.max(1),
-            url: options.url.clone(),
+            name: config.name.clone(),
+            concurrency: config.concurrency.max(1),
+            url: config.url.clone(),
             rule,
-            signer: Signer::new(&options.secrets)
-                .map_err(|_| WebhookError::Secret(options.name.clone()))?,
+            signer: Signer::new(&config.secrets)
+                .map_err(|_| WebhookError::Secret(config.name.clone()))?,
         })
+    }
+
+    /// Sends one request. It is signed now, because receivers compare the signature's time with their clock.
+    pub(super) async fn post(
+        &self,
+        outbound: &Outbound,
+        id: &str,
+        body: String,
+        limits: Limits,
+    ) -> Answer {
+        let mut headers = vec![("content-type", "application/json".to_owned())];
+        match self.signer.headers(id, Utc::now().timestamp(), &body) {
+            Ok(signed) => headers.extend(signed),
+            Err(error) => return Answer::failed(format!("the request can't be signed: {error}")),
+        }
+        let post = Post {
+            url: &self.url,
+            rule: self.rule,
+            headers: &headers,
+            body: body.into(),
+        };
+        match outbound.post(post, limits).await {
+            Ok(posted) => Answer::of(posted.status, posted.retry_after),
+            // None of these errors contains the URL or a part of the answer.
+            Err(error) => Answer::failed(error.to_string()),
+        }
+    }
+}
+
+/// Signs with each of an endpoint's secrets. Has no `Debug`, because it holds them.
+pub(super) struct Signer(Vec<Webhook>);
+
+impl Signer {
+    /// From the configured secrets.
+    pub(super) fn new(secrets: &[SecretString]) -> Result<Signer, standardwebhooks::WebhookError> {
+        let keys = secrets
+            .iter()
+            .map(|secret| Webhook::new(secret.expose_secret()));
+        keys.collect::<Result<Vec<Webhook>, _>>().map(Signer)
+    }
+
+    /// The three headers. While a secret is being replaced there are two signatures, and a receiver accepts either.
+    pub(super) fn headers(
+        &self,
+        id: &str,
+        timestamp: i64,
+        body: &str,
+    ) -> Result<[(&'static str, String); 3], standardwebhooks::WebhookError> {
+        let signatures = self
+            .0
+            .iter()
+            .map(|key| key.sign(id, timestamp, body.as_bytes()));
+        let signatures: Vec<String> = signatures.collect::<Result<_, _>>()?;
+        Ok([
+            (standardwebhooks::HEADER_WEBHOOK_ID, id.to_owned()),
+            (
+                standardwebhooks::HEADER_WEBHOOK_TIMESTAMP,
+                timestamp.to_string(),
+            ),
+            (
+                standardwebhooks::HEADER_WEBHOOK_SIGNATURE,
+                signatures.join(" "),
+            ),
+        ])
     }
 }

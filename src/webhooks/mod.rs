@@ -1,13 +1,12 @@
-//! From outbox row to signed, delivered request, by Standard Webhooks 1.0.
+//! Webhooks: delivers outbox rows as signed requests, by Standard Webhooks 1.0.
 //!
-//! `workers` leases and delivers through it, `cli` looks, tests and replays. Its guarantees: at least once, under the event's id; the
-//! same bytes in every attempt; per upload and endpoint in order, because only the earliest pending event of an upload can be
-//! leased. Across uploads no order is promised. A target that may not be called is refused when the connection is made.
+//! `workers` claims and delivers; `cli` lists, tests and replays. Guarantees: each event is delivered at least once, under its own
+//! id and with the same bytes in every attempt; the events of one upload reach an endpoint in order, because only an upload's
+//! earliest pending event can be claimed. Events of different uploads have no order. The address of an endpoint is checked when the
+//! connection is made.
 
 mod endpoint;
 mod schedule;
-mod send;
-mod sign;
 #[cfg(test)]
 mod tests;
 
@@ -17,83 +16,83 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use tokio::sync::watch;
 
+use crate::config::WebhookSettings;
 use crate::db::{
     Attempt, ClaimRequest, Db, DbError, DeliveryClaim, DeliveryFilter, DeliveryRow, EndpointTotals,
-    Outcome, Replay,
+    Outcome, Replay, Subscription,
 };
 use crate::domain::ids::EventId;
 use crate::outbound::{Limits, Outbound};
 use crate::telemetry::metrics::Metrics;
 
-pub use endpoint::{Endpoint, EndpointOptions, WebhookError, WebhookOptions};
-use schedule::{Answer, Schedule};
+pub use endpoint::{Endpoint, WebhookError};
+use schedule::Answer;
 
-/// How often a result is offered to a database that is busy, before its lease is left to end.
+/// How often the result of an attempt is written to a busy database before the claim is left to expire.
 const RECORD_TRIES: u32 = 3;
-/// The pause between such offers.
+/// The pause between these writes.
 const RECORD_PAUSE: Duration = Duration::from_millis(200);
-/// The dead deliveries that one write replays.
+/// The most dead deliveries that one write replays.
 const REPLAY_BATCH: u32 = 500;
 
-/// A delivery that this process may make now.
+/// A delivery that this process has claimed.
 pub struct ClaimedDelivery {
-    leased: DeliveryClaim,
-    leased_at: Instant,
+    claim: DeliveryClaim,
+    claimed_at: Instant,
+}
+
+/// The events that each endpoint receives, for the outbox.
+pub fn subscriptions(settings: &WebhookSettings) -> Vec<Subscription> {
+    let endpoints = settings.endpoints.iter();
+    let subscription = endpoints.map(|endpoint| Subscription {
+        endpoint: endpoint.name.clone(),
+        types: endpoint.types.clone(),
+    });
+    subscription.collect()
 }
 
 impl ClaimedDelivery {
-    /// The event that it carries.
+    /// The event to deliver.
     pub fn event(&self) -> &EventId {
-        &self.leased.event
+        &self.claim.event
     }
 }
 
-/// Deliveries. Clones share everything.
+/// The endpoints and their deliveries. Clones share everything.
 #[derive(Clone)]
 pub struct Webhooks(Arc<Inner>);
 
 struct Inner {
     endpoints: Vec<Arc<Endpoint>>,
-    options: WebhookOptions,
-    schedule: Schedule,
+    settings: WebhookSettings,
     db: Db,
     outbound: Outbound,
     metrics: Metrics,
 }
 
 impl Webhooks {
-    /// Prepares the endpoints. Errors where one can't be used as configured; nothing is called yet.
+    /// Prepares the endpoints, without calling them. Fails if one can't be used as configured.
     pub fn new(
-        options: WebhookOptions,
+        settings: &WebhookSettings,
         db: Db,
         outbound: Outbound,
         metrics: Metrics,
     ) -> Result<Webhooks, WebhookError> {
-        let endpoints: Result<Vec<_>, _> = options
-            .endpoints
-            .iter()
-            .map(|endpoint| Endpoint::new(endpoint).map(Arc::new))
-            .collect();
-        let schedule = Schedule {
-            pauses_secs: options.schedule_secs.clone(),
-            jitter_percent: options.jitter_percent,
-        };
+        let endpoints = settings.endpoints.iter();
+        let endpoints = endpoints.map(|endpoint| Endpoint::new(endpoint).map(Arc::new));
         Ok(Webhooks(Arc::new(Inner {
-            endpoints: endpoints?,
-            options,
-            schedule,
+            endpoints: endpoints.collect::<Result<_, _>>()?,
+            settings: settings.clone(),
             db,
             outbound,
             metrics,
         })))
     }
 
-    /// Holds what [`Webhooks::new`] would find wrong, without a database.
-    pub fn check(options: &WebhookOptions) -> Result<(), WebhookError> {
-        options
-            .endpoints
-            .iter()
-            .try_for_each(|endpoint| Endpoint::new(endpoint).map(drop))
+    /// The checks of [`Webhooks::new`], without a database.
+    pub fn check(settings: &WebhookSettings) -> Result<(), WebhookError> {
+        let mut endpoints = settings.endpoints.iter();
+        endpoints.try_for_each(|endpoint| Endpoint::new(endpoint).map(drop))
     }
 
     /// The endpoints.
@@ -106,56 +105,53 @@ impl Webhooks {
         self.0.endpoints.iter().find(|it| it.name == name)
     }
 
-    /// Changes when this process has committed something new to deliver.
+    /// Changes when this process has committed new deliveries.
     pub fn new_deliveries(&self) -> watch::Receiver<u64> {
         self.0.db.new_deliveries()
     }
 
-    /// Leases what is due at an endpoint, at most so many.
+    /// Claims an endpoint's due deliveries, at most `limit`.
     pub async fn claim(
         &self,
         endpoint: &Endpoint,
         limit: usize,
     ) -> Result<Vec<ClaimedDelivery>, DbError> {
-        let (now, leased_at) = (Utc::now(), Instant::now());
-        let lease = ClaimRequest {
+        let (now, claimed_at) = (Utc::now(), Instant::now());
+        let request = ClaimRequest {
             endpoint: endpoint.name.clone(),
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
             now,
-            until: now + TimeDelta::seconds(i64::from(self.0.options.lease_secs)),
+            until: now + TimeDelta::seconds(i64::from(self.0.settings.lease_secs)),
         };
-        let leased = self.0.db.claim_deliveries(lease).await?;
-        let delivery = |leased| ClaimedDelivery { leased, leased_at };
-        Ok(leased.into_iter().map(delivery).collect())
+        let claims = self.0.db.claim_deliveries(request).await?;
+        let claimed = |claim| ClaimedDelivery { claim, claimed_at };
+        Ok(claims.into_iter().map(claimed).collect())
     }
 
-    /// Makes one attempt and records what came of it. Does nothing when so much of the lease has passed that it could end
-    /// before the attempt: another worker may then be at it, and the order of an upload's events would be lost.
+    /// Makes one attempt and records its result. Does nothing if the claim could expire before the attempt ends: another broker might
+    /// then deliver the same event, and the order of the upload's events would be lost.
     pub async fn deliver(&self, endpoint: &Endpoint, delivery: ClaimedDelivery) {
-        let ClaimedDelivery { leased, leased_at } = delivery;
-        let options = &self.0.options;
-        let lease = Duration::from_secs(u64::from(options.lease_secs));
-        if leased_at.elapsed() + Duration::from_millis(options.timeout_ms) > lease {
+        let ClaimedDelivery { claim, claimed_at } = delivery;
+        let settings = &self.0.settings;
+        let claim_lifetime = Duration::from_secs(u64::from(settings.lease_secs));
+        if claimed_at.elapsed() + Duration::from_millis(settings.timeout_ms) > claim_lifetime {
             return;
         }
-        let id = leased.event.to_string();
-        let answer = self.send(endpoint, &id, leased.body.clone()).await;
+        let id = claim.event.to_string();
+        let answer = self.send(endpoint, &id, claim.body.clone()).await;
         let now = Utc::now();
-        let outcome = self
-            .0
-            .schedule
-            .outcome(&answer, leased.attempts, now, rand::random());
-        report(endpoint, &leased, &answer, &outcome);
-        let word = match outcome {
+        let outcome = schedule::outcome(settings, &answer, claim.attempts, now, rand::random());
+        log_outcome(endpoint, &claim, &answer, &outcome);
+        let result = match outcome {
             Outcome::Delivered => "delivered",
             Outcome::Retry(_) => "failed",
             Outcome::Dead => "dead",
             Outcome::Gone => "gone",
         };
-        self.0.metrics.webhook_attempted(&endpoint.name, word);
+        self.0.metrics.webhook_attempted(&endpoint.name, result);
         let attempt = Attempt {
             endpoint: endpoint.name.clone(),
-            delivery: leased,
+            delivery: claim,
             at: now,
             status: answer.status,
             error: answer.error,
@@ -169,7 +165,7 @@ impl Webhooks {
             match self.0.db.record_attempt(attempt.clone()).await {
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::warn!(endpoint = attempt.endpoint, %error, "a delivery's result is not recorded yet");
+                    tracing::warn!(endpoint = attempt.endpoint, %error, "delivery result not recorded yet");
                 }
             }
             tokio::time::sleep(RECORD_PAUSE).await;
@@ -178,13 +174,13 @@ impl Webhooks {
 
     async fn send(&self, endpoint: &Endpoint, id: &str, body: String) -> Answer {
         let limits = Limits {
-            max_bytes: self.0.options.max_response_bytes,
-            deadline: Duration::from_millis(self.0.options.timeout_ms),
+            max_bytes: self.0.settings.max_response_bytes,
+            deadline: Duration::from_millis(self.0.settings.timeout_ms),
         };
-        send::send(&self.0.outbound, endpoint, id, body, limits).await
+        endpoint.post(&self.0.outbound, id, body, limits).await
     }
 
-    /// Sends a signed `bytepass.test` to an endpoint, at once and once. The error says what is wrong.
+    /// Sends one signed `bytepass.test` event to an endpoint, without retries; returns the status, or what went wrong.
     pub async fn test(&self, endpoint: &Endpoint) -> Result<u16, String> {
         let now = Utc::now();
         let id = EventId::new(now, &rand::random()).to_string();
@@ -200,17 +196,17 @@ impl Webhooks {
         }
     }
 
-    /// Deliveries as they stand, the newest event first.
+    /// Deliveries, newest event first.
     pub async fn list(&self, filter: DeliveryFilter) -> Result<Vec<DeliveryRow>, DbError> {
         self.0.db.list_deliveries(filter).await
     }
 
-    /// How an endpoint stands.
+    /// The counts of an endpoint's deliveries, and whether it is disabled.
     pub async fn totals(&self, endpoint: &Endpoint) -> Result<EndpointTotals, DbError> {
         self.0.db.endpoint_totals(&endpoint.name).await
     }
 
-    /// Delivers one event again, whatever became of it. False if there is none with this id, or it is too old to have a body.
+    /// Makes one event due again, whatever its state. False if no event has this id, or its body is no longer kept.
     pub async fn replay(
         &self,
         endpoint: &Endpoint,
@@ -226,7 +222,7 @@ impl Webhooks {
         Ok(replayed > 0)
     }
 
-    /// Delivers everything again that is dead now. How many it is.
+    /// Makes every delivery due again that is dead now; returns how many.
     pub async fn replay_dead(&self, endpoint: &Endpoint, by: &str) -> Result<usize, DbError> {
         let (started, mut sum) = (Utc::now(), 0);
         loop {
@@ -243,26 +239,26 @@ impl Webhooks {
         }
     }
 
-    /// Lets an endpoint be called again that had answered 410. False if it was not disabled.
+    /// Enables an endpoint that answered 410. False if it was not disabled.
     pub async fn enable(&self, endpoint: &Endpoint) -> Result<bool, DbError> {
         self.0.db.enable_endpoint(&endpoint.name).await
     }
 }
 
-fn report(endpoint: &Endpoint, delivery: &DeliveryClaim, answer: &Answer, outcome: &Outcome) {
+fn log_outcome(endpoint: &Endpoint, delivery: &DeliveryClaim, answer: &Answer, outcome: &Outcome) {
     let (endpoint, event) = (endpoint.name.as_str(), delivery.event);
     let error = answer.error.as_deref().unwrap_or_default();
     match outcome {
-        Outcome::Delivered => tracing::debug!(endpoint, %event, "delivered"),
+        Outcome::Delivered => tracing::debug!(endpoint, %event, "webhook delivered"),
         Outcome::Retry(at) => {
-            tracing::info!(endpoint, %event, error, next_at = %at, "a delivery failed")
+            tracing::info!(endpoint, %event, error, next_at = %at, "webhook delivery failed")
         }
         Outcome::Dead => {
-            tracing::warn!(endpoint, %event, error, "a delivery is dead: `bytepass webhooks replay` makes it again")
+            tracing::warn!(endpoint, %event, error, "webhook delivery dead; replay it with `bytepass webhooks replay`")
         }
         Outcome::Gone => tracing::warn!(
             endpoint,
-            "the endpoint answered 410 and is disabled: `bytepass webhooks replay --enable` ends that"
+            "webhook endpoint answered 410 and is disabled; enable it with `bytepass webhooks replay --enable`"
         ),
     }
 }

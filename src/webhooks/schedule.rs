@@ -1,26 +1,27 @@
-//! What an answer means, and when the next attempt is: pure, so that every case is a line of a test.
+//! The outcome of an attempt, and the time of the next one. Pure functions.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::config::WebhookSettings;
 use crate::db::Outcome;
 
-/// The most that a `Retry-After` may ask for, in seconds.
+/// The longest `Retry-After` that is honored, in seconds.
 const MAX_RETRY_AFTER_SECS: i64 = 86_400;
-/// The most of an error that is kept, in bytes.
+/// The most bytes of a recorded error.
 const MAX_ERROR_BYTES: usize = 200;
 
-/// What came back from an endpoint.
+/// The answer of an endpoint, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// The HTTP status; `None` when there was no answer.
+    /// The HTTP status; `None` if there was no answer.
     pub(super) status: Option<u16>,
-    /// What is wrong; `None` when nothing is.
+    /// Why the attempt failed; `None` if it succeeded.
     pub(super) error: Option<String>,
     retry_after: Option<String>,
 }
 
 impl Answer {
-    /// An answer with this status: a 2xx is success, everything else is not, a redirect included.
+    /// An answer with this status. Only a 2xx is a success; redirects are not followed.
     pub(super) fn of(status: u16, retry_after: Option<String>) -> Answer {
         let error = match status {
             200..=299 => None,
@@ -34,7 +35,7 @@ impl Answer {
         }
     }
 
-    /// No answer.
+    /// No answer, because of this error.
     pub(super) fn failed(mut error: String) -> Answer {
         let cut = (0..=MAX_ERROR_BYTES.min(error.len()))
             .rev()
@@ -48,45 +49,36 @@ impl Answer {
     }
 }
 
-/// When attempts are made.
-#[derive(Debug, Clone)]
-pub(super) struct Schedule {
-    /// The pause before each attempt, in seconds.
-    pub(super) pauses_secs: Vec<u32>,
-    /// By how much a pause may be longer, in percent.
-    pub(super) jitter_percent: u32,
-}
-
-impl Schedule {
-    /// What follows from an answer to an attempt that had `before` others before it. `chance` makes the jitter.
-    pub(super) fn outcome(
-        &self,
-        answer: &Answer,
-        before: u32,
-        now: DateTime<Utc>,
-        chance: u32,
-    ) -> Outcome {
-        if answer.error.is_none() {
-            return Outcome::Delivered;
-        }
-        if answer.status == Some(410) {
-            return Outcome::Gone;
-        }
-        let Some(&pause_secs) = self.pauses_secs.get(before as usize + 1) else {
-            return Outcome::Dead;
-        };
-        let pause_ms = i64::from(pause_secs) * 1_000;
-        let jitter_ms = pause_ms * i64::from(self.jitter_percent) / 100 * i64::from(chance)
-            / i64::from(u32::MAX);
-        let wished = answer.retry_after.as_deref().and_then(|it| wish(it, now));
-        // It can only make the pause longer: a receiver that says "1" to everyone would be called in a loop.
-        let pause = TimeDelta::milliseconds(pause_ms + jitter_ms).max(wished.unwrap_or_default());
-        Outcome::Retry(now + pause)
+/// The outcome of an attempt that followed `attempts` others. `random` determines the jitter.
+pub(super) fn outcome(
+    settings: &WebhookSettings,
+    answer: &Answer,
+    attempts: u32,
+    now: DateTime<Utc>,
+    random: u32,
+) -> Outcome {
+    if answer.error.is_none() {
+        return Outcome::Delivered;
     }
+    if answer.status == Some(410) {
+        return Outcome::Gone;
+    }
+    let Some(&pause_secs) = settings.schedule_secs.get(attempts as usize + 1) else {
+        return Outcome::Dead;
+    };
+    let pause_ms = i64::from(pause_secs) * 1_000;
+    let jitter_ms = pause_ms * i64::from(settings.jitter_percent) / 100 * i64::from(random)
+        / i64::from(u32::MAX);
+    let retry_after = answer.retry_after.as_deref();
+    let retry_after = retry_after.and_then(|it| parse_retry_after(it, now));
+    // A `Retry-After` only makes the pause longer: a receiver that always answers "1" would otherwise be called in a loop.
+    let pause = TimeDelta::milliseconds(pause_ms + jitter_ms);
+    let pause = pause.max(retry_after.unwrap_or_default());
+    Outcome::Retry(now + pause)
 }
 
-/// A `Retry-After` in seconds or as a date, as far as it is taken seriously.
-fn wish(text: &str, now: DateTime<Utc>) -> Option<TimeDelta> {
+/// A `Retry-After` in seconds or as a date, cut to [`MAX_RETRY_AFTER_SECS`].
+fn parse_retry_after(text: &str, now: DateTime<Utc>) -> Option<TimeDelta> {
     let text = text.trim();
     let secs = match text.parse::<u64>() {
         Ok(secs) => i64::try_from(secs).unwrap_or(MAX_RETRY_AFTER_SECS),

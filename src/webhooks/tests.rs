@@ -1,13 +1,14 @@
-//! What an answer leads to, and what a signature covers.
+//! The outcome of attempts, signatures, and the check of endpoint addresses.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::HeaderMap;
 use secrecy::SecretString;
 use standardwebhooks::Webhook;
 
-use super::schedule::{Answer, Schedule};
-use super::sign::Signer;
-use super::{EndpointOptions, WebhookOptions, Webhooks};
+use super::Webhooks;
+use super::endpoint::Signer;
+use super::schedule::{self, Answer};
+use crate::config::{WebhookEndpoint, WebhookSettings};
 use crate::db::Outcome;
 use crate::domain::event::EventType;
 
@@ -18,15 +19,20 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
 }
 
-fn schedule() -> Schedule {
-    Schedule {
-        pauses_secs: vec![0, 5, 300],
-        jitter_percent: 20,
+fn settings(schedule_secs: Vec<u32>, jitter_percent: u32) -> WebhookSettings {
+    WebhookSettings {
+        schedule_secs,
+        jitter_percent,
+        lease_secs: 60,
+        timeout_ms: 1_000,
+        max_response_bytes: 8_192,
+        endpoints: Vec::new(),
     }
 }
 
-fn after(answer: Answer, before: u32, chance: u32) -> Outcome {
-    schedule().outcome(&answer, before, now(), chance)
+fn after(answer: Answer, attempts: u32, random: u32) -> Outcome {
+    let settings = settings(vec![0, 5, 300], 20);
+    schedule::outcome(&settings, &answer, attempts, now(), random)
 }
 
 fn in_secs(secs: i64) -> Outcome {
@@ -34,7 +40,7 @@ fn in_secs(secs: i64) -> Outcome {
 }
 
 #[test]
-fn only_a_2xx_is_success_and_410_ends_it() {
+fn only_2xx_is_delivered_and_410_is_gone() {
     for status in [200, 201, 204, 299] {
         assert_eq!(after(Answer::of(status, None), 0, 0), Outcome::Delivered);
     }
@@ -52,7 +58,7 @@ fn only_a_2xx_is_success_and_410_ends_it() {
 }
 
 #[test]
-fn pauses_follow_the_schedule_with_bounded_jitter_and_end_in_death() {
+fn pauses_follow_schedule_with_bounded_jitter_until_dead() {
     let failed = || Answer::of(500, None);
     assert_eq!(after(failed(), 0, u32::MAX), in_secs(6));
     assert_eq!(after(failed(), 1, 0), in_secs(300));
@@ -62,22 +68,22 @@ fn pauses_follow_the_schedule_with_bounded_jitter_and_end_in_death() {
 }
 
 #[test]
-fn retry_after_makes_a_pause_longer_and_never_shorter_or_endless() {
-    let wish = |text: &str| after(Answer::of(503, Some(text.into())), 0, 0);
-    assert_eq!(wish("60"), in_secs(60));
-    assert_eq!(wish("1"), in_secs(5));
-    assert_eq!(wish("0"), in_secs(5));
-    assert_eq!(wish("99999999999999999999"), in_secs(5));
-    assert_eq!(wish("18446744073709551615"), in_secs(86_400));
-    assert_eq!(wish("-5"), in_secs(5));
-    assert_eq!(wish("soon"), in_secs(5));
+fn retry_after_makes_pause_longer_up_to_a_day_and_never_shorter() {
+    let retry_after = |text: &str| after(Answer::of(503, Some(text.into())), 0, 0);
+    assert_eq!(retry_after("60"), in_secs(60));
+    assert_eq!(retry_after("1"), in_secs(5));
+    assert_eq!(retry_after("0"), in_secs(5));
+    assert_eq!(retry_after("99999999999999999999"), in_secs(5));
+    assert_eq!(retry_after("18446744073709551615"), in_secs(86_400));
+    assert_eq!(retry_after("-5"), in_secs(5));
+    assert_eq!(retry_after("soon"), in_secs(5));
     let date = (now() + TimeDelta::seconds(90)).format("%a, %d %b %Y %H:%M:%S GMT");
-    assert_eq!(wish(&date.to_string()), in_secs(90));
-    assert_eq!(wish("Wed, 21 Oct 2015 07:28:00 GMT"), in_secs(5));
+    assert_eq!(retry_after(&date.to_string()), in_secs(90));
+    assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), in_secs(5));
 }
 
 #[test]
-fn an_error_is_cut_between_characters() {
+fn long_error_is_cut_between_characters() {
     let answer = Answer::failed("ä".repeat(500));
     assert_eq!(answer.error.unwrap().len(), 200);
     assert_eq!(
@@ -90,7 +96,7 @@ fn an_error_is_cut_between_characters() {
 }
 
 #[test]
-fn while_a_secret_is_being_replaced_both_verify() {
+fn two_secrets_give_signatures_that_either_verifies() {
     let signer = Signer::new(&[SecretString::from(NEW), SecretString::from(OLD)]).unwrap();
     let body = "{\"a\":1}";
     let signed = signer
@@ -105,13 +111,13 @@ fn while_a_secret_is_being_replaced_both_verify() {
         verifier.verify(body.as_bytes(), &headers).unwrap();
         assert!(verifier.verify(b"{\"a\":2}", &headers).is_err());
     }
-    let stranger = Webhook::new("whsec_c3RyYW5nZXItc3RyYW5nZXItc3RyYW5nZXI=").unwrap();
-    assert!(stranger.verify(body.as_bytes(), &headers).is_err());
+    let other = Webhook::new("whsec_c3RyYW5nZXItc3RyYW5nZXItc3RyYW5nZXI=").unwrap();
+    assert!(other.verify(body.as_bytes(), &headers).is_err());
 }
 
-fn with_url(url: &str, allow_private: bool) -> WebhookOptions {
-    WebhookOptions {
-        endpoints: vec![EndpointOptions {
+fn with_url(url: &str, allow_private: bool) -> WebhookSettings {
+    WebhookSettings {
+        endpoints: vec![WebhookEndpoint {
             name: "shop".into(),
             url: url.into(),
             secrets: vec![SecretString::from(NEW)],
@@ -119,16 +125,12 @@ fn with_url(url: &str, allow_private: bool) -> WebhookOptions {
             allow_private,
             concurrency: 1,
         }],
-        schedule_secs: vec![0],
-        jitter_percent: 0,
-        lease_secs: 60,
-        timeout_ms: 1_000,
-        max_response_bytes: 8_192,
+        ..settings(vec![0], 0)
     }
 }
 
 #[test]
-fn c2_plain_http_and_private_addresses_need_to_be_allowed() {
+fn plain_http_and_private_addresses_are_refused_unless_allowed() {
     let good = |url: &str, private| Webhooks::check(&with_url(url, private)).is_ok();
     assert!(good("https://shop.example/hooks", false));
     assert!(good("https://shop.example:8443/hooks", false));
