@@ -1,4 +1,4 @@
-//! Delivers: one loop an endpoint, with deliveries of its own under way, so that no endpoint waits for another.
+//! Delivers webhooks: one loop an endpoint with its own concurrent deliveries, so that no endpoint waits for another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,54 +10,54 @@ use tracing::Instrument as _;
 use crate::telemetry::traces;
 use crate::webhooks::{Endpoint, Webhooks};
 
-/// How long a loop waits for news before it looks for what is due again, or was committed by another broker.
+/// How long a loop waits for new deliveries of this process before it looks for retries and deliveries of other brokers.
 const POLL: Duration = Duration::from_secs(1);
-/// How long deliveries that are under way may take when the broker stops. What is cut off is delivered again later.
+/// How long deliveries in progress may take when the broker stops. Unfinished ones are delivered again later.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Delivers to one endpoint until it is told to stop.
+/// Delivers to one endpoint until the workers stop.
 pub(super) async fn run(
     webhooks: Webhooks,
     endpoint: Arc<Endpoint>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let mut news = webhooks.new_deliveries();
-    let mut under_way = JoinSet::new();
+    let mut new_deliveries = webhooks.new_deliveries();
+    let mut in_progress = JoinSet::new();
     while !*stopped.borrow() {
-        // Before the look, so that what is committed during it is not missed.
-        news.mark_unchanged();
-        let free = endpoint.concurrency - under_way.len();
+        // Before the claim, so that deliveries committed during it are not missed.
+        new_deliveries.mark_unchanged();
+        let free = endpoint.concurrency - in_progress.len();
         if free > 0 {
-            take(&webhooks, &endpoint, free, &mut under_way).await;
+            claim(&webhooks, &endpoint, free, &mut in_progress).await;
         }
-        let is_free = under_way.len() < endpoint.concurrency;
+        let is_free = in_progress.len() < endpoint.concurrency;
         tokio::select! {
             _ = stopped.changed() => {}
-            Some(ended) = under_way.join_next() => {
+            Some(ended) = in_progress.join_next() => {
                 if let Err(error) = ended {
-                    tracing::error!(endpoint = endpoint.name, %error, "a delivery panicked");
+                    tracing::error!(endpoint = endpoint.name, %error, "delivery panicked");
                 }
-                // Whatever ended at the same time: one look for all of them.
-                while under_way.try_join_next().is_some() {}
+                // One claim for all deliveries that ended at the same time.
+                while in_progress.try_join_next().is_some() {}
             }
-            _ = news.changed(), if is_free => {}
+            _ = new_deliveries.changed(), if is_free => {}
             () = tokio::time::sleep(POLL), if is_free => {}
         }
     }
-    let rest = async { while under_way.join_next().await.is_some() {} };
+    let rest = async { while in_progress.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, rest).await.is_err() {
         tracing::info!(
             endpoint = endpoint.name,
-            "deliveries are cut off; they are made again later"
+            "deliveries interrupted by the stop; they are repeated later"
         );
     }
 }
 
-async fn take(
+async fn claim(
     webhooks: &Webhooks,
     endpoint: &Arc<Endpoint>,
     free: usize,
-    under_way: &mut JoinSet<()>,
+    in_progress: &mut JoinSet<()>,
 ) {
     match webhooks.claim(endpoint, free).await {
         Ok(claimed) => {
@@ -65,11 +65,11 @@ async fn take(
                 let (webhooks, endpoint) = (webhooks.clone(), endpoint.clone());
                 let span = traces::delivery(&endpoint.name, delivery.event());
                 let delivery = async move { webhooks.deliver(&endpoint, delivery).await };
-                under_way.spawn(delivery.instrument(span));
+                in_progress.spawn(delivery.instrument(span));
             }
         }
         Err(error) => {
-            tracing::warn!(endpoint = endpoint.name, %error, "what is due can't be looked for now");
+            tracing::warn!(endpoint = endpoint.name, %error, "due deliveries not read");
         }
     }
 }

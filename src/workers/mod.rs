@@ -1,12 +1,10 @@
-//! What the broker does by itself: loops that call a verb, and know no more than how often.
+//! Periodic work: loops that call a use case and only decide when.
 //!
-//! `app` starts them with the server and stops them before its end. A loop may be stopped, or its process killed, at any line: each
-//! verb leaves rows from which the next round, here or in another broker, goes on. A round that panics ends alone.
+//! `app` starts the loops with the server and stops them before it ends. A loop may be stopped, or its process killed, at any line:
+//! the next round continues from the rows, in this broker or another. A round that panics doesn't end its loop.
 
 mod deliverer;
-mod pruner;
 mod recounter;
-mod remover;
 mod sweeper;
 
 use std::future::Future;
@@ -23,50 +21,54 @@ use crate::broker::{Broker, RemovalWalk, SweepKind, SweepWalk};
 use crate::telemetry::traces;
 use crate::webhooks::Webhooks;
 
-/// How long a stop tries to give turns back.
+/// How long a stop may take to release leases.
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
+/// The most uploads that one removal batch removes.
+const REMOVAL_BATCH: u32 = 100;
+/// The most idempotency keys, and the most grants, that one batch deletes: other writes wait for no longer than that takes.
+const PRUNE_BATCH: u32 = 200;
 
-/// How often what is done.
+/// The intervals of the periodic work.
 #[derive(Debug, Clone)]
 pub struct WorkersOptions {
-    /// How often objects whose grace has ended are looked for, in seconds.
+    /// The pause between removals of objects whose grace has ended, in seconds.
     pub removal_interval_secs: u32,
-    /// How often idempotency keys and grants that are out of date are looked for, in seconds.
+    /// The pause between deletions of expired idempotency keys and grants, in seconds.
     pub prune_interval_secs: u32,
     /// How often the counters are compared with the rows, by one of all brokers, in seconds.
     pub recount_interval_secs: u32,
-    /// How this broker sweeps; `None`: it doesn't.
+    /// The sweeper; `None` if this broker doesn't sweep.
     pub sweeper: Option<SweeperOptions>,
 }
 
-/// How often and how much is swept.
+/// The sweeper's intervals and batches.
 #[derive(Debug, Clone, Copy)]
 pub struct SweeperOptions {
-    /// The pause between two rounds over the rows, in seconds.
+    /// The pause between rounds over rows, in seconds.
     pub interval_secs: u32,
-    /// The pause between two rounds over the bucket's listing, in seconds.
+    /// The pause between rounds over the bucket's listing, in seconds.
     pub bucket_interval_secs: u32,
-    /// How many things a batch holds at most.
+    /// The most items of a batch.
     pub batch: u32,
-    /// How much longer than the pause a broker keeps its turn, in seconds.
+    /// How much longer than the pause a broker keeps its lease, in seconds.
     pub lease_secs: u32,
 }
 
-/// The running loops. Dropped, they end where they are.
+/// The running loops. Dropping them ends them at once.
 pub struct Workers {
     stop: watch::Sender<bool>,
     loops: JoinSet<()>,
-    /// Whose turns are given back at the end.
+    /// Releases its leases at the end.
     broker: Option<Broker>,
 }
 
-/// What a round of a loop says about the next one.
+/// When the next round follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// There may be more to do.
+    /// At once: there may be more to do.
     AtOnce,
-    /// There is nothing to do now, or it can't be done.
-    AfterThePause,
+    /// After the pause: there is nothing to do, or it can't be done now.
+    AfterPause,
 }
 
 impl Workers {
@@ -81,12 +83,12 @@ impl Workers {
         let interval = Duration::from_secs(u64::from(options.removal_interval_secs));
         let removing = broker.clone();
         let walk = Arc::new(Mutex::new(RemovalWalk::default()));
-        workers.repeat("remover", interval, move || {
-            remover::round(removing.clone(), walk.clone())
+        workers.repeat("removal", interval, move || {
+            remove_detached(removing.clone(), walk.clone())
         });
         let interval = Duration::from_secs(u64::from(options.prune_interval_secs));
         let pruning = broker.clone();
-        workers.repeat("pruner", interval, move || pruner::round(pruning.clone()));
+        workers.repeat("pruner", interval, move || prune(pruning.clone()));
         let (secs, recounting) = (options.recount_interval_secs, broker.clone());
         // First at once: a broker of an older version may have ended a moment ago.
         let interval = Duration::from_secs(u64::from(secs));
@@ -106,19 +108,19 @@ impl Workers {
         workers
     }
 
-    /// Ends every loop where it is, but for deliveries that are under way, which have a few seconds; waits until they have ended.
+    /// Stops every loop, and waits until all have ended. Deliveries in progress get a few seconds.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.loops.join_next().await.is_some() {}
         if let Some(broker) = self.broker {
             let released =
                 async { tokio::join!(broker.release_sweeps(), broker.release_recount()) };
-            // If it fails, the others wait for the leases' end.
+            // If this fails, other brokers wait until the leases expire.
             let _ = tokio::time::timeout(RELEASE_LIMIT, released).await;
         }
     }
 
-    /// One loop a kind, so that a slow bucket doesn't hold up what the rows ask for.
+    /// One loop a kind, so that a slow bucket doesn't delay sweeps over rows.
     fn sweep(&mut self, broker: &Broker, options: SweeperOptions) {
         for kind in SweepKind::ALL {
             let broker = broker.clone();
@@ -130,7 +132,7 @@ impl Workers {
         }
     }
 
-    /// Runs rounds, with a pause after each that says so, until the workers stop.
+    /// Runs rounds until the workers stop, each followed by a pause if it says so.
     fn repeat<R>(
         &mut self,
         name: &'static str,
@@ -147,9 +149,9 @@ impl Workers {
                     .instrument(traces::round(name))
                     .await;
                 if next.is_err() {
-                    tracing::error!(worker = name, "a round of a worker panicked");
+                    tracing::error!(worker = name, "worker round panicked");
                 }
-                if next.unwrap_or(Next::AfterThePause) == Next::AfterThePause {
+                if next.unwrap_or(Next::AfterPause) == Next::AfterPause {
                     tokio::time::sleep(pause).await;
                 }
             }
@@ -163,13 +165,39 @@ impl Workers {
     }
 }
 
+/// Removes one batch of detached uploads whose grace has ended. The next batch follows at once if this one was full and the bucket
+/// allows removals; an object that the bucket refused to remove is left to the sweeper.
+async fn remove_detached(broker: Broker, walk: Arc<Mutex<RemovalWalk>>) -> Next {
+    let mut walk = walk.lock().await;
+    match broker.remove_detached(&mut walk, REMOVAL_BATCH).await {
+        Ok(true) => Next::AtOnce,
+        Ok(false) => Next::AfterPause,
+        Err(error) => {
+            tracing::warn!(?error, "detached uploads not removed");
+            Next::AfterPause
+        }
+    }
+}
+
+/// Deletes one batch of expired idempotency keys and grants.
+async fn prune(broker: Broker) -> Next {
+    match broker.prune(PRUNE_BATCH).await {
+        Ok(deleted) if deleted >= PRUNE_BATCH as usize => Next::AtOnce,
+        Ok(_) => Next::AfterPause,
+        Err(error) => {
+            tracing::warn!(?error, "expired idempotency keys and grants not deleted");
+            Next::AfterPause
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
 
-    fn none_yet() -> Workers {
+    fn no_workers() -> Workers {
         let (stop, _) = watch::channel(false);
         Workers {
             stop,
@@ -179,22 +207,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_loop_pauses_where_a_round_says_so_and_goes_on_after_a_panic() {
-        let (begun, mut rounds) = mpsc::unbounded_channel();
-        let mut workers = none_yet();
+    async fn loop_pauses_as_rounds_say_and_continues_after_panic() {
+        let (started, mut rounds) = mpsc::unbounded_channel();
+        let mut workers = no_workers();
         let mut round = 0;
         let pause = Duration::from_millis(200);
         workers.repeat("test", pause, move || {
             round += 1;
-            begun
+            started
                 .send(std::time::Instant::now())
-                .expect("somebody looks");
+                .expect("an open channel");
             let now = round;
             async move {
                 match now {
                     1 => Next::AtOnce,
                     3 => panic!("the third round"),
-                    _ => Next::AfterThePause,
+                    _ => Next::AfterPause,
                 }
             }
         });
@@ -210,10 +238,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_round_that_hangs_is_cut_off_when_the_workers_stop() {
-        let mut workers = none_yet();
+    async fn hanging_round_ends_when_workers_stop() {
+        let mut workers = no_workers();
         workers.repeat("test", Duration::from_secs(1), std::future::pending::<Next>);
         let stopped = tokio::time::timeout(Duration::from_secs(20), workers.stop());
-        stopped.await.expect("it is stopped");
+        stopped.await.expect("the workers stop");
     }
 }

@@ -8,10 +8,10 @@ use super::Next;
 pub(super) async fn round(broker: Broker, interval_secs: u32) -> Next {
     match broker.recount(interval_secs).await {
         Ok(true) => Next::AtOnce,
-        Ok(false) => Next::AfterThePause,
+        Ok(false) => Next::AfterPause,
         Err(error) => {
             tracing::warn!(?error, "the counters can't be compared with their rows now");
-            Next::AfterThePause
+            Next::AfterPause
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sweeps: each kind at its own pace, one broker at a time where there are several.
+//! The sweeper: each kind of sweep at its own interval, in one broker at a time.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::broker::{Broker, SweepKind, SweepReport, SweepWalk};
 
 use super::{Next, SweeperOptions};
 
-/// How often which kind comes round, in seconds.
+/// The pause between the rounds of a kind, in seconds.
 pub(super) fn pause_secs(kind: SweepKind, options: &SweeperOptions) -> u32 {
     if kind.lists_the_bucket() {
         options.bucket_interval_secs
@@ -17,9 +17,9 @@ pub(super) fn pause_secs(kind: SweepKind, options: &SweeperOptions) -> u32 {
     }
 }
 
-/// All there is to do of a kind, batch by batch, while this broker has the kind's lease. It keeps the lease over the pause, so that
-/// brokers don't do one after the other what one of them has just done; one that dies is followed when its lease ends. The walk is
-/// that of all rounds, so that what the bucket refuses in one is not in the way of the next.
+/// One round of a kind, batch by batch, while this broker has the kind's lease. The lease lasts over the pause, so that brokers don't
+/// repeat a round that another has just finished; if a broker dies, another takes over when the lease expires. All rounds share one
+/// walk, so that objects which the bucket refuses to remove don't delay the next round.
 pub(super) async fn round(
     broker: Broker,
     kind: SweepKind,
@@ -30,37 +30,33 @@ pub(super) async fn round(
     let lease_secs = pause_secs(kind, &options).saturating_add(options.lease_secs);
     let mut walk = walk.lock().await;
     loop {
-        match broker.take_sweep(kind, lease_secs).await {
+        match broker.acquire_sweep(kind, lease_secs).await {
             Ok(true) => {}
-            Ok(false) => return Next::AfterThePause,
+            Ok(false) => return Next::AfterPause,
             Err(error) => {
-                tracing::warn!(
-                    sweep = name,
-                    ?error,
-                    "nobody can be asked whose turn it is to sweep"
-                );
-                return Next::AfterThePause;
+                tracing::warn!(sweep = name, ?error, "sweep lease not acquired");
+                return Next::AfterPause;
             }
         }
         match broker.sweep(&mut walk).await {
             Ok(report) => {
                 if report.counts.found > 0 {
-                    tell(name, &report);
+                    log_report(name, &report);
                 }
                 if !report.more {
-                    return Next::AfterThePause;
+                    return Next::AfterPause;
                 }
             }
             Err(error) => {
-                tracing::warn!(sweep = name, ?error, "a sweep is left to the next round");
-                return Next::AfterThePause;
+                tracing::warn!(sweep = name, ?error, "sweep failed");
+                return Next::AfterPause;
             }
         }
     }
 }
 
-/// One line with a field for each thing that happened.
-fn tell(name: &str, report: &SweepReport) {
+/// One line with a field for each count that isn't zero.
+fn log_report(name: &str, report: &SweepReport) {
     let counts = &report.counts;
     let some = |count: u64| (count > 0).then_some(count);
     tracing::info!(
