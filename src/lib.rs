@@ -1,7 +1,21 @@
-//! Bytepass: a direct-to-S3 upload broker. Bytes pass straight to the bucket; the broker signs, checks, seals and records.
+//! Bytepass: a direct-to-S3 upload broker. Clients send the bytes straight to the bucket; the broker signs their requests, checks
+//! and seals the objects, and records them.
 //!
-//! The rooms, in reading order: what the words mean (`domain`), what is allowed (`policy`), what an upload lives through
-//! (`broker`) on the bucket (`storage`) and the database (`db`), how callers come in (`http`, `auth`), and what happens by itself (`workers`).
+//! A request enters at [`http`], is decided by [`policy`], carried out by [`broker`] through [`storage`] and [`db`], and has its
+//! consequences later through [`workers`]. The modules, in reading order:
+//!
+//! - [`domain`]: the types, among them the upload and its status machine
+//! - [`policy`]: pure decisions: may this be uploaded, is this what was declared
+//! - [`broker`]: the use cases: create, confirm, attach, remove, read, sweep, fsck
+//! - [`storage`]: the S3 API
+//! - [`db`]: SQLite and Postgres
+//! - [`auth`]: callers, and the tokens that the broker signs itself
+//! - [`http`]: routes, problems, pages
+//! - [`webhooks`]: delivery of events
+//! - [`workers`]: periodic work
+//! - [`outbound`]: the HTTP client for key sets and webhooks
+//! - [`config`], [`telemetry`]: configuration; logs, metrics and traces
+//! - [`app`], [`cli`]: the composition root and the command line
 
 pub mod app;
 pub mod auth;

@@ -1,13 +1,13 @@
-//! Who may do what to which upload: the table of scopes in `API.md`, as code.
+//! Access rules: which scope allows which action on which upload.
 
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::{ConfirmedBy, Upload};
 
 use super::error::BrokerError;
 
-/// What a caller wants with one upload.
+/// An action on one upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Act {
+pub(super) enum Action {
     Read,
     Confirm,
     Presign,
@@ -17,105 +17,113 @@ pub(super) enum Act {
     Operate,
 }
 
-/// Whether `uploads:write` allows it on one's own upload: what a record shows is for its backend to say, and who may give an
-/// upload up before its time is for operations.
-fn on_ones_own(act: Act) -> bool {
-    !matches!(act, Act::Attach | Act::Operate)
+/// Whether `uploads:write` allows the action on the caller's own upload. A record's attachments belong to its backend, and
+/// expiring an upload early belongs to operators.
+fn is_allowed_for_owner(action: Action) -> bool {
+    !matches!(action, Action::Attach | Action::Operate)
 }
 
-/// The scopes that allow an act on anyone's upload.
-fn scopes_for_anyones(act: Act) -> &'static [Scope] {
-    match act {
-        Act::Read => &[Scope::UploadsConfirm, Scope::AttachmentsWrite, Scope::Ops],
-        Act::Confirm | Act::Presign => &[Scope::UploadsConfirm],
-        Act::Remove | Act::Attach => &[Scope::AttachmentsWrite],
-        Act::Operate => &[Scope::Ops],
-        // Ops see rows, not payment proofs.
-        Act::Download => &[Scope::UploadsConfirm, Scope::AttachmentsWrite],
+/// The scopes that allow the action on every owner's uploads.
+fn scopes_for_any_owner(action: Action) -> &'static [Scope] {
+    match action {
+        Action::Read => &[Scope::UploadsConfirm, Scope::AttachmentsWrite, Scope::Ops],
+        Action::Confirm | Action::Presign => &[Scope::UploadsConfirm],
+        Action::Remove | Action::Attach => &[Scope::AttachmentsWrite],
+        Action::Operate => &[Scope::Ops],
+        // Operators see rows, not the contents of files.
+        Action::Download => &[Scope::UploadsConfirm, Scope::AttachmentsWrite],
     }
 }
 
-fn needed(act: Act) -> &'static str {
-    match act {
-        Act::Read => "uploads:write (your own uploads), uploads:confirm, attachments:write or ops",
-        Act::Confirm | Act::Presign => "uploads:write (your own uploads) or uploads:confirm",
-        Act::Remove => "uploads:write (your own uploads) or attachments:write",
-        Act::Download => "uploads:write (your own uploads), uploads:confirm or attachments:write",
-        Act::Attach => "attachments:write",
-        Act::Operate => "ops",
+fn needed(action: Action) -> &'static str {
+    match action {
+        Action::Read => {
+            "uploads:write (your own uploads), uploads:confirm, attachments:write or ops"
+        }
+        Action::Confirm | Action::Presign => "uploads:write (your own uploads) or uploads:confirm",
+        Action::Remove => "uploads:write (your own uploads) or attachments:write",
+        Action::Download => {
+            "uploads:write (your own uploads), uploads:confirm or attachments:write"
+        }
+        Action::Attach => "attachments:write",
+        Action::Operate => "ops",
     }
 }
 
-/// Refuses a token that could not do this to any upload; asked before an id is looked at, so that it tells nothing.
-pub(super) fn check_scopes(caller: &Principal, act: Act) -> Result<(), BrokerError> {
-    if caller.grant.is_some() && act == Act::Download {
-        return Err(beyond_grants(
-            "uploads:write, in a token and not in a grant",
-        ));
+/// Refuses a token that allows the action on no upload at all. Checked before the upload is read, so that the answer reveals
+/// nothing about the id.
+pub(super) fn check_scopes(caller: &Principal, action: Action) -> Result<(), BrokerError> {
+    if caller.grant.is_some() && action == Action::Download {
+        return Err(insufficient("uploads:write, in a token and not in a grant"));
     }
-    let own = on_ones_own(act) && caller.has(Scope::UploadsWrite);
-    let allowed = own || anyones(caller, act);
-    if allowed {
-        Ok(())
-    } else {
-        Err(BrokerError::ScopeInsufficient {
-            needed: needed(act),
-        })
+    let own = is_allowed_for_owner(action) && caller.has(Scope::UploadsWrite);
+    match own || has_any_owner_scope(caller, action) {
+        true => Ok(()),
+        false => Err(insufficient(needed(action))),
     }
 }
 
-/// Refuses an upload that the caller may not see as if it did not exist, and one that it may only see as forbidden.
+/// Refuses an upload that the caller may not see as not found, and one that it may see but not change as forbidden.
 pub(super) fn check_upload(
     caller: &Principal,
     upload: &Upload,
-    act: Act,
+    action: Action,
 ) -> Result<(), BrokerError> {
-    // Its owner's other uploads are none of a grant's business.
-    let foreign = caller.grant.is_some() && upload.grant != caller.grant;
-    if foreign || !caller.reaches(&upload.field) {
+    // A grant reaches only its own uploads, not the others of its owner.
+    let is_of_other_grant = caller.grant.is_some() && upload.grant != caller.grant;
+    if is_of_other_grant || !caller.reaches(&upload.field) {
         return Err(BrokerError::UploadNotFound);
     }
-    if anyones(caller, act) || (on_ones_own(act) && owns(caller, upload)) {
+    let own = is_allowed_for_owner(action) && owns(caller, upload);
+    if own || has_any_owner_scope(caller, action) {
         Ok(())
-    } else if anyones(caller, Act::Read) {
-        Err(BrokerError::ScopeInsufficient {
-            needed: needed(act),
-        })
+    } else if reads_any_owner(caller) {
+        Err(insufficient(needed(action)))
     } else {
         Err(BrokerError::UploadNotFound)
     }
 }
 
-/// Refuses a list to a grant: it sees what was made under it, one by one.
+/// Refuses a list to a grant, which reads its uploads one by one.
 pub(super) fn check_list(caller: &Principal) -> Result<(), BrokerError> {
     if caller.grant.is_some() {
-        return Err(beyond_grants(
+        return Err(insufficient(
             "uploads:write, in a token: a grant lists nothing",
         ));
     }
-    check_scopes(caller, Act::Read)
+    check_scopes(caller, Action::Read)
 }
 
-/// Refuses to delete for a grant what it may only cancel.
+/// Refuses a delete to a grant, which may only cancel.
 pub(super) fn check_delete(caller: &Principal) -> Result<(), BrokerError> {
     if caller.grant.is_some() {
-        return Err(beyond_grants(
+        return Err(insufficient(
             "attachments:write, or uploads:write in a token: a grant cancels and doesn't delete",
         ));
     }
     Ok(())
 }
 
-fn beyond_grants(needed: &'static str) -> BrokerError {
+/// Refuses a caller that may not read and act on the whole system.
+pub(super) fn check_ops(caller: &Principal) -> Result<(), BrokerError> {
+    match caller.has(Scope::Ops) && caller.fields.is_none() {
+        true => Ok(()),
+        false => Err(insufficient(
+            "ops, in a token that isn't narrowed to some fields",
+        )),
+    }
+}
+
+fn insufficient(needed: &'static str) -> BrokerError {
     BrokerError::ScopeInsufficient { needed }
 }
 
 /// Whether the caller may read every owner's uploads.
-pub(super) fn reads_anyones(caller: &Principal) -> bool {
-    anyones(caller, Act::Read)
+pub(super) fn reads_any_owner(caller: &Principal) -> bool {
+    has_any_owner_scope(caller, Action::Read)
 }
 
-/// As whom a caller confirms an upload that it may confirm.
+/// The role in which a caller confirms an upload that it may confirm.
 pub(super) fn confirms_as(caller: &Principal, upload: &Upload) -> ConfirmedBy {
     if owns(caller, upload) {
         ConfirmedBy::Client
@@ -124,8 +132,8 @@ pub(super) fn confirms_as(caller: &Principal, upload: &Upload) -> ConfirmedBy {
     }
 }
 
-fn anyones(caller: &Principal, act: Act) -> bool {
-    scopes_for_anyones(act)
+fn has_any_owner_scope(caller: &Principal, action: Action) -> bool {
+    scopes_for_any_owner(action)
         .iter()
         .any(|&scope| caller.has(scope))
 }

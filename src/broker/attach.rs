@@ -1,4 +1,4 @@
-//! Attach an upload to a record, detach it, list what a record has.
+//! Attach an upload to a record, detach it, list the attachments of a record.
 
 use crate::db::{Attach, AttachTo, Attached, Detach, Filter, Transition};
 use crate::domain::attachment::ObjectId;
@@ -7,18 +7,18 @@ use crate::domain::ids::UploadId;
 use crate::domain::principal::Principal;
 use crate::domain::upload::{Status, Upload};
 
-use super::access::{self, Act};
+use super::access::{self, Action};
 use super::idempotency::IdempotencyKey;
 use super::{Broker, BrokerError, now};
 
-/// How many uploads of one record a list shows.
+/// The most uploads in a list of one record's attachments.
 const MAX_ATTACHMENTS: u32 = 1_000;
-/// How long the object of a detached upload is kept where its field is no longer configured, in seconds.
+/// How long a detached upload's object is kept if its field is no longer configured, in seconds.
 const REMOVAL_GRACE_SECS: u32 = 86_400;
 
 impl Broker {
-    /// Ties a confirmed upload to a record. On a field of cardinality `one` the record's former upload is detached in the same
-    /// transaction. Attached to this record already, or by this very request before: the upload as it is.
+    /// Attaches a confirmed upload to a record. On a field of cardinality `one` the record's previous upload is detached in the same
+    /// transaction. An upload that is attached to this record already is returned as it is, as is that of a repeated request.
     pub async fn attach(
         &self,
         caller: &Principal,
@@ -26,18 +26,18 @@ impl Broker {
         object_id: ObjectId,
         key: Option<IdempotencyKey>,
     ) -> Result<Upload, BrokerError> {
-        access::check_scopes(caller, Act::Attach)?;
+        access::check_scopes(caller, Action::Attach)?;
         let upload = self.find(id).await?;
-        access::check_upload(caller, &upload, Act::Attach)?;
+        access::check_upload(caller, &upload, Action::Attach)?;
         let to = self.attach_to(&upload, object_id)?;
         let route = format!("POST /v1/uploads/{id}/attach");
-        let repeatable = self.repeatable(caller, &route, key)?;
+        let request = self.start_keyed(caller, &route, key)?;
         let at = now();
         let attach = Attach {
             upload: id,
             to,
             at,
-            idempotency: repeatable.as_ref().map(|it| it.claim(id.to_string(), at)),
+            idempotency: request.as_ref().map(|it| it.claim(id.to_string(), at)),
         };
         match self.0.db.attach(attach).await? {
             Attached::Moved { upload, detached } => {
@@ -51,11 +51,11 @@ impl Broker {
         }
     }
 
-    /// Unties an upload from its record; its object is removed after the grace. Detached already: the upload as it is.
+    /// Detaches an upload from its record; its object is removed after the grace. A detached upload is returned as it is.
     pub async fn detach(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {
-        access::check_scopes(caller, Act::Attach)?;
+        access::check_scopes(caller, Action::Attach)?;
         let upload = self.find(id).await?;
-        access::check_upload(caller, &upload, Act::Attach)?;
+        access::check_upload(caller, &upload, Action::Attach)?;
         let from = match (&upload.status, &upload.object_id) {
             (Status::Attached, Some(object_id)) => (upload.field.clone(), object_id.clone()),
             _ => return not_detachable(upload),
@@ -78,8 +78,8 @@ impl Broker {
         }
     }
 
-    /// What is attached to a record, whatever its field, newest first, at most 1,000: a user's own, or everyone's for who may
-    /// read everyone's.
+    /// The uploads attached to a record in any of its fields, newest first, at most 1,000. A caller without a scope for every
+    /// owner's uploads sees only its own.
     pub async fn attachments(
         &self,
         caller: &Principal,
@@ -88,7 +88,7 @@ impl Broker {
     ) -> Result<Vec<Upload>, BrokerError> {
         access::check_list(caller)?;
         self.check_model(&model)?;
-        let own = (!access::reads_anyones(caller)).then(|| caller.owner.clone());
+        let own = (!access::reads_any_owner(caller)).then(|| caller.owner.clone());
         let filter = Filter {
             status: Some(Status::Attached),
             model: Some(model),
@@ -101,7 +101,7 @@ impl Broker {
         Ok(self.0.db.list(filter).await?)
     }
 
-    /// To which record a confirm attaches this upload.
+    /// The record to which a confirm attaches this upload, if any.
     pub(super) fn attach_at_confirm(
         &self,
         upload: &Upload,
@@ -115,7 +115,7 @@ impl Broker {
 
     fn attach_to(&self, upload: &Upload, object_id: ObjectId) -> Result<AttachTo, BrokerError> {
         let policy = self.0.options.fields.get(&upload.field);
-        let policy = policy.ok_or_else(|| BrokerError::gone_field(upload))?;
+        let policy = policy.ok_or_else(|| BrokerError::removed_field(upload))?;
         Ok(AttachTo {
             field: upload.field.clone(),
             object_id,
@@ -132,7 +132,7 @@ impl Broker {
         }
     }
 
-    /// Refuses a model that no field has: an empty list would hide the misspelling.
+    /// Refuses a model that no field has: an empty list would hide a misspelling.
     fn check_model(&self, model: &str) -> Result<(), BrokerError> {
         let mut known: Vec<&str> = Vec::new();
         for policy in self.0.options.fields.iter() {
@@ -150,7 +150,7 @@ impl Broker {
     }
 }
 
-/// Why an upload in this status can't be attached.
+/// The error for attaching an upload in this status.
 fn not_attachable(now: Status) -> BrokerError {
     let detail = match now {
         Status::Attached => return BrokerError::AlreadyAttached,
@@ -160,7 +160,7 @@ fn not_attachable(now: Status) -> BrokerError {
     BrokerError::WrongStatus { now, detail }
 }
 
-/// What a detach answers for an upload that isn't attached: a detached one is as it was asked to be.
+/// The result of detaching an upload that isn't attached: a detached one needs no change.
 fn not_detachable(upload: Upload) -> Result<Upload, BrokerError> {
     if upload.status == Status::Detached {
         return Ok(upload);

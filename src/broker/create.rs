@@ -11,8 +11,8 @@ use crate::policy::admission::{RefusalKind, admit};
 use crate::policy::evidence::Declared;
 use crate::storage::{PresignError, PresignedRequest};
 
-use super::access::{self, Act};
-use super::idempotency::{IdempotencyKey, Repeatable};
+use super::access::{self, Action};
+use super::idempotency::{IdempotencyKey, KeyedRequest};
 use super::{Broker, BrokerError, now};
 
 /// The most bytes of an owner.
@@ -31,7 +31,7 @@ struct Begun<F> {
     creation: F,
     at: DateTime<Utc>,
     /// Its request is under way until this is dropped.
-    _repeatable: Option<Repeatable>,
+    _request: Option<KeyedRequest>,
 }
 
 impl Broker {
@@ -86,14 +86,14 @@ impl Broker {
             expires_at: at + TimeDelta::seconds(lifetime_secs),
             admitted,
         };
-        let repeatable = self.repeatable(caller, "POST /v1/uploads", key)?;
-        let claim = repeatable
+        let request = self.start_keyed(caller, "POST /v1/uploads", key)?;
+        let claim = request
             .as_ref()
             .map(|request| request.claim(new.id.to_string(), at));
         Ok(Begun {
             creation: self.0.db.create(new, claim),
             at,
-            _repeatable: repeatable,
+            _request: request,
         })
     }
 
@@ -128,10 +128,10 @@ impl Broker {
         caller: &Principal,
         id: UploadId,
     ) -> Result<Presented, BrokerError> {
-        access::check_scopes(caller, Act::Presign)?;
+        access::check_scopes(caller, Action::Presign)?;
         let found = self.0.db.find_committed(id).await?;
         let found = found.ok_or(BrokerError::UploadNotFound)?;
-        access::check_upload(caller, found.upload(), Act::Presign)?;
+        access::check_upload(caller, found.upload(), Action::Presign)?;
         match found {
             Committed::Pending(issued) if issued.upload().expires_at > now() => {
                 let presented = self.present(issued)?;
@@ -168,7 +168,7 @@ impl Broker {
     }
 
     fn present(&self, issued: Issued) -> Result<Presented, BrokerError> {
-        let signed = self.0.store.presign_put(&issued, now());
+        let signed = self.0.storage.presign_put(&issued, now());
         let presigned = signed.map_err(|error| match error {
             PresignError::DeadlinePassed => BrokerError::UploadExpired,
             PresignError::Store(error) => error.into(),

@@ -1,4 +1,4 @@
-//! Why a verb did not do what was asked. `http` turns each into a problem by one match without a wildcard.
+//! The error of every use case. `http` maps each variant to a problem, in one match without a wildcard.
 
 use crate::db::{DbError, OverQuota};
 use crate::domain::field::FieldName;
@@ -6,97 +6,95 @@ use crate::domain::upload::{FieldError, Status, Upload};
 use crate::policy::admission::{Refusal, RefusalKind};
 use crate::storage::StoreError;
 
-use crate::broker::single_flight::Cut;
+use super::confirm::single_flight::Aborted;
 
-/// After how many seconds a caller should come back when a part we depend on does not answer.
+/// When to retry after the bucket or the database did not answer, in seconds.
 const RETRY_AFTER_SECS: u32 = 2;
 
-/// An answer other than success.
+/// Why a use case failed.
 #[derive(Debug, Clone)]
 pub enum BrokerError {
-    /// No such upload, or none that the caller may see.
+    /// No upload has this id, or the caller may not see it.
     UploadNotFound,
-    /// The token lacks every scope that would allow this; `needed` says which would.
+    /// The token has none of the scopes that allow this.
     ScopeInsufficient {
-        /// What is needed, for a person.
+        /// The scopes of which one is needed, for a person.
         needed: &'static str,
     },
     /// The token is narrowed to other fields.
     FieldNotAllowed(FieldName),
-    /// The declaration was refused.
+    /// The request was refused for what it declares.
     Refused(Refusal),
     /// The upload's status doesn't allow this.
     WrongStatus {
-        /// The status that it has.
+        /// The current status.
         now: Status,
-        /// What would have been needed.
+        /// What is needed instead.
         detail: &'static str,
     },
-    /// The grant's uploads were all made.
+    /// The grant's uploads are all created.
     GrantUsedUp {
-        /// When the grant ends, in seconds from now: it will not be of use again before.
+        /// When the grant ends, in seconds from now.
         retry_after_secs: u32,
     },
-    /// The owner has as much pending as it may have.
+    /// The owner has reached its quota of pending uploads.
     OverQuota(OverQuota),
     /// The grant has ended, or was withdrawn.
     GrantOver,
     /// Another request succeeded with the same idempotency key.
     IdempotencyKeyReused,
-    /// A request with the same idempotency key is still under way.
+    /// A request with the same idempotency key is in progress.
     RequestInProgress,
-    /// It is attached to another record.
+    /// The upload is attached to another record.
     AlreadyAttached,
     /// No configured field has this model.
     UnknownModel {
-        /// The models that there are, for a person.
+        /// The configured models, for a person.
         known: String,
     },
     /// The bucket has no object for this upload yet.
     ObjectMissing,
-    /// What arrived is not what was declared.
+    /// The object differs from the declaration.
     ObjectMismatch(Vec<FieldError>),
-    /// The upload's time is over.
+    /// The upload's deadline has passed.
     UploadExpired,
     /// The bucket gave no clear answer; nothing changed.
     StoreUnavailable {
-        /// When to come back, in seconds.
+        /// When to retry, in seconds.
         retry_after_secs: u32,
-        /// What the bucket said, for the log alone.
+        /// The bucket's answer, for the log alone.
         cause: String,
     },
     /// The database gave no clear answer.
     DatabaseUnavailable {
-        /// When to come back, in seconds.
+        /// When to retry, in seconds.
         retry_after_secs: u32,
-        /// What the database said, for the log alone.
+        /// The database's answer, for the log alone.
         cause: &'static str,
     },
-    /// A fault of ours; the text is for the log alone.
+    /// A bug or broken data; the text is for the log alone.
     Internal(String),
 }
 
 impl BrokerError {
-    /// What a caller learns of work that ended without an answer: like a lost one, it may have done all, a part or nothing.
-    pub(super) fn cut(work: &'static str, cut: Cut) -> BrokerError {
-        match cut {
-            Cut::Panicked => BrokerError::Internal(format!("the work of a {work} panicked")),
-            Cut::Stopped => BrokerError::DatabaseUnavailable {
+    /// The error for spawned work that ended without a result: it may have done everything, a part or nothing.
+    pub(super) fn aborted(work: &'static str, aborted: Aborted) -> BrokerError {
+        match aborted {
+            Aborted::Panicked => BrokerError::Internal(format!("a {work} panicked")),
+            Aborted::Stopped => BrokerError::DatabaseUnavailable {
                 retry_after_secs: RETRY_AFTER_SECS,
-                cause: "the broker stopped",
+                cause: "the broker is stopping",
             },
         }
     }
-}
 
-impl BrokerError {
-    /// The upload's field was configured when it was created, and no longer is.
-    pub(super) fn gone_field(upload: &Upload) -> BrokerError {
+    /// The upload's field was removed from the configuration after the upload was created.
+    pub(super) fn removed_field(upload: &Upload) -> BrokerError {
         let detail = format!("the field {} is no longer configured", upload.field);
         BrokerError::refused(RefusalKind::UnknownField, "/field", detail)
     }
 
-    /// One member of a request is not as it may be; `pointer` says which.
+    /// One member of a request is not allowed; `pointer` names it.
     pub(super) fn refused(
         kind: RefusalKind,
         pointer: &str,
@@ -106,7 +104,7 @@ impl BrokerError {
         BrokerError::Refused(Refusal { kind, errors })
     }
 
-    /// The bucket can't be asked, or said nothing clear.
+    /// The bucket gave no clear answer, or was not asked.
     pub(super) fn bucket(cause: impl Into<String>) -> BrokerError {
         BrokerError::StoreUnavailable {
             retry_after_secs: RETRY_AFTER_SECS,
@@ -130,7 +128,7 @@ impl From<DbError> for BrokerError {
         match error {
             DbError::Busy => unavailable("busy"),
             DbError::Unavailable => unavailable("not connected"),
-            DbError::Unknown => unavailable("a change without an answer"),
+            DbError::Unknown => unavailable("outcome of the change unknown"),
             DbError::Internal(cause) => BrokerError::Internal(cause),
         }
     }

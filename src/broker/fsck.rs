@@ -1,11 +1,8 @@
-//! The bucket held against the database, both ways: what is recorded must be there as it was recorded, and what is there must be
-//! somebody's.
+//! Fsck: compares the bucket with the database. Each recorded object must exist as recorded, and each object must be recorded.
 //!
-//! Both sides are walked in the order of their keys, a page at a time, so that memory doesn't grow with the bucket. What differs is
-//! looked at again, alone, before it is called a finding: uploads move while this runs, and a store may list in an order of its own.
-//! An unclear answer ends the walk and is never a finding.
-
-mod unknown;
+//! Both sides are read in the order of their keys, a page at a time, so that memory doesn't grow with the bucket. A difference is
+//! checked again by its key alone before it becomes a finding: uploads change while this runs, and some stores list in an order of
+//! their own. An unclear answer ends the walk and is never a finding.
 
 use std::collections::VecDeque;
 
@@ -15,29 +12,29 @@ use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{Status, Upload};
 use crate::storage::Listed;
 
-use super::cleanup::Removal;
+use super::removal::RemovalOutcome;
 use super::{Broker, BrokerError};
 
-/// How many entries of either side are read at once.
+/// The entries of a page of either side.
 const PAGE: u32 = 1_000;
-/// How many entries one step looks at, at most.
+/// The most entries of one step.
 const STEP: usize = 1_000;
 
 /// How the bucket and the database differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
-    /// A recorded object is not in the bucket. Nothing here can bring it back.
+    /// A recorded object is not in the bucket. It can't be repaired from here.
     Missing,
-    /// A recorded object is not what was recorded.
+    /// A recorded object has another size or ETag than recorded.
     Changed,
-    /// An object of a deleted upload, or the copy of a given-up seal attempt.
+    /// An object of a deleted upload, or the copy of an abandoned seal attempt.
     Leftover,
-    /// An object with a key of ours that no row names.
+    /// An object whose key was made by a broker, but which no row names.
     Unknown,
 }
 
 impl Damage {
-    /// Its name on the command line.
+    /// The name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Damage::Missing => "missing",
@@ -48,43 +45,61 @@ impl Damage {
     }
 }
 
-/// One difference.
+/// One difference between the bucket and the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is.
+    /// The kind.
     pub damage: Damage,
     /// The object's key.
     pub key: String,
-    /// Whose it is.
+    /// The upload that the object belongs to.
     pub upload: Option<UploadId>,
     /// What is wrong, for a person.
     pub detail: String,
-    /// Whether it was mended: its object is gone.
+    /// Whether it was repaired: its object was removed.
     pub fixed: bool,
-    /// Whether it is an unknown object that is older than any upload can be under way.
+    /// Whether it is an unknown object that is older than any upload in progress can be.
     pub outlived: bool,
 }
 
-/// A walk over both sides.
+/// A walk over the bucket and the database.
 #[derive(Debug, Default)]
 pub struct FsckWalk {
-    /// Whether leftovers are removed. Unknown objects are judged when all was looked at: [`Broker::remove_unknown`].
+    /// Whether leftovers are removed. Unknown objects are removed only after the walk: [`Broker::remove_unknown`].
     pub fix: bool,
-    /// Objects looked at so far.
+    /// Objects checked so far.
     pub objects: u64,
-    /// Rows looked at so far.
+    /// Rows checked so far.
     pub rows: u64,
-    /// Objects so far whose keys were not made here; they are nobody's business.
+    /// Objects so far whose keys were not made by a broker; they are ignored.
     pub foreign: u64,
     /// Unknown objects so far.
     pub unknown: u64,
-    /// Whether all was looked at.
+    /// Whether everything was checked.
     ended: bool,
     listed: Side<Listed>,
     recorded: Side<Upload>,
 }
 
-/// One side: what was read and not yet looked at, and where to read on.
+impl FsckWalk {
+    /// Why unknown objects must be kept, for a person; `None` if they may be removed. Meaningful after the end of the walk. A database
+    /// that belongs to another bucket, or that was restored from an old backup, doesn't know objects that are in use: so unknown
+    /// objects are removed only if the database knows at least as many as it doesn't.
+    pub fn keeps_unknown(&self) -> Option<String> {
+        let (unknown, rows) = (self.unknown, self.rows);
+        let why = match rows {
+            _ if !self.ended => "the walk has not ended".to_owned(),
+            0 => "the database records no object of this bucket".to_owned(),
+            rows if unknown > rows => format!("the database records only {rows} objects"),
+            _ => return None,
+        };
+        Some(format!(
+            "{unknown} unknown objects are kept, because {why}; check that this is the bucket's complete database"
+        ))
+    }
+}
+
+/// One side of the walk: entries read but not yet checked, and the key after which to read on.
 #[derive(Debug)]
 struct Side<T> {
     ahead: VecDeque<T>,
@@ -103,7 +118,7 @@ impl<T> Default for Side<T> {
 }
 
 impl Broker {
-    /// Looks at the next thousand entries or so; `None` when all were looked at.
+    /// Checks about a thousand further entries; `None` at the end of the walk.
     pub async fn fsck(&self, walk: &mut FsckWalk) -> Result<Option<Vec<Finding>>, BrokerError> {
         let mut findings = Vec::new();
         for _ in 0..STEP {
@@ -124,9 +139,9 @@ impl Broker {
             walk.objects += u64::from(object.is_some());
             walk.rows += u64::from(row.is_some());
             let finding = match (object, row) {
-                (Some(object), Some(row)) => self.judge_pair(&object, &row, walk.fix).await?,
-                (Some(object), None) => self.judge_object(object, walk).await?,
-                (None, Some(row)) => self.judge_row(&row, walk.fix).await?,
+                (Some(object), Some(row)) => self.check_pair(&object, &row, walk.fix).await?,
+                (Some(object), None) => self.check_object(object, walk).await?,
+                (None, Some(row)) => self.check_row(&row, walk.fix).await?,
                 (None, None) => None,
             };
             findings.extend(finding);
@@ -138,7 +153,7 @@ impl Broker {
         let listed = &mut walk.listed;
         while listed.ahead.is_empty() && !listed.ended {
             let after = listed.after.as_deref();
-            let page = self.0.store.list_sealed(after, PAGE).await?;
+            let page = self.0.storage.list_sealed(after, PAGE).await?;
             listed.ended = page.next.is_none();
             listed.after = page.next;
             listed.ahead = page.objects.into();
@@ -154,8 +169,8 @@ impl Broker {
         Ok(())
     }
 
-    /// Both sides have the key: what the listing tells is enough where nothing differs.
-    async fn judge_pair(
+    /// Checks a key that both sides have. The listing is enough if nothing differs.
+    async fn check_pair(
         &self,
         object: &Listed,
         row: &Upload,
@@ -165,35 +180,39 @@ impl Broker {
         let same_etag = object.etag.as_ref() == recorded;
         match is_live(row) && object.size == row.size && same_etag {
             true => Ok(None),
-            false => self.judge_row(row, fix).await,
+            false => self.check_row(row, fix).await,
         }
     }
 
-    /// Looks at one recorded object, alone, after its row was read again.
-    async fn judge_row(&self, row: &Upload, fix: bool) -> Result<Option<Finding>, BrokerError> {
+    /// Checks one recorded object by itself, after reading its row again.
+    async fn check_row(&self, row: &Upload, fix: bool) -> Result<Option<Finding>, BrokerError> {
         let Some(row) = self.0.db.find_upload(row.id).await? else {
             return Ok(None);
         };
         let Some(confirmation) = &row.confirmation else {
             return Ok(None);
         };
-        let seen = self.0.store.look(&confirmation.key).await?;
+        let seen = self.0.storage.look(&confirmation.key).await?;
         let (damage, detail) = match (seen, is_live(&row)) {
             (None, true) => (Damage::Missing, format!("of a {} upload", row.status)),
             (None, false) => return Ok(None),
             (Some(_), false) => (Damage::Leftover, format!("of a {} upload", row.status)),
             (Some(seen), true) if seen.size != row.size => (
                 Damage::Changed,
-                format!("it has {} bytes, recorded are {}", seen.size, row.size),
+                format!(
+                    "the object has {} bytes, not the recorded {}",
+                    seen.size, row.size
+                ),
             ),
             (Some(seen), true) if seen.etag != confirmation.etag => (
                 Damage::Changed,
-                "it has another ETag than recorded".to_owned(),
+                "the object's ETag is not the recorded one".to_owned(),
             ),
             (Some(_), true) => return Ok(None),
         };
-        let fixed =
-            fix && damage == Damage::Leftover && self.remove_objects(&row).await == Removal::Gone;
+        let fixed = fix
+            && damage == Damage::Leftover
+            && self.remove_objects(&row).await == RemovalOutcome::Gone;
         Ok(Some(Finding {
             damage,
             key: confirmation.key.as_str().to_owned(),
@@ -204,8 +223,8 @@ impl Broker {
         }))
     }
 
-    /// Looks at an object that no recorded key seemed to name.
-    async fn judge_object(
+    /// Checks an object that no recorded key seemed to name.
+    async fn check_object(
         &self,
         object: Listed,
         walk: &mut FsckWalk,
@@ -215,17 +234,17 @@ impl Broker {
             walk.foreign += 1;
             return Ok(None);
         };
-        // The attempt first: one that is recorded in between has an upload then.
+        // The seal attempt is read first: if a confirm records it in between, the upload is found by the second read.
         let owner = self.0.db.owner_of_key(&object.key).await?;
         if let Some(row) = self.0.db.recorded_at(bucket, &object.key).await? {
-            return self.judge_row(&row, walk.fix).await;
+            return self.check_row(&row, walk.fix).await;
         }
         let (damage, upload, detail, fixed) = match owner {
             KeyOwner::Attempt => return Ok(None),
             KeyOwner::GivenUp(upload) => {
                 let key = FinalKey::recorded(object.key.clone(), name);
-                let fixed = walk.fix && self.remove_copy(upload, key).await == Removal::Gone;
-                let detail = "the copy of a seal attempt that was given up";
+                let fixed = walk.fix && self.remove_copy(upload, key).await == RemovalOutcome::Gone;
+                let detail = "the copy of an abandoned seal attempt";
                 (Damage::Leftover, Some(upload), detail.to_owned(), fixed)
             }
             KeyOwner::Nobody => {
@@ -248,7 +267,31 @@ impl Broker {
         }))
     }
 
-    /// The name of an object whose key this broker, or one with the same fields, made; `None` for every other key.
+    /// Removes an unknown object after the walk, and after reading both tables again. Keeps it if [`FsckWalk::keeps_unknown`] says
+    /// so, or if it is young enough to belong to an upload in progress. Sets the finding's `fixed`.
+    pub async fn remove_unknown(
+        &self,
+        walk: &FsckWalk,
+        finding: &mut Finding,
+    ) -> Result<(), BrokerError> {
+        if !finding.outlived || walk.keeps_unknown().is_some() {
+            return Ok(());
+        }
+        let Some(name) = self.own_name(&finding.key) else {
+            return Ok(());
+        };
+        // The seal attempt is read first: if a confirm records it in between, the upload is found by the second read.
+        let owner = self.0.db.owner_of_key(&finding.key).await?;
+        let bucket = &self.0.options.bucket;
+        let row = self.0.db.recorded_at(bucket, &finding.key).await?;
+        if owner == KeyOwner::Nobody && row.is_none() {
+            let key = FinalKey::recorded(finding.key.clone(), name);
+            finding.fixed = self.0.storage.remove_final(&key).await.is_ok();
+        }
+        Ok(())
+    }
+
+    /// The name of an object whose key was made by a broker with these fields; `None` for every other key.
     fn own_name(&self, key: &str) -> Option<String> {
         let options = &self.0.options;
         let name = key.strip_prefix(&options.layout.location)?;
@@ -257,7 +300,7 @@ impl Broker {
             let rest = name.strip_prefix(&field.upload_to);
             rest.is_some_and(FinalKey::is_random_part)
         });
-        (made_here && self.0.store.is_sealed_key(key)).then(|| name.to_owned())
+        (made_here && self.0.storage.is_sealed_key(key)).then(|| name.to_owned())
     }
 }
 
@@ -265,7 +308,7 @@ fn key_of(upload: &Upload) -> Option<&str> {
     upload.confirmation.as_ref().map(|it| it.key.as_str())
 }
 
-/// Whether the upload's object has to be there.
+/// Whether the upload's object must exist.
 fn is_live(upload: &Upload) -> bool {
     matches!(
         upload.status,

@@ -1,4 +1,4 @@
-//! Grants: a backend mints one, and a page or an app without a token of its own uploads under it.
+//! Grants: a backend mints one, and a page or an app without a token uploads with it.
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 
@@ -15,34 +15,30 @@ use super::create::check_owner;
 use super::idempotency::IdempotencyKey;
 use super::{Broker, BrokerError, now};
 
-/// How many uploads a grant allows, unless it is said.
 const DEFAULT_UPLOADS: u64 = 1;
-/// How many it may allow.
 const MAX_UPLOADS: u64 = 1_000;
-/// How long a grant lives, in seconds, unless it is said.
 const DEFAULT_LIFETIME_SECS: u64 = 900;
-/// How long it may live, in seconds.
 const MAX_LIFETIME_SECS: u64 = 86_400;
 
-/// What a grant is to allow.
+/// A request for a grant.
 #[derive(Debug, Clone)]
 pub struct MintGrant {
     /// The one field.
     pub field: FieldName,
-    /// Whose its uploads are, 1 to 255 bytes.
+    /// The owner of its uploads, 1 to 255 bytes.
     pub owner: String,
     /// The one record that its uploads are attached to.
     pub object_id: Option<ObjectId>,
-    /// How many uploads, 1 to 1,000; 1 by default.
+    /// The number of uploads, 1 to 1,000; 1 by default.
     pub max_uploads: Option<u64>,
-    /// The most bytes of each; what the field takes by default, and never more.
+    /// The most bytes of each upload, within the field's limits; by default the field's maximum.
     pub max_size: Option<u64>,
-    /// How long it lives, in seconds, up to a day; 15 minutes by default.
+    /// The lifetime, in seconds, up to a day; 15 minutes by default.
     pub expires_in_secs: Option<u64>,
 }
 
 impl Broker {
-    /// Commits a grant. The same request again, by its idempotency key, is the same grant.
+    /// Commits a grant. A repeated request, by its idempotency key, returns the same grant.
     pub async fn mint_grant(
         &self,
         caller: &Principal,
@@ -76,7 +72,7 @@ impl Broker {
             MAX_LIFETIME_SECS,
         )?;
 
-        let repeatable = self.repeatable(caller, "POST /v1/grants", key)?;
+        let request = self.start_keyed(caller, "POST /v1/grants", key)?;
         let now = now();
         let grant = Grant {
             id: GrantId::new(now, &rand::random()),
@@ -89,7 +85,7 @@ impl Broker {
             created_at: now,
             expires_at: end(now, lifetime_secs),
         };
-        let claim = repeatable.as_ref();
+        let claim = request.as_ref();
         let new = NewGrant {
             claim: claim.map(|it| -> IdempotencyClaim { it.claim(grant.id.to_string(), now) }),
             grant,
@@ -102,13 +98,13 @@ impl Broker {
         }
     }
 
-    /// The grant that a caller has in place of a token: what it says of the upload that the caller asks for.
+    /// The caller's grant, if it allows the upload that the caller wants to create.
     pub(super) async fn grant_for(
         &self,
         id: GrantId,
         declared: &Declared,
     ) -> Result<Grant, BrokerError> {
-        // Without its row it was withdrawn, whatever its token says.
+        // A grant without a row was withdrawn, even if its token is still valid.
         let grant = self.0.db.find_grant(id).await?;
         let grant = grant.ok_or(BrokerError::GrantOver)?;
         if declared.field != grant.field {
@@ -116,7 +112,7 @@ impl Broker {
         }
         let other_record = declared.object_id.is_some() && declared.object_id != grant.object_id;
         if grant.object_id.is_some() && other_record {
-            let detail = "the grant is for one record: leave the object_id out";
+            let detail = "the grant is for one record; leave the object_id out";
             return Err(BrokerError::refused(
                 RefusalKind::Invalid,
                 "/object_id",
@@ -124,7 +120,10 @@ impl Broker {
             ));
         }
         if declared.size > grant.max_size {
-            let detail = format!("the grant takes up to {} bytes", grant.max_size);
+            let detail = format!(
+                "the grant allows up to {} bytes, not {}",
+                grant.max_size, declared.size
+            );
             return Err(BrokerError::refused(
                 RefusalKind::SizeNotAllowed,
                 "/size",
@@ -134,13 +133,13 @@ impl Broker {
         Ok(grant)
     }
 
-    /// Forgets idempotency keys and grants whose time has passed, at most `limit` of each; says how many there were.
+    /// Deletes expired idempotency keys and grants, at most `limit` of each; returns how many.
     pub async fn prune(&self, limit: u32) -> Result<usize, BrokerError> {
         Ok(self.0.db.prune(now(), limit).await?)
     }
 }
 
-/// When a grant ends: on a whole second, because its token can't say it more exactly; never before the time that was asked for.
+/// When a grant ends: on a whole second, the precision of its token, and never before the requested time.
 fn end(now: DateTime<Utc>, lifetime_secs: u64) -> DateTime<Utc> {
     let second = TimeDelta::seconds(1);
     let end = now + TimeDelta::seconds(i64::try_from(lifetime_secs).unwrap_or(i64::MAX));
@@ -153,7 +152,7 @@ fn max_size(asked: Option<u64>, policy: &FieldPolicy) -> Result<u64, BrokerError
     if (least..=most).contains(&size) {
         return Ok(size);
     }
-    let detail = format!("{} takes {least} to {most} bytes, not {size}", policy.name);
+    let detail = format!("{} allows {least} to {most} bytes, not {size}", policy.name);
     Err(BrokerError::refused(
         RefusalKind::SizeNotAllowed,
         "/max_size",
@@ -166,6 +165,6 @@ fn within(pointer: &str, asked: Option<u64>, default: u64, most: u64) -> Result<
     if (1..=most).contains(&number) {
         return Ok(number);
     }
-    let detail = format!("must be 1 to {most}");
+    let detail = format!("must be 1 to {most}, not {number}");
     Err(BrokerError::refused(RefusalKind::Invalid, pointer, detail))
 }

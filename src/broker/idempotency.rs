@@ -1,7 +1,7 @@
-//! Requests that carry an idempotency key: whose key it is, and which of them are under way here.
+//! Requests with an idempotency key that are in progress in this process.
 //!
-//! The claim itself is made by `db`, in the transaction of the effect. This board only spares a client that sends one request
-//! twice at once the wait, and tells it so.
+//! `db` claims the key in the transaction of the request's effect. The set here only refuses a second request with the same key at
+//! once, instead of letting it wait for the first.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,37 +18,38 @@ use super::{Broker, BrokerError};
 pub struct IdempotencyKey {
     /// The key.
     pub key: String,
-    /// The hash of what the request asks for, whatever the spelling: another hash under the same key is refused.
+    /// The hash of the parsed request. The same key with another hash is refused.
     pub body_hash: String,
 }
 
-/// A caller, a route and a key.
+/// Issuer, subject, route and key.
 type Scope = [String; 4];
 
-/// The requests with a key that are under way.
+/// The requests with a key that are in progress.
 #[derive(Clone, Default)]
-pub(super) struct Repeatables(Arc<Mutex<HashSet<Scope>>>);
+pub(super) struct RequestsInProgress(Arc<Mutex<HashSet<Scope>>>);
 
-/// A request with a key, under way until it is dropped.
-pub(super) struct Repeatable {
-    board: Repeatables,
+/// A request with a key, in progress until this is dropped.
+pub(super) struct KeyedRequest {
+    in_progress: RequestsInProgress,
     scope: Scope,
     body_hash: String,
 }
 
-impl Repeatables {
-    fn enter(&self, scope: Scope, body_hash: String) -> Option<Repeatable> {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        board.insert(scope.clone()).then(|| Repeatable {
-            board: self.clone(),
+impl RequestsInProgress {
+    /// `None` if a request with this key is in progress already.
+    fn start(&self, scope: Scope, body_hash: String) -> Option<KeyedRequest> {
+        let mut scopes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        scopes.insert(scope.clone()).then(|| KeyedRequest {
+            in_progress: self.clone(),
             scope,
             body_hash,
         })
     }
 }
 
-impl Repeatable {
-    /// The claim of the request, which makes `result_id` or is about it.
+impl KeyedRequest {
+    /// The request's claim on its key; `result_id` is the id that the request creates or changes.
     pub(super) fn claim(&self, result_id: String, at: DateTime<Utc>) -> IdempotencyClaim {
         let [issuer, subject, route, key] = self.scope.clone();
         IdempotencyClaim {
@@ -63,28 +64,29 @@ impl Repeatable {
     }
 }
 
-impl Drop for Repeatable {
+impl Drop for KeyedRequest {
     fn drop(&mut self) {
-        let mut board = self.board.0.lock().unwrap_or_else(PoisonError::into_inner);
-        board.remove(&self.scope);
+        let scopes = self.in_progress.0.lock();
+        let mut scopes = scopes.unwrap_or_else(PoisonError::into_inner);
+        scopes.remove(&self.scope);
     }
 }
 
 impl Broker {
-    /// Notes that a request with a key is under way; refuses a second one meanwhile. `None` for one without a key.
-    pub(super) fn repeatable(
+    /// Marks a request with a key as in progress, and refuses a second one meanwhile. `None` for a request without a key.
+    pub(super) fn start_keyed(
         &self,
         caller: &Principal,
         route: &str,
         key: Option<IdempotencyKey>,
-    ) -> Result<Option<Repeatable>, BrokerError> {
+    ) -> Result<Option<KeyedRequest>, BrokerError> {
         let Some(IdempotencyKey { key, body_hash }) = key else {
             return Ok(None);
         };
-        // A grant's holder is the issuer "grant", which no configured one may be named, with the grant's id as its subject.
+        // A caller with a grant has the issuer "grant", which no configured issuer may be named, and the grant's id as subject.
         let (issuer, subject) = (caller.issuer.clone(), caller.subject.clone());
         let scope = [issuer, subject, route.to_owned(), key];
-        let entered = self.0.repeatables.enter(scope, body_hash);
-        entered.map(Some).ok_or(BrokerError::RequestInProgress)
+        let started = self.0.in_progress.start(scope, body_hash);
+        started.map(Some).ok_or(BrokerError::RequestInProgress)
     }
 }

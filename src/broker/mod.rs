@@ -1,29 +1,21 @@
-//! The verbs: what the life of an upload is made of.
+//! The use cases of an upload: create, confirm, attach, remove, read, sweep, check.
 //!
-//! `http` and the workers call these and nothing below them. Each verb authorizes its caller, decides by `policy`, acts
-//! on the bucket through `store`, and lets `db` have the last word: a status moves there or not at all.
+//! `http` and `workers` call the broker and nothing below it. A use case authorizes its caller, decides by `policy`, acts on the
+//! bucket through `storage`, and records the result in `db`, where every status change is a compare-and-set.
 
 mod access;
 mod attach;
-mod bucket_notifications;
-mod cleanup;
 mod confirm;
 mod create;
 mod error;
 mod fsck;
-mod gauges;
 mod grants;
 mod idempotency;
-mod manual_actions;
-mod overview;
+mod ops;
 mod read;
 mod recount;
 mod removal;
-mod remove;
-mod seal;
-mod single_flight;
 mod sweep;
-mod timeline;
 
 use std::sync::{Arc, Mutex};
 
@@ -39,14 +31,14 @@ use crate::policy::admission::ChecksumProof;
 use crate::storage::Store;
 use crate::telemetry::metrics::Metrics;
 
-pub use self::bucket_notifications::NotificationOutcome;
+pub use self::confirm::bucket_notifications::NotificationOutcome;
 pub use self::create::Presented;
 pub use self::error::BrokerError;
 pub use self::fsck::{Damage, Finding, FsckWalk};
 pub use self::grants::MintGrant;
 pub use self::idempotency::IdempotencyKey;
-pub use self::manual_actions::ReplayWhat;
-pub use self::overview::{FieldFates, Overview};
+pub use self::ops::manual_actions::ReplayWhat;
+pub use self::ops::overview::{FieldFates, Overview};
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use self::removal::RemovalWalk;
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
@@ -56,43 +48,43 @@ pub use crate::db::{
 pub use crate::policy::admission::{Refusal, RefusalKind};
 pub use crate::policy::evidence::Declared;
 
-use self::bucket_notifications::BucketNotifications;
-use self::idempotency::Repeatables;
+use self::confirm::bucket_notifications::BucketNotifications;
+use self::confirm::single_flight::SingleFlight;
+use self::idempotency::RequestsInProgress;
 use self::read::Probe;
-use self::single_flight::SingleFlight;
 
-/// What the verbs need to know of the configuration.
+/// The part of the configuration that the use cases need.
 #[derive(Debug, Clone)]
 pub struct BrokerOptions {
-    /// Every field and what it accepts.
+    /// The configured fields and what each accepts.
     pub fields: FieldPolicies,
-    /// The prefixes of the bucket.
+    /// The bucket's prefixes.
     pub layout: Layout,
-    /// The bucket that new uploads go to.
+    /// The bucket for new uploads.
     pub bucket: String,
     /// How the bucket proves a checksum.
     pub proof: ChecksumProof,
-    /// How many confirms may be at work at once; one more waits for two seconds and is then told to come back.
+    /// The most concurrent confirms. A further one waits for at most two seconds, and is then refused as unavailable.
     pub confirms_in_flight: usize,
-    /// How many hints may wait or be at work; one more is [`NotificationOutcome::Full`].
+    /// The most bucket notifications that wait or are processed; a further one is [`NotificationOutcome::Full`].
     pub notification_queue_len: usize,
-    /// How long a presigned URL to read a private object lives, in seconds.
+    /// The lifetime of a presigned URL that reads a private object, in seconds.
     pub download_lifetime_secs: u32,
-    /// When the sweeper acts.
+    /// The sweeper's times.
     pub sweep: SweepOptions,
 }
 
-/// The verbs, over one bucket and one database. Clones share everything.
+/// The use cases, over one bucket and one database. Clones share everything.
 #[derive(Clone)]
 pub struct Broker(Arc<Inner>);
 
 struct Inner {
-    /// This broker's own among those over one database.
+    /// A random name, unique among the brokers over one database.
     name: String,
     started_at: DateTime<Utc>,
     options: BrokerOptions,
     db: Db,
-    store: Store,
+    storage: Store,
     metrics: Metrics,
     runtime: Handle,
     confirms: SingleFlight<Result<Upload, BrokerError>>,
@@ -100,15 +92,15 @@ struct Inner {
     probe: Probe,
     /// The token of this broker's last recount.
     recounting: Mutex<Option<String>>,
-    repeatables: Repeatables,
+    in_progress: RequestsInProgress,
 }
 
 impl Broker {
-    /// Puts the verbs over a database and a bucket. Work that outlives its caller runs on `runtime`.
+    /// The use cases over this database and this bucket. Work that outlives its caller runs on `runtime`.
     pub fn new(
         options: BrokerOptions,
         db: Db,
-        store: Store,
+        storage: Store,
         metrics: Metrics,
         runtime: Handle,
     ) -> Broker {
@@ -120,18 +112,18 @@ impl Broker {
             started_at: now(),
             options,
             db,
-            store,
+            storage,
             metrics,
             runtime,
             confirms,
             notifications,
             probe: Probe::default(),
             recounting: Mutex::default(),
-            repeatables: Repeatables::default(),
+            in_progress: RequestsInProgress::default(),
         }))
     }
 
-    /// The public URL of a confirmed upload's object; `None` before that, after it is gone, and where the field is private.
+    /// The public URL of an upload's object; `None` if the upload has no sealed object, or its field is private.
     pub fn public_url_of(&self, upload: &Upload) -> Option<String> {
         let recorded = matches!(
             upload.status,
@@ -141,15 +133,15 @@ impl Broker {
         let policy = self.0.options.fields.get(&upload.field)?;
         let confirmation = upload.confirmation.as_ref().filter(|_| recorded)?;
         (policy.visibility == Visibility::Public)
-            .then(|| self.0.store.public_url(&confirmation.key))
+            .then(|| self.0.storage.public_url(&confirmation.key))
     }
 
-    /// Whether an upload lies in the bucket that is configured; of any other, nobody here can say or do anything.
+    /// Whether the upload lies in the configured bucket, the only one that this broker can act on.
     pub fn is_here(&self, upload: &Upload) -> bool {
         upload.bucket == self.0.options.bucket
     }
 
-    /// Refuses to act on an upload of another bucket: what this one says of its key would mean nothing.
+    /// Refuses an upload of another bucket: an answer of this bucket about its key would mean nothing.
     fn check_bucket(&self, upload: &Upload) -> Result<(), BrokerError> {
         if self.is_here(upload) {
             return Ok(());
@@ -160,7 +152,7 @@ impl Broker {
         )))
     }
 
-    /// Moves a status, and counts it if it moved.
+    /// Changes an upload's status, and counts the change in the metrics.
     async fn move_status(
         &self,
         upload: &Upload,
@@ -189,7 +181,7 @@ impl Broker {
         self.0.metrics.transition(field, from, to, by);
     }
 
-    /// The upload with this id, whoever asks; the caller of this decides who may see it.
+    /// The upload with this id, without an access check.
     async fn find(&self, id: UploadId) -> Result<Upload, BrokerError> {
         self.0
             .db
@@ -199,7 +191,7 @@ impl Broker {
     }
 }
 
-/// The time in whole microseconds: what both databases can hold.
+/// The time in whole microseconds, the precision of both databases.
 fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }

@@ -1,4 +1,4 @@
-//! Looking without changing: one upload, a list, a download, statistics, readiness.
+//! Reads: one upload, a list, a download, statistics, readiness.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,25 +14,25 @@ use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::{Status, Upload};
 use crate::storage::ServedAs;
 
-use super::access::{self, Act};
+use super::access::{self, Action};
 use super::{Broker, BrokerError, now};
 
-/// Which uploads to list.
+/// The filters of a list; an empty one lists every upload.
 #[derive(Debug, Clone, Default)]
 pub struct ListUploads {
-    /// Only with this status.
+    /// The status.
     pub status: Option<Status>,
-    /// Only for this field.
+    /// The field.
     pub field: Option<FieldName>,
-    /// Only those meant for a record with this id, or attached to it.
+    /// The id of the record that the uploads are meant for or attached to.
     pub object_id: Option<ObjectId>,
-    /// Only of this owner.
+    /// The owner.
     pub owner: Option<String>,
-    /// Only those created at least this long ago, in seconds.
+    /// The least age, in seconds.
     pub older_than_secs: Option<u64>,
-    /// At most so many.
+    /// The most uploads on the page.
     pub limit: u32,
-    /// Only those before this one: where the former page ended.
+    /// The last upload of the previous page.
     pub before: Option<UploadId>,
 }
 
@@ -41,15 +41,15 @@ pub struct ListUploads {
 pub struct Page {
     /// The uploads.
     pub uploads: Vec<Upload>,
-    /// Where the next page begins; `None` on the last one.
+    /// The cursor of the next page; `None` on the last one.
     pub next: Option<UploadId>,
 }
 
-/// Where the bytes of an upload can be read.
+/// A URL from which an upload's object can be read.
 pub struct Download {
-    /// The URL; presigned, and so a secret, where the field is private.
+    /// The URL. Presigned if the field is private, and therefore a secret.
     pub url: SecretString,
-    /// When it ends; `None` for a public URL.
+    /// When the URL expires; `None` for a public one.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
@@ -60,39 +60,39 @@ pub struct StatGroup {
     pub field: FieldName,
     /// The status.
     pub status: Status,
-    /// How many uploads.
+    /// The number of uploads.
     pub count: u64,
-    /// Their declared sizes, in bytes.
+    /// The sum of their declared sizes, in bytes.
     pub bytes: u64,
 }
 
 /// Statistics over all uploads that the caller's token reaches.
 #[derive(Debug, Clone)]
 pub struct Stats {
-    /// One for each field and status that occurs.
+    /// One group for each field and status that has uploads.
     pub groups: Vec<StatGroup>,
     /// When the oldest pending upload of each field was created.
     pub oldest_pending: Vec<(FieldName, DateTime<Utc>)>,
 }
 
-/// Whether new requests should come here.
+/// Whether this broker is ready for requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
-    /// They should if all parts that every request needs answer.
+    /// It is ready if the database and the bucket answer.
     Parts {
         /// The database answers.
         database: bool,
         /// The bucket answers.
         bucket: bool,
     },
-    /// They should not: this broker is about to end.
+    /// It is stopping.
     Stopping,
 }
 
-/// How old an answer of the database and the bucket may be: so often at most anybody can make us ask them.
-const REMEMBERED: Duration = Duration::from_secs(1);
+/// How long a probe's result is reused: anyone may request readiness, so this bounds how often the probe runs.
+const PROBE_LIFETIME: Duration = Duration::from_secs(1);
 
-/// The last answer of the database and the bucket.
+/// The last probe of the database and the bucket.
 #[derive(Default)]
 pub(super) struct Probe {
     last: tokio::sync::Mutex<Option<Probed>>,
@@ -101,7 +101,7 @@ pub(super) struct Probe {
 
 #[derive(Clone, Copy)]
 struct Probed {
-    asked: Instant,
+    started: Instant,
     ended: Instant,
     readiness: Readiness,
 }
@@ -109,16 +109,16 @@ struct Probed {
 impl Broker {
     /// One upload.
     pub async fn read(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {
-        access::check_scopes(caller, Act::Read)?;
+        access::check_scopes(caller, Action::Read)?;
         let upload = self.find(id).await?;
-        access::check_upload(caller, &upload, Act::Read)?;
+        access::check_upload(caller, &upload, Action::Read)?;
         Ok(upload)
     }
 
-    /// Uploads, newest first: a user's own, or everyone's for who may read everyone's.
+    /// Uploads, newest first. A caller without a scope for every owner's uploads sees only its own.
     pub async fn list(&self, caller: &Principal, query: ListUploads) -> Result<Page, BrokerError> {
         access::check_list(caller)?;
-        let owner = match (access::reads_anyones(caller), query.owner) {
+        let owner = match (access::reads_any_owner(caller), query.owner) {
             (true, asked) => asked,
             (false, Some(asked)) if asked != caller.owner => {
                 return Ok(Page {
@@ -143,7 +143,7 @@ impl Broker {
                 .map(|secs| oldest(secs).unwrap_or(DateTime::UNIX_EPOCH)),
             reach: caller.fields.clone(),
             before: query.before,
-            // One more than asked for tells whether there is a next page.
+            // One more than the page holds, to see whether there is a next page.
             limit: query.limit.saturating_add(1),
         };
         let mut uploads = self.0.db.list(filter).await?;
@@ -153,15 +153,15 @@ impl Broker {
         Ok(Page { uploads, next })
     }
 
-    /// The public URL, or a presigned GET where the field is private: short-lived, and served under the file's own name.
+    /// The public URL, or a short-lived presigned GET if the field is private; the object is served under the file's own name.
     pub async fn download(
         &self,
         caller: &Principal,
         id: UploadId,
     ) -> Result<Download, BrokerError> {
-        access::check_scopes(caller, Act::Download)?;
+        access::check_scopes(caller, Action::Download)?;
         let upload = self.find(id).await?;
-        access::check_upload(caller, &upload, Act::Download)?;
+        access::check_upload(caller, &upload, Action::Download)?;
         if let Some(url) = self.public_url_of(&upload) {
             return Ok(Download {
                 url: url.into(),
@@ -187,7 +187,7 @@ impl Broker {
         let lifetime_secs = self.0.options.download_lifetime_secs;
         let presigned =
             self.0
-                .store
+                .storage
                 .presign_get(&confirmation.key, &served_as, lifetime_secs, now())?;
         Ok(Download {
             url: presigned.url,
@@ -195,7 +195,7 @@ impl Broker {
         })
     }
 
-    /// Counts and bytes by field and status, and the oldest pending.
+    /// Counts and bytes by field and status, and the oldest pending upload of each field.
     pub async fn stats(&self, caller: &Principal) -> Result<Stats, BrokerError> {
         if !caller.has(Scope::Ops) {
             return Err(BrokerError::ScopeInsufficient { needed: "ops" });
@@ -222,35 +222,35 @@ impl Broker {
         })
     }
 
-    /// Whether the database and the bucket are there, or were a second ago. Anyone may ask, as often as they like: one probe runs at a
-    /// time, and who comes while it runs shares its answer.
+    /// Whether the database and the bucket answer, or answered within the last second. One probe runs at a time, and requests that
+    /// arrive meanwhile share its result.
     pub async fn readiness(&self) -> Readiness {
         if self.0.probe.stopping.load(Ordering::Relaxed) {
             return Readiness::Stopping;
         }
         let arrived = Instant::now();
         let mut last = self.0.probe.last.lock().await;
-        // Its age counts from when they were asked: an answer that took long is no news.
+        // The age counts from the start of the probe, because a slow answer is an old one.
         if let Some(probed) = *last
-            && (probed.ended >= arrived || probed.asked.elapsed() < REMEMBERED)
+            && (probed.ended >= arrived || probed.started.elapsed() < PROBE_LIFETIME)
         {
             return probed.readiness;
         }
-        let asked = Instant::now();
-        let (database, bucket) = tokio::join!(self.0.db.ping(), self.0.store.ping());
+        let started = Instant::now();
+        let (database, bucket) = tokio::join!(self.0.db.ping(), self.0.storage.ping());
         let readiness = Readiness::Parts {
             database: database.is_ok(),
             bucket: bucket.is_ok(),
         };
         *last = Some(Probed {
-            asked,
+            started,
             ended: Instant::now(),
             readiness,
         });
         readiness
     }
 
-    /// From now on [`Broker::readiness`] says that the end is near; every verb goes on.
+    /// From now on [`Broker::readiness`] is [`Readiness::Stopping`]; requests are still served.
     pub fn stop_being_ready(&self) {
         self.0.probe.stopping.store(true, Ordering::Relaxed);
     }

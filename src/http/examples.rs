@@ -191,7 +191,7 @@ pub fn timeline() -> Value {
     let entry = |at: &str, kind: &str, detail: &str| json!({"at": at, "kind": kind, "detail": detail, "times": 1, "last_at": at});
     json!({"data": [
         entry("2026-04-03T20:15:00.000Z", "created", "for Product.image: 183442 bytes of image/jpeg"),
-        entry("2026-04-03T20:15:00.000Z", "presigned", "a PUT, good for 900 s at most"),
+        entry("2026-04-03T20:15:00.000Z", "presigned", "a PUT, valid for at most 900 s"),
         entry("2026-04-03T20:15:07.380Z", "seal", "a copy was made, and it is what was declared"),
         entry("2026-04-03T20:15:07.412Z", "confirmed", "by client"),
         entry("2026-04-03T20:15:07.903Z", "webhook", "shop took event 1"),

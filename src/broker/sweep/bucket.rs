@@ -1,26 +1,27 @@
-//! What the bucket's own listing says is to go, whatever the rows say: what was staged and what was begun too long ago.
+//! Sweeps that find their work in the bucket's listing: staged objects and unfinished multipart uploads that are too old, whatever
+//! their rows say.
 
 use futures::future::join_all;
 
-use crate::broker::cleanup::Removal;
+use crate::broker::removal::RemovalOutcome;
 use crate::broker::{Broker, BrokerError};
 use crate::storage::{StoreError, Unfinished};
 
 use super::{SweepReport, SweepWalk};
 
 impl Broker {
-    /// One page of the staging prefix. The age is above every field's deadline, which the configuration's check holds, so no
-    /// signature that could still write here is alive.
+    /// Removes old objects on one page of the staging prefix. The configuration demands an age above every field's deadline, so no
+    /// presigned request for these keys is still valid.
     pub(super) async fn sweep_staging(
         &self,
         walk: &mut SweepWalk,
     ) -> Result<SweepReport, BrokerError> {
         let options = &self.0.options;
-        let store = &self.0.store;
-        let page = store
+        let storage = &self.0.storage;
+        let page = storage
             .list_staged(walk.cursor.staged.as_deref(), walk.limit)
             .await
-            .map_err(|error| walk.not_listed(error))?;
+            .map_err(|error| walk.listing_failed(error))?;
         let is_old = |age_secs: i64| age_secs >= i64::from(options.sweep.staging_max_age_secs);
         let old = page.objects.iter().filter(|it| is_old(it.age_secs));
         let keys: Vec<_> = old.map(|it| options.layout.staging_key(it.id)).collect();
@@ -36,10 +37,11 @@ impl Broker {
             return Ok(report);
         }
         for chunk in keys.chunks(self.sweeps_at_once()) {
-            let removing = chunk.iter().map(|key| store.remove_staging(key));
-            let answers: Vec<Removal> = join_all(removing).await.into_iter().map(noted).collect();
-            report.counts.removed += walk.take_in(&mut report, &answers);
-            if walk.failure_budget.is_over() {
+            let removing = chunk.iter().map(|key| storage.remove_staging(key));
+            let outcomes: Vec<RemovalOutcome> =
+                join_all(removing).await.into_iter().map(logged).collect();
+            report.counts.removed += walk.record(&mut report, &outcomes);
+            if walk.failure_budget.is_spent() {
                 walk.cursor.staged = chunk.last().map(|key| key.as_str().to_owned());
                 return Ok(report);
             }
@@ -48,7 +50,7 @@ impl Broker {
         Ok(report)
     }
 
-    /// One page of multipart uploads below one of our prefixes.
+    /// Aborts old multipart uploads on one page of one managed prefix.
     pub(super) async fn sweep_multipart(
         &self,
         walk: &mut SweepWalk,
@@ -57,11 +59,11 @@ impl Broker {
         let Some(prefix) = prefixes.get(walk.cursor.prefix) else {
             return Ok(SweepReport::default());
         };
-        let (store, max_age_secs) = (&self.0.store, self.0.options.sweep.staging_max_age_secs);
-        let page = store
+        let (storage, max_age_secs) = (&self.0.storage, self.0.options.sweep.staging_max_age_secs);
+        let page = storage
             .list_unfinished(prefix, &walk.cursor.unfinished, walk.limit)
             .await
-            .map_err(|error| walk.not_listed(error))?;
+            .map_err(|error| walk.listing_failed(error))?;
         let is_old = |it: &&Unfinished| it.age_secs >= i64::from(max_age_secs);
         let old: Vec<&Unfinished> = page.uploads.iter().filter(is_old).collect();
         let mut report = SweepReport::of(old.len(), walk.limit);
@@ -70,36 +72,37 @@ impl Broker {
         if walk.dry_run {
             let line = |it: &&Unfinished| format!("abort {} of {}", it.upload_id, it.key);
             report.would = old.iter().map(line).collect();
-            walk.behind(page.next);
+            walk.advance(page.next);
             return Ok(report);
         }
-        // What is left of a page that was cut is found behind as many as were tried in vain.
+        // On a page that an earlier round left early, the first `tried` entries are those that it failed to abort.
         let untried = old.get(walk.cursor.tried..).unwrap_or_default();
         for chunk in untried.chunks(self.sweeps_at_once()) {
-            let aborting = chunk.iter().map(|upload| store.abort_unfinished(upload));
-            let answers: Vec<Removal> = join_all(aborting).await.into_iter().map(noted).collect();
-            let aborted = walk.take_in(&mut report, &answers);
+            let aborting = chunk.iter().map(|upload| storage.abort_unfinished(upload));
+            let outcomes: Vec<RemovalOutcome> =
+                join_all(aborting).await.into_iter().map(logged).collect();
+            let aborted = walk.record(&mut report, &outcomes);
             report.counts.aborted += aborted;
-            walk.cursor.tried += answers.len() - aborted as usize;
-            if !walk.failure_budget.is_over() {
+            walk.cursor.tried += outcomes.len() - aborted as usize;
+            if !walk.failure_budget.is_spent() {
                 continue;
             }
             if walk.manual {
-                // There is no later round, and the next prefix may be another's to refuse.
+                // A manual sweep has no later round, and the bucket may allow aborts under the next prefix.
                 report.cut = true;
                 report.more = walk.cursor.prefix + 1 < prefixes.len();
-                walk.behind(None);
+                walk.advance(None);
                 walk.failure_budget.renew();
             }
             return Ok(report);
         }
-        // Always by the store's own marker, because not every store lists by key.
-        walk.behind(page.next);
+        // By the marker of the listing, because not every store lists in the order of keys.
+        walk.advance(page.next);
         Ok(report)
     }
 
-    /// Staging and the location; where the location is the whole bucket, only the prefixes of fields, because there others may have
-    /// theirs.
+    /// The staging prefix and the location. Where the location is the whole bucket, the prefixes of the fields instead of it, because
+    /// others may use the rest of the bucket.
     fn managed_prefixes(&self) -> Vec<String> {
         let options = &self.0.options;
         let layout = &options.layout;
@@ -115,9 +118,9 @@ impl Broker {
     }
 }
 
-fn noted(answer: Result<(), StoreError>) -> Removal {
+fn logged(answer: Result<(), StoreError>) -> RemovalOutcome {
     if let Err(error) = &answer {
-        tracing::warn!(operation = error.operation, code = %error.code, "something is still to be removed");
+        tracing::warn!(operation = error.operation, code = %error.code, "staged object or multipart upload not removed");
     }
-    Removal::of(&answer)
+    RemovalOutcome::of(&answer)
 }

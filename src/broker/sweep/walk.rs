@@ -1,21 +1,21 @@
-//! A walk over all work of a kind: where it is, and how patient.
+//! The walk of a sweep: its cursor, and the failure budget of a round.
 
 use std::cmp::Ordering;
 
 use crate::broker::BrokerError;
-use crate::broker::cleanup::{FailureBudget, Removal};
+use crate::broker::removal::{FailureBudget, RemovalOutcome};
 use crate::db::Copied;
 use crate::domain::ids::UploadId;
 use crate::storage::{StoreError, UnfinishedMarker};
 
 use super::{SweepKind, SweepReport};
 
-/// After how many refusals in a row a round over the rows ends: its next one comes in half a minute.
-const MOST_REFUSED: u64 = 128;
-/// The same of a round over the bucket's listing, whose next one comes in an hour.
-const MOST_REFUSED_LISTED: u64 = 2_048;
+/// The refusals in a row that end a round over rows; the next round follows half a minute later.
+const MAX_REFUSED: u64 = 128;
+/// The same for a round over the bucket's listing; the next round follows an hour later.
+const MAX_REFUSED_LISTED: u64 = 2_048;
 
-/// Where a walk is. A kind moves its own members, and the others stay at the beginning.
+/// The position of a walk. Each kind of sweep moves its own members; the others stay at the beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
     pub(super) copy: Option<Copied>,
@@ -23,7 +23,7 @@ pub(super) struct Cursor {
     pub(super) staged: Option<String>,
     pub(super) prefix: usize,
     pub(super) unfinished: UnfinishedMarker,
-    /// How many of the page of multipart uploads that begins here were tried and are still there.
+    /// How many multipart uploads on the page at `unfinished` could not be aborted.
     pub(super) tried: usize,
 }
 
@@ -37,12 +37,12 @@ impl Cursor {
         tried: 0,
     };
 
-    /// Whether it is `other`, or behind it. The pages of a prefix have no order, so among them only the same one counts.
+    /// Whether this position is at or after `other`. The pages of a prefix have no order, so a page is only at or after itself.
     fn reaches(&self, other: &Cursor) -> bool {
         fn in_order(cursor: &Cursor) -> impl Ord + '_ {
-            let attempt = cursor.copy.as_ref();
-            let attempt = attempt.map(|it| (it.started_at, it.key.as_str()));
-            (attempt, cursor.upload, &cursor.staged, cursor.prefix)
+            let copy = cursor.copy.as_ref();
+            let copy = copy.map(|it| (it.started_at, it.key.as_str()));
+            (copy, cursor.upload, &cursor.staged, cursor.prefix)
         }
         match in_order(self).cmp(&in_order(other)) {
             Ordering::Equal => self.unfinished == other.unfinished && self.tried >= other.tried,
@@ -51,8 +51,8 @@ impl Cursor {
     }
 }
 
-/// A walk over all work of a kind, batch by batch: what could not be done in one batch is not in the way of the next. It may be used
-/// for round after round, and then what ended one round is not in the way of the next round either.
+/// A walk over all work of one kind, batch by batch and round by round. It continues after what failed, so that objects which can't
+/// be removed delay no others.
 #[derive(Debug)]
 pub struct SweepWalk {
     pub(super) kind: SweepKind,
@@ -61,42 +61,42 @@ pub struct SweepWalk {
     pub(super) manual: bool,
     pub(super) failure_budget: FailureBudget,
     pub(super) cursor: Cursor,
-    /// Where this round began.
-    began: Cursor,
-    /// Whether this round has gone on from the beginning, to end where it began.
-    is_second_lap: bool,
+    /// Where this round started.
+    start: Cursor,
+    /// Whether this round has wrapped around to the beginning, to end where it started.
+    has_wrapped: bool,
 }
 
 impl SweepWalk {
-    /// A walk from the beginning, at most `limit` of a thing in a batch.
+    /// A walk from the beginning, with at most `limit` items in a batch.
     pub fn new(kind: SweepKind, limit: u32) -> SweepWalk {
-        let most_refused = match kind.lists_the_bucket() {
-            true => MOST_REFUSED_LISTED,
-            false => MOST_REFUSED,
+        let max_refused = match kind.lists_the_bucket() {
+            true => MAX_REFUSED_LISTED,
+            false => MAX_REFUSED,
         };
         SweepWalk {
             kind,
             limit: limit.max(1),
             dry_run: false,
             manual: false,
-            failure_budget: FailureBudget::of(most_refused),
+            failure_budget: FailureBudget::of(max_refused),
             cursor: Cursor::BEGINNING,
-            began: Cursor::BEGINNING,
-            is_second_lap: false,
+            start: Cursor::BEGINNING,
+            has_wrapped: false,
         }
     }
 
-    /// One for a single round that somebody asked for: all is tried once, however much the bucket refuses, unless it refuses
-    /// everything.
+    /// A walk for a single manual round: everything is tried once, however much the bucket refuses, unless it refuses everything.
     pub fn manual(kind: SweepKind, limit: u32) -> SweepWalk {
         SweepWalk {
             manual: true,
-            failure_budget: FailureBudget::lasting(MOST_REFUSED_LISTED),
+            failure_budget: FailureBudget::until_first_success(MAX_REFUSED_LISTED),
             ..SweepWalk::new(kind, limit)
         }
     }
 
-    /// One that only tells what it would do. Of pending and unattached uploads and of open attempts it shows the first batch.
+    /// A walk that changes nothing and reports what it would do. Of pending and unattached uploads and of open seal attempts it
+    /// reports the first batch only.
     pub fn dry(kind: SweepKind, limit: u32) -> SweepWalk {
         SweepWalk {
             dry_run: true,
@@ -104,15 +104,15 @@ impl SweepWalk {
         }
     }
 
-    /// Takes in what came of removals that were tried at the same time; how many are gone.
-    pub(super) fn take_in(&mut self, report: &mut SweepReport, answers: &[Removal]) -> u64 {
-        let gone = self.failure_budget.take_in(answers);
-        report.counts.failed += answers.len() as u64 - gone;
+    /// Counts removals that ran at the same time; returns how many objects are gone.
+    pub(super) fn record(&mut self, report: &mut SweepReport, outcomes: &[RemovalOutcome]) -> u64 {
+        let gone = self.failure_budget.record(outcomes);
+        report.counts.failed += outcomes.len() as u64 - gone;
         gone
     }
 
-    /// Goes on behind a page of multipart uploads: with the next one, or with the next prefix.
-    pub(super) fn behind(&mut self, next: Option<UnfinishedMarker>) {
+    /// Moves to the next page of multipart uploads, or to the next prefix.
+    pub(super) fn advance(&mut self, next: Option<UnfinishedMarker>) {
         if next.is_none() {
             self.cursor.prefix += 1;
         }
@@ -120,51 +120,47 @@ impl SweepWalk {
         self.cursor.tried = 0;
     }
 
-    /// After a batch behind which there is `more` or not: whether another one follows at once. A round that began in the middle goes
-    /// on from the beginning to where it began.
-    pub(super) fn goes_on(&mut self, more: bool) -> bool {
-        if self.failure_budget.is_over() {
-            self.pause();
+    /// Ends a batch, with `more` work after it or not. Returns whether another batch follows at once: a round that started in the
+    /// middle continues from the beginning to where it started.
+    pub(super) fn end_batch(&mut self, more: bool) -> bool {
+        if self.failure_budget.is_spent() {
+            self.end_round();
             return false;
         }
-        let is_round = self.is_second_lap && self.cursor.reaches(&self.began);
-        if more && !is_round {
+        let is_complete = self.has_wrapped && self.cursor.reaches(&self.start);
+        if more && !is_complete {
             return true;
         }
-        if !self.is_second_lap && self.began != Cursor::BEGINNING {
-            self.is_second_lap = true;
+        if !self.has_wrapped && self.start != Cursor::BEGINNING {
+            self.has_wrapped = true;
             self.cursor = Cursor::BEGINNING;
             return true;
         }
-        self.reset_cursor();
-        self.pause();
+        self.cursor = Cursor::BEGINNING;
+        self.end_round();
         false
     }
 
-    /// After a batch that failed. Where a row can't be read, what lies behind it waits, and the next round begins anew.
-    pub(super) fn failed(&mut self, error: &BrokerError) {
+    /// Ends a batch that failed. A row that can't be read blocks what lies after it, so the next round starts at the beginning.
+    pub(super) fn fail_batch(&mut self, error: &BrokerError) {
         if matches!(error, BrokerError::Internal(_)) {
-            self.reset_cursor();
+            self.cursor = Cursor::BEGINNING;
         }
-        self.pause();
+        self.end_round();
     }
 
-    /// What the bucket refuses to list from here, it may list from the beginning.
-    pub(super) fn not_listed(&mut self, error: StoreError) -> BrokerError {
+    /// The error of a listing. A listing that the bucket refuses at this cursor may succeed from the beginning.
+    pub(super) fn listing_failed(&mut self, error: StoreError) -> BrokerError {
         if error.refused {
-            self.reset_cursor();
+            self.cursor = Cursor::BEGINNING;
         }
         error.into()
     }
 
-    fn reset_cursor(&mut self) {
-        self.cursor = Cursor::BEGINNING;
-    }
-
-    /// The next round begins here.
-    fn pause(&mut self) {
-        self.began = self.cursor.clone();
-        self.is_second_lap = false;
+    /// The next round starts at the cursor.
+    fn end_round(&mut self) {
+        self.start = self.cursor.clone();
+        self.has_wrapped = false;
         self.failure_budget.renew();
     }
 }

@@ -117,7 +117,7 @@ async fn r5_one_broker_sweeps_at_a_time_and_when_it_stops_another_goes_on_at_onc
     let second = test_env.broker_with(json!({ "sweeper": sweeper })).await;
     let outsider = verbs(&test_env, json!({})).await;
     // For as long as the first one has it: a turn far longer than one's own would be taken for that of a clock that is ahead.
-    let theirs = outsider.take_sweep(SweepKind::Pending, 3600).await;
+    let theirs = outsider.acquire_sweep(SweepKind::Pending, 3600).await;
     assert!(!theirs.expect("an answer"), "it is the first one's turn");
     drop(first);
     let ids = staged(&test_env, &second, 1).await;

@@ -1,7 +1,7 @@
-//! The work of a confirm: a committed attempt, a copy to its fresh key, a look at that copy, a record of it.
+//! Seal: commit a seal attempt, copy the staged object to its fresh key, inspect the copy, record the key.
 //!
-//! Every step can be the last one that this process takes: what is committed before a step is enough for the sweeper to
-//! find what the step may have left, and a retry begins with a key of its own.
+//! The process may end after any step: the rows committed before a step let the sweeper find what the step left behind, and a
+//! retry uses a new key.
 
 use crate::db::{Confirm, Confirmed, NoteKind, SealAttempt, StatusStep, Transition};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
@@ -13,13 +13,13 @@ use crate::policy::evidence::{Observed, SealHeaders, Verified};
 use crate::policy::verification::{Doubt, verify};
 use crate::storage::CopyAnswer;
 
-use super::{Broker, BrokerError, now};
+use crate::broker::{Broker, BrokerError, now};
 
-/// How many copies one confirm may send: a second one only where the first failed at once, before any answer.
+/// The most copies that one confirm sends. The second follows only where the first failed quickly and without an answer.
 const COPIES_PER_CONFIRM: usize = 2;
 
 impl Broker {
-    /// Seals a pending upload; gives back the upload as it is afterwards, whoever moved it.
+    /// Seals a pending upload; returns the upload as it is afterwards, even if another confirm settled it.
     pub(super) async fn seal(
         &self,
         upload: Upload,
@@ -31,14 +31,14 @@ impl Broker {
             .fields
             .get(&upload.field)
             .cloned()
-            .ok_or_else(|| BrokerError::gone_field(&upload))?;
+            .ok_or_else(|| BrokerError::removed_field(&upload))?;
         self.check_bucket(&upload)?;
         let headers = seal_headers(&upload, &policy);
         let Some(key) = self.copy(&upload, &policy, &headers).await? else {
-            // Not there yet, unless somebody settled the upload and cleaned up meanwhile.
+            // No object: not uploaded yet, or another confirm has settled the upload and removed the staged object.
             return self.find(upload.id).await;
         };
-        let observed = self.0.store.inspect(&key).await?;
+        let observed = self.0.storage.inspect(&key).await?;
         let hashed = self.hash_if_needed(&upload, &key, &observed).await?;
         let verdict = verify(
             &upload,
@@ -54,7 +54,7 @@ impl Broker {
         }
     }
 
-    /// Copies the staged object to a fresh key; `None` where there is surely none.
+    /// Copies the staged object to a fresh key; `None` where the bucket says that there is no staged object.
     async fn copy(
         &self,
         upload: &Upload,
@@ -73,14 +73,19 @@ impl Broker {
             };
             self.0.db.open_attempt(attempt).await?;
             sent += 1;
-            match self.0.store.seal(&staged, &key, headers, upload.size).await {
+            match self
+                .0
+                .storage
+                .seal(&staged, &key, headers, upload.size)
+                .await
+            {
                 CopyAnswer::Copied => return Ok(Some(key)),
                 CopyAnswer::SourceMissing => {
-                    // Nothing was written, and polling before the PUT must not leave a row each time.
+                    // Nothing was written, and a client that polls before its PUT must not add a row each time.
                     self.0.db.forget_attempt(upload.id, &key).await?;
                     return Ok(None);
                 }
-                // The attempt stays open: its copy may still land, and the sweeper must know the key.
+                // The attempt stays open: its copy may still be made, and the sweeper needs the key.
                 CopyAnswer::Unknown(error) if error.retry_fast && sent < COPIES_PER_CONFIRM => {}
                 CopyAnswer::Unknown(error) => {
                     let problem = format!(
@@ -107,7 +112,9 @@ impl Broker {
                     && algorithm != ChecksumAlgorithm::Md5
                     && observed.size == upload.size =>
             {
-                Ok(Some(self.0.store.hash(key, algorithm, upload.size).await?))
+                Ok(Some(
+                    self.0.storage.hash(key, algorithm, upload.size).await?,
+                ))
             }
             _ => Ok(None),
         }
@@ -141,7 +148,7 @@ impl Broker {
                 }
                 Ok(upload)
             }
-            Transition::Stale(current) => self.lost(current, key).await,
+            Transition::Stale(current) => self.settled_before(current, key).await,
             Transition::Missing => Err(BrokerError::UploadNotFound),
         }
     }
@@ -161,17 +168,17 @@ impl Broker {
                 self.remove_objects_soon(upload.clone()).await;
                 Ok(upload)
             }
-            Transition::Stale(current) => self.lost(current, key).await,
+            Transition::Stale(current) => self.settled_before(current, key).await,
             Transition::Missing => Err(BrokerError::UploadNotFound),
         }
     }
 
-    /// Somebody else was first, and our attempt is abandoned: only its copy is left to remove.
-    async fn lost(&self, current: Upload, key: FinalKey) -> Result<Upload, BrokerError> {
+    /// Another change came first, and the attempt is abandoned: its copy is removed.
+    async fn settled_before(&self, current: Upload, key: FinalKey) -> Result<Upload, BrokerError> {
         self.remove_copy(current.id, key).await;
         if current.status == Status::Pending {
-            // The sweeper gave the attempt up while its copy was slow; a new one begins with the caller's next try.
-            return Err(BrokerError::bucket("the seal attempt was given up"));
+            // The sweeper abandoned the attempt because its copy was slow. The caller's retry starts a new one.
+            return Err(BrokerError::bucket("the seal attempt was abandoned"));
         }
         Ok(current)
     }
@@ -184,16 +191,16 @@ impl Broker {
     ) -> Result<Upload, BrokerError> {
         tracing::error!(
             upload = %upload.id, %algorithm,
-            "the store returned no checksum although storage.checksum_proof = \"trusted\": set it to \"none\""
+            "the bucket returned no checksum although storage.checksum_proof is \"trusted\"; set it to \"none\""
         );
-        let problem = format!("the bucket returned no {algorithm}, so nothing proves the file");
+        let problem = format!("the bucket returned no {algorithm} checksum to compare");
         self.note(upload.id, NoteKind::Problem, problem).await;
         if self.0.db.abandon_attempt(upload.id, &key).await? {
             self.remove_copy(upload.id, key).await;
         }
         Err(BrokerError::StoreUnavailable {
             retry_after_secs: 60,
-            cause: format!("the store returned no {algorithm}"),
+            cause: format!("the bucket returned no {algorithm} checksum"),
         })
     }
 }

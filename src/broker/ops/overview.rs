@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::broker::access;
+use crate::broker::sweep::LONGEST_PAUSE_SECS;
+use crate::broker::{Broker, BrokerError, now};
 use crate::db::{self, AtLeast};
 use crate::domain::field::FieldName;
-use crate::domain::principal::{Principal, Scope};
+use crate::domain::principal::Principal;
 use crate::domain::upload::Status;
 use crate::telemetry::metrics::SweepNumbers;
-
-use super::sweep::LONGEST_PAUSE_SECS;
-use super::{Broker, BrokerError, now};
 
 /// The ends of the age ranges of pending uploads, in seconds.
 const AGES_SECS: [u64; 5] = [300, 900, 3_600, 21_600, 86_400];
@@ -79,7 +79,7 @@ impl Broker {
         caller: &Principal,
         window_secs: u64,
     ) -> Result<Overview, BrokerError> {
-        check_ops(caller)?;
+        access::check_ops(caller)?;
         let at = now();
         let step_secs = (window_secs / STEPS).max(1).next_multiple_of(60);
         let start = start_of(at, window_secs, step_secs);
@@ -110,16 +110,6 @@ impl Broker {
             s3_calls: self.0.metrics.s3_calls(),
             sweeps: self.0.metrics.sweeps(),
         })
-    }
-}
-
-/// Refuses a caller that may not act on the whole system.
-pub(super) fn check_ops(caller: &Principal) -> Result<(), BrokerError> {
-    match caller.has(Scope::Ops) && caller.fields.is_none() {
-        true => Ok(()),
-        false => Err(BrokerError::ScopeInsufficient {
-            needed: "ops, in a token that isn't narrowed to some fields",
-        }),
     }
 }
 

@@ -1,37 +1,37 @@
-//! What happened to one upload, for operators; and the notes from which that is told.
+//! The timeline of one upload, for operators, and the notes that it is made of.
 //!
-//! A note is written beside the work that it tells of and never decides anything: where it can't be written, the work goes on.
+//! A note never decides anything: the work that it describes goes on even if the note can't be written.
 
 use crate::db::{LogEntry, Note, NoteKind};
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::{FieldError, Status, Upload};
 
-use super::access::{self, Act};
-use super::{Broker, BrokerError, now};
+use crate::broker::access::{self, Action};
+use crate::broker::{Broker, BrokerError, now};
 
 impl Broker {
-    /// Everything that is known to have happened to an upload, oldest first.
+    /// The entries of an upload's timeline, oldest first.
     pub async fn timeline(
         &self,
         caller: &Principal,
         id: UploadId,
     ) -> Result<Vec<LogEntry>, BrokerError> {
-        access::check_scopes(caller, Act::Operate)?;
+        access::check_scopes(caller, Action::Operate)?;
         let upload = self.find(id).await?;
-        access::check_upload(caller, &upload, Act::Operate)?;
+        access::check_upload(caller, &upload, Action::Operate)?;
         let mut timeline = Vec::from(beginning(&upload));
         let log = self.0.db.log_of(id).await?;
         let unlogged = unlogged(&upload, &log);
         timeline.extend(log);
         timeline.extend(unlogged);
-        // Stable: of what happened at the same moment, a seal comes before what it led to.
+        // A stable sort: of entries with the same time, a seal attempt stays before the status change that it led to.
         timeline.sort_by_key(|entry| entry.at);
         Ok(timeline)
     }
 
-    /// What is wrong with these uploads, for operators; `None` for everybody else: what a rejected one contradicted, and what kept any
-    /// other from being settled last.
+    /// The last problem of each of these uploads, for operators; `None` for other callers. It is the field errors of a rejected
+    /// upload, and for any other the last failure to settle it.
     pub async fn last_problems(
         &self,
         caller: &Principal,
@@ -40,25 +40,30 @@ impl Broker {
         if !caller.has(Scope::Ops) {
             return Ok(None);
         }
-        let (told, others): (Vec<&Upload>, Vec<&Upload>) =
+        let (rejected, others): (Vec<&Upload>, Vec<&Upload>) =
             uploads.iter().partition(|it| !it.errors.is_empty());
         let others: Vec<UploadId> = others.into_iter().map(|it| it.id).collect();
         let mut problems = self.0.db.problems_of(&others).await?;
-        let in_words = |it: &Upload| (it.id, FieldError::summary(&it.errors));
-        problems.extend(told.into_iter().map(in_words));
+        let summary = |it: &Upload| (it.id, FieldError::summary(&it.errors));
+        problems.extend(rejected.into_iter().map(summary));
         Ok(Some(problems))
     }
 
-    /// Says in the log and in the upload's own who has something done to it by hand, whatever comes of it.
-    pub(super) async fn note_operator(&self, caller: &Principal, upload: UploadId, what: &str) {
+    /// Records an operator's manual action in the log and in the upload's timeline, before the action and whatever its result.
+    pub(in crate::broker) async fn note_operator(
+        &self,
+        caller: &Principal,
+        upload: UploadId,
+        what: &str,
+    ) {
         let by = caller.name();
-        tracing::info!(%upload, what, by, "something is done by hand");
+        tracing::info!(%upload, what, by, "manual action");
         let detail = format!("{what}, by {by}");
         self.note(upload, NoteKind::Operator, detail).await;
     }
 
-    /// Notes something about an upload, if it can be written at once.
-    pub(super) async fn note(&self, upload: UploadId, kind: NoteKind, detail: String) {
+    /// Adds a note to an upload's timeline, if it can be written at once.
+    pub(in crate::broker) async fn note(&self, upload: UploadId, kind: NoteKind, detail: String) {
         let note = Note {
             upload,
             kind,
@@ -66,12 +71,12 @@ impl Broker {
             at: now(),
         };
         if let Err(error) = self.0.db.note(note).await {
-            tracing::warn!(%upload, %error, "a note in an upload's log could not be written");
+            tracing::warn!(%upload, %error, "timeline note not written");
         }
     }
 }
 
-/// What the row itself tells: every upload begins like this, and a create writes no entry for it.
+/// The first two entries of every timeline, made from the row: a create writes no entries.
 fn beginning(upload: &Upload) -> [LogEntry; 2] {
     let Upload {
         field,
@@ -79,11 +84,11 @@ fn beginning(upload: &Upload) -> [LogEntry; 2] {
         content_type,
         ..
     } = upload;
-    let asked = format!("for {field}: {size} bytes of {}", content_type.as_str());
-    let good_for = format!("a PUT, good for {} s at most", upload.url_lifetime_secs);
+    let declared = format!("for {field}: {size} bytes of {}", content_type.as_str());
+    let lifetime = format!("a PUT, valid for at most {} s", upload.url_lifetime_secs);
     [
-        entry(upload.created_at, "created", asked),
-        entry(upload.created_at, "presigned", good_for),
+        entry(upload.created_at, "created", declared),
+        entry(upload.created_at, "presigned", lifetime),
     ]
 }
 

@@ -1,5 +1,5 @@
-//! What operations do by hand: look at an upload again, or give it up; sweep now; deliver again. Nothing here knows more than the
-//! workers do; it only need not wait for their time.
+//! Manual actions of an operator: re-check or expire an upload, sweep now, replay webhook deliveries. They do what the workers do,
+//! without waiting for the next round.
 
 use std::time::{Duration, Instant};
 
@@ -9,23 +9,22 @@ use crate::domain::principal::Principal;
 use crate::domain::upload::{ConfirmedBy, Status, Upload};
 use crate::policy::admission::RefusalKind;
 
-use super::access::{self, Act};
-use super::overview::check_ops;
-use super::{Broker, BrokerError, SweepKind, SweepReport, SweepWalk, now};
+use crate::broker::access::{self, Action};
+use crate::broker::{Broker, BrokerError, SweepKind, SweepReport, SweepWalk, now};
 
-/// After how long [`Broker::sweep_now`] begins no further kind.
+/// The time after which [`Broker::sweep_now`] starts no further batch.
 const SWEEP_LIMIT: Duration = Duration::from_secs(20);
-/// How many things a batch of it holds at most.
+/// The most items in one of its batches.
 const SWEEP_BATCH: u32 = 100;
-/// How many batches of a kind it does at most.
-const MOST_BATCHES: u32 = 10;
-/// How many dead deliveries one replay makes due again at most.
-const MOST_REPLAYED: u32 = 1_000;
+/// The most batches of one kind.
+const MAX_BATCHES: u32 = 10;
+/// The most dead deliveries that one request replays.
+const MAX_REPLAYED: u32 = 1_000;
 
-/// What is to be delivered again.
+/// Which deliveries to replay.
 #[derive(Debug, Clone, Copy)]
 pub enum ReplayWhat {
-    /// What was given up, at most a thousand deliveries.
+    /// Dead deliveries, at most a thousand.
     Dead,
     /// One event.
     Event(EventId),
@@ -34,9 +33,9 @@ pub enum ReplayWhat {
 }
 
 impl Broker {
-    /// The same confirm as everybody's, on behalf of the sweeper: the upload as it is afterwards, pending still if nothing is there.
+    /// Confirms a pending upload as the sweeper does; returns it as it is afterwards, still pending if it has no object.
     pub async fn recheck(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {
-        let upload = self.operated(caller, id).await?;
+        let upload = self.find_for_operator(caller, id).await?;
         if upload.status != Status::Pending {
             return Ok(upload);
         }
@@ -44,10 +43,10 @@ impl Broker {
         self.join_confirm(id, ConfirmedBy::Sweeper).await
     }
 
-    /// Gives a pending upload up before its deadline, unless it has arrived: what is there is confirmed or rejected, and only what
-    /// the bucket says is absent expires. In another status it stays as it is.
+    /// Expires a pending upload before its deadline. An upload that has an object is confirmed or rejected instead; only one that
+    /// the bucket reports as absent expires. An upload in another status stays as it is.
     pub async fn expire(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {
-        let upload = self.operated(caller, id).await?;
+        let upload = self.find_for_operator(caller, id).await?;
         if upload.status != Status::Pending {
             return Ok(upload);
         }
@@ -63,8 +62,11 @@ impl Broker {
         }
     }
 
-    /// The row's end, for an upload that the bucket has just said nothing of.
-    pub(super) async fn expire_absent(&self, upload: &Upload) -> Result<Transition, BrokerError> {
+    /// Expires an upload whose object the bucket has just reported as absent.
+    pub(in crate::broker) async fn expire_absent(
+        &self,
+        upload: &Upload,
+    ) -> Result<Transition, BrokerError> {
         let change = Change {
             upload: upload.id,
             step: StatusStep::Expire,
@@ -77,33 +79,33 @@ impl Broker {
         Ok(transition)
     }
 
-    /// A few batches of each kind of sweeping, now, one after the other; kinds that would begin after [`SWEEP_LIMIT`] are left out.
+    /// Runs a few batches of each kind of sweep, one kind after the other. Kinds that would start after [`SWEEP_LIMIT`] are left out.
     pub async fn sweep_now(
         &self,
         caller: &Principal,
     ) -> Result<Vec<(SweepKind, Result<SweepReport, BrokerError>)>, BrokerError> {
-        check_ops(caller)?;
-        tracing::info!(by = caller.name(), "a sweep by hand");
-        let begun = Instant::now();
+        access::check_ops(caller)?;
+        tracing::info!(by = caller.name(), "manual sweep");
+        let started = Instant::now();
         let mut reports = Vec::new();
         for kind in SweepKind::ALL {
-            if begun.elapsed() < SWEEP_LIMIT {
-                reports.push((kind, self.sweep_some(kind, begun).await));
+            if started.elapsed() < SWEEP_LIMIT {
+                reports.push((kind, self.sweep_batches(kind, started).await));
             }
         }
         Ok(reports)
     }
 
-    /// A few batches of one walk: multipart uploads are listed prefix by prefix, a batch each.
-    async fn sweep_some(
+    /// A few batches of one walk. Several are needed because multipart uploads are listed one prefix a batch.
+    async fn sweep_batches(
         &self,
         kind: SweepKind,
-        begun: Instant,
+        started: Instant,
     ) -> Result<SweepReport, BrokerError> {
         let mut walk = SweepWalk::manual(kind, SWEEP_BATCH);
         let mut sum = self.sweep(&mut walk).await?;
-        for _ in 1..MOST_BATCHES {
-            if !sum.more || begun.elapsed() >= SWEEP_LIMIT {
+        for _ in 1..MAX_BATCHES {
+            if !sum.more || started.elapsed() >= SWEEP_LIMIT {
                 break;
             }
             let report = self.sweep(&mut walk).await?;
@@ -115,7 +117,7 @@ impl Broker {
         Ok(sum)
     }
 
-    /// Makes deliveries to an endpoint due again. How many it were.
+    /// Makes deliveries to an endpoint due again; returns how many.
     pub async fn replay(
         &self,
         caller: &Principal,
@@ -123,7 +125,7 @@ impl Broker {
         what: ReplayWhat,
         enable: bool,
     ) -> Result<usize, BrokerError> {
-        check_ops(caller)?;
+        access::check_ops(caller)?;
         let invalid = |pointer: &str, detail: String| {
             BrokerError::refused(RefusalKind::Invalid, pointer, detail)
         };
@@ -131,7 +133,7 @@ impl Broker {
         if !known.iter().any(|name| name == endpoint) {
             let known = match known.is_empty() {
                 true => "none is configured".to_owned(),
-                false => format!("there are {}", known.join(", ")),
+                false => format!("the endpoints are {}", known.join(", ")),
             };
             let detail = format!("no webhook endpoint has this name; {known}");
             return Err(invalid("/endpoint", detail));
@@ -139,14 +141,13 @@ impl Broker {
         if enable {
             self.0.db.enable_endpoint(endpoint).await?;
         } else if self.0.db.is_disabled(endpoint).await? {
-            let detail =
-                "the endpoint answered 410 Gone and is disabled; send `enable` to end that";
+            let detail = "the endpoint answered 410 Gone and is disabled; set `enable` to true to enable it again";
             return Err(invalid("/enable", detail.to_owned()));
         }
         let (by, now) = (caller.name(), now());
-        tracing::info!(by, endpoint, ?what, enable, "a replay by hand");
+        tracing::info!(by, endpoint, ?what, enable, "manual replay");
         let replay = match what {
-            ReplayWhat::Dead => Replay::Dead(now, MOST_REPLAYED),
+            ReplayWhat::Dead => Replay::Dead(now, MAX_REPLAYED),
             ReplayWhat::Event(event) => Replay::Event(event),
             ReplayWhat::Upload(upload) => Replay::Upload(upload),
         };
@@ -154,9 +155,9 @@ impl Broker {
     }
 
     async fn operated(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {
-        access::check_scopes(caller, Act::Operate)?;
+        access::check_scopes(caller, Action::Operate)?;
         let upload = self.find(id).await?;
-        access::check_upload(caller, &upload, Act::Operate)?;
+        access::check_upload(caller, &upload, Action::Operate)?;
         Ok(upload)
     }
 }
