@@ -154,7 +154,11 @@ impl Broker {
         Ok(self.0.db.replay(endpoint, replay, &by, now).await?)
     }
 
-    async fn find_for_operator(&self, caller: &Principal, id: UploadId) -> Result<Upload, BrokerError> {
+    async fn find_for_operator(
+        &self,
+        caller: &Principal,
+        id: UploadId,
+    ) -> Result<Upload, BrokerError> {
         access::check_scopes(caller, Action::Operate)?;
         let upload = self.find(id).await?;
         access::check_upload(caller, &upload, Action::Operate)?;
