@@ -1,5 +1,5 @@
-//! The house rules as a test: who may name whom, how long a file and a function may be, what lies where. Each rule
-//! is also shown a bad example, so that it is known to bite.
+//! Rules on the source tree: which modules and crates a module may import, and which files lie where. Each rule is also tested with
+//! source that breaks it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,19 @@ use walkdir::WalkDir;
 mod imports;
 #[path = "tidy/layout.rs"]
 mod layout;
-#[path = "tidy/lengths.rs"]
-mod lengths;
 #[path = "tidy/paths.rs"]
 mod paths;
 
-/// One broken rule at one place.
+/// A broken rule.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The path below the package.
+    /// Relative to the package.
     pub file: String,
-    /// From 1.
+    /// Counted from 1.
     pub line: usize,
     /// The rule's name.
     pub rule: &'static str,
-    /// What is wrong.
+    /// The violation.
     pub text: String,
 }
 
@@ -42,7 +40,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every Rust file below this folder: its path below the package and its text.
+/// Path and text of every Rust file below this folder.
 fn sources(folder: &str) -> Vec<(String, String)> {
     let files = WalkDir::new(root().join(folder))
         .sort_by_file_name()
@@ -75,42 +73,31 @@ fn each(folder: &str, check: fn(&str, &str) -> Vec<Finding>) -> Vec<Finding> {
 }
 
 #[test]
-fn rooms_name_only_the_rooms_and_crates_they_may() {
+fn modules_import_only_what_the_table_allows() {
     assert_tidy(each("src", imports::check));
 }
 
 #[test]
-fn no_file_is_longer_than_300_lines() {
-    assert_tidy(each("src", lengths::check_file));
-    assert_tidy(each("tests", lengths::check_file));
-}
-
-#[test]
-fn no_function_is_longer_than_70_lines() {
-    assert_tidy(each("src", lengths::check_functions));
-}
-
-#[test]
-fn both_databases_have_the_same_migrations() {
+fn migrations_are_the_same_for_both_databases() {
     assert_tidy(layout::check_migrations(&root()));
 }
 
 #[test]
-fn the_top_level_holds_what_the_house_names() {
+fn top_level_holds_only_known_entries() {
     assert_tidy(layout::check_top_level(&root()));
 }
 
-/// The findings' rules and lines for a file with this text.
-fn bites(file: &str, source: &str) -> Vec<(&'static str, usize)> {
+/// The rules and lines of the findings in a file with this text.
+fn findings_in(file: &str, source: &str) -> Vec<(&'static str, usize)> {
     let found = imports::check(file, source);
     found.iter().map(|it| (it.rule, it.line)).collect()
 }
 
 #[test]
-fn a_forbidden_room_is_found_however_it_is_named() {
+fn forbidden_import_in_any_spelling_is_found() {
     let broken = [
         ("src/http/a.rs", "use crate::db;"),
-        ("src/http/a.rs", "use crate::{domain, store::Store};"),
+        ("src/http/a.rs", "use crate::{domain, storage::Storage};"),
         ("src/http/a.rs", "use crate::{domain::{self}, db::{a, b}};"),
         ("src/http/a.rs", "fn f() { crate::db::x(); }"),
         ("src/http/a.rs", "fn f() { let _ = vec![crate::db::X]; }"),
@@ -133,19 +120,19 @@ fn a_forbidden_room_is_found_however_it_is_named() {
         ("src/db/a.rs", "use crate::policy::admission;"),
         ("src/db/a.rs", "use crate::policy::{Verified, admission};"),
         ("src/db/a.rs", "use crate::app::App;"),
-        ("src/workers/a.rs", "fn f(_: &crate::store::Store) {}"),
+        ("src/workers/a.rs", "fn f(_: &crate::storage::Storage) {}"),
     ];
     for (file, source) in broken {
         assert!(
-            bites(file, source).contains(&("imports", 1)),
+            findings_in(file, source).contains(&("imports", 1)),
             "{file}: {source}"
         );
     }
-    assert_eq!(bites("src/garage/mod.rs", ""), [("rooms", 1)]);
+    assert_eq!(findings_in("src/garage/mod.rs", ""), [("modules", 1)]);
 }
 
 #[test]
-fn an_allowed_room_is_left_alone() {
+fn allowed_import_is_accepted() {
     let sound = [
         (
             "src/http/a.rs",
@@ -173,12 +160,12 @@ fn an_allowed_room_is_left_alone() {
         ("src/lib.rs", "pub mod db;"),
     ];
     for (file, source) in sound {
-        assert_eq!(bites(file, source), [], "{file}: {source}");
+        assert_eq!(findings_in(file, source), [], "{file}: {source}");
     }
 }
 
 #[test]
-fn a_crate_is_named_only_by_the_room_that_owns_it() {
+fn crate_outside_its_owner_is_found() {
     let broken = [
         ("src/http/a.rs", "use diesel::prelude::*;"),
         (
@@ -193,24 +180,34 @@ fn a_crate_is_named_only_by_the_room_that_owns_it() {
         ),
         ("src/broker/a.rs", "use aws_sdk_s3::Client;"),
         ("src/broker/a.rs", "use bytepass_dev_bucket::DevBucket;"),
-        ("src/store/a.rs", "#[cfg(test)] use s3s::S3; use s3s::dto;"),
+        (
+            "src/storage/a.rs",
+            "#[cfg(test)] use s3s::S3; use s3s::dto;",
+        ),
     ];
     for (file, source) in broken {
-        assert_eq!(bites(file, source), [("crates", 1)], "{file}: {source}");
+        assert_eq!(
+            findings_in(file, source),
+            [("crates", 1)],
+            "{file}: {source}"
+        );
     }
     let test = "#[cfg(test)]\nmod tests { use aws_sdk_s3::Client; }\n";
-    assert_eq!(bites("src/broker/a.rs", test), []);
-    assert_eq!(bites("src/broker/tests.rs", "use aws_sdk_s3::Client;"), []);
-    let after = format!("{test}use aws_sdk_s3::Client;");
-    assert_eq!(bites("src/broker/a.rs", &after), [("crates", 3)]);
+    assert_eq!(findings_in("src/broker/a.rs", test), []);
     assert_eq!(
-        bites("src/store/a.rs", "fn f(toml: Toml) { toml.diesel; }"),
+        findings_in("src/broker/tests.rs", "use aws_sdk_s3::Client;"),
+        []
+    );
+    let after = format!("{test}use aws_sdk_s3::Client;");
+    assert_eq!(findings_in("src/broker/a.rs", &after), [("crates", 3)]);
+    assert_eq!(
+        findings_in("src/storage/a.rs", "fn f(toml: Toml) { toml.diesel; }"),
         []
     );
 }
 
 #[test]
-fn the_deciding_rooms_read_no_clock_and_draw_no_lot() {
+fn clock_and_randomness_in_a_pure_module_are_found() {
     let broken = [
         "fn f() { chrono::Utc::now(); }",
         "fn f() { Utc::now(); }",
@@ -222,40 +219,22 @@ fn the_deciding_rooms_read_no_clock_and_draw_no_lot() {
     ];
     for source in broken {
         assert_eq!(
-            bites("src/policy/a.rs", source),
+            findings_in("src/policy/a.rs", source),
             [("purity", 1)],
             "{source}"
         );
         assert_eq!(
-            bites("src/domain/a.rs", source),
+            findings_in("src/domain/a.rs", source),
             [("purity", 1)],
             "{source}"
         );
-        assert_eq!(bites("src/broker/a.rs", source), [], "{source}");
-        assert_eq!(bites("src/domain/tests.rs", source), [], "{source}");
+        assert_eq!(findings_in("src/broker/a.rs", source), [], "{source}");
+        assert_eq!(findings_in("src/domain/tests.rs", source), [], "{source}");
     }
 }
 
 #[test]
-fn length_is_counted_from_the_name_to_the_last_brace() {
-    let function = |lines: usize| {
-        format!(
-            "struct S;\nimpl S {{\n/// Doc.\nfn f() {{\n{}}}\n}}",
-            "();\n".repeat(lines - 2)
-        )
-    };
-    assert_eq!(lengths::check_functions("a.rs", &function(70)), []);
-    let found = lengths::check_functions("a.rs", &function(71));
-    assert_eq!(
-        (found.len(), found[0].line, found[0].rule),
-        (1, 4, "function length")
-    );
-    assert_eq!(lengths::check_file("a.rs", &"\n".repeat(300)), []);
-    assert_eq!(lengths::check_file("a.rs", &"\n".repeat(301)).len(), 1);
-}
-
-#[test]
-fn drifted_migrations_and_strange_files_are_found() {
+fn unequal_migrations_and_unknown_files_are_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |path: &str| {
         let path: PathBuf = folder.path().join(path);

@@ -1,28 +1,31 @@
-//! Who may name whom: the table of HOUSE.md, which crates a room owns, and the rooms that read no clock.
+//! Which modules a module may import, which crates it owns, and which modules are pure.
 
 use super::Finding;
 use super::paths::{Named, named};
 
-/// What a room may take from `policy` when it may take its evidence types only.
+/// The names that `policy!` allows.
 const EVIDENCE: [&str; 6] = [
     "evidence", "Declared", "Admitted", "Issued", "Observed", "Verified",
 ];
 
-/// `(room, rooms it may import)`; `policy!` stands for policy's evidence types, `*` for all.
-const ROOMS: [(&str, &[&str]); 15] = [
+/// `(module, modules it may import)`; `policy!` stands for the evidence types of `policy`, `*` for all modules.
+const MODULES: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("telemetry", &[]),
     ("policy", &["domain"]),
     ("config", &["domain", "policy"]),
     ("auth", &["domain", "outbound", "config", "telemetry"]),
-    ("store", &["domain", "policy!", "config", "telemetry"]),
+    ("storage", &["domain", "policy!", "config", "telemetry"]),
     ("db", &["domain", "policy!", "config", "telemetry"]),
     ("outbound", &["config", "telemetry"]),
     (
         "webhooks",
         &["domain", "db", "outbound", "config", "telemetry"],
     ),
-    ("broker", &["domain", "policy", "store", "db", "telemetry"]),
+    (
+        "broker",
+        &["domain", "policy", "storage", "db", "config", "telemetry"],
+    ),
     ("http", &["domain", "broker", "auth", "config", "telemetry"]),
     (
         "workers",
@@ -33,8 +36,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("main", &["*"]),
 ];
 
-/// `(crate, or the beginning of its name with *, rooms that may name it)`. Tests inside a room are free here:
-/// they may use another room's crate as the stranger on the other side.
+/// `(crate, or a prefix of crates with *, modules that may use it)`. Unit tests may use any crate, for the other side of a connection.
 const CRATES: [(&str, &[&str]); 27] = [
     ("diesel", &["db"]),
     ("diesel_migrations", &["db"]),
@@ -43,7 +45,7 @@ const CRATES: [(&str, &[&str]); 27] = [
     ("libsqlite3_sys", &["db"]),
     ("openssl_sys", &["db"]),
     ("pq_sys", &["db"]),
-    ("aws_*", &["store", "app"]),
+    ("aws_*", &["storage", "app"]),
     ("actix_*", &["http", "app", "main"]),
     ("tracing_actix_web", &["http", "app"]),
     ("utoipa", &["http"]),
@@ -65,7 +67,7 @@ const CRATES: [(&str, &[&str]); 27] = [
     ("figment", &[]),
 ];
 
-/// Rooms that decide only: no I/O, no clock, no chance. Their tests are who gives them time and chance.
+/// Modules without I/O, clock and randomness. Their unit tests may use all three.
 const PURE: [&str; 2] = ["domain", "policy"];
 /// Path endings that read a clock or draw a random number.
 const IMPURE_CALLS: [&str; 8] = [
@@ -89,21 +91,21 @@ const IMPURE_ROOTS: [&str; 7] = [
     "ring::rand",
 ];
 
-/// Everything in this file that the table forbids. `file` is the path below the package, `src/db/mod.rs`.
+/// Everything in this file that the tables forbid. `file` is relative to the package, `src/db/mod.rs`.
 pub fn check(file: &str, source: &str) -> Vec<Finding> {
-    let (room, depth) = place(file);
+    let (module, depth) = module_of(file);
     let finding = |line, rule, text: String| Finding {
         file: file.to_owned(),
         line,
         rule,
         text,
     };
-    let known = room == "lib" || ROOMS.iter().any(|it| it.0 == room);
+    let known = module == "lib" || MODULES.iter().any(|it| it.0 == module);
     if !known {
         return vec![finding(
             1,
-            "rooms",
-            format!("`{room}` is no room of HOUSE.md"),
+            "modules",
+            format!("`{module}` is not in the table of modules"),
         )];
     }
     let paths = match named(source, depth) {
@@ -115,32 +117,32 @@ pub fn check(file: &str, source: &str) -> Vec<Finding> {
     for path in paths {
         let text = path.segments.join("::");
         let in_test = test_file || path.in_test;
-        if !may_import(&room, &path, in_test) {
+        if !may_import(&module, &path, in_test) {
             found.push(finding(
                 path.line,
                 "imports",
-                format!("`{room}` names `{text}`"),
+                format!("`{module}` may not import `{text}`"),
             ));
         }
         if in_test {
             continue;
         }
-        if let Some(owners) = foreign_crate(&room, &path) {
-            let text = format!("`{room}` names `{text}`, which belongs to {owners:?}");
+        if let Some(owners) = foreign_crate(&module, &path) {
+            let text = format!("`{module}` uses `{text}`, which belongs to {owners:?}");
             found.push(finding(path.line, "crates", text));
         }
-        if PURE.contains(&room.as_str()) && is_impure(&text) {
-            let text = format!("`{room}` is pure and names `{text}`");
+        if PURE.contains(&module.as_str()) && is_impure(&text) {
+            let text = format!("`{module}` is pure and uses `{text}`");
             found.push(finding(path.line, "purity", text));
         }
     }
     found
 }
 
-/// The room of a file and how many modules deep it is.
-fn place(file: &str) -> (String, usize) {
+/// The top-level module of a file, and how many modules deep the file is.
+fn module_of(file: &str) -> (String, usize) {
     let parts: Vec<&str> = file.trim_start_matches("src/").split('/').collect();
-    let room = parts[0].trim_end_matches(".rs").to_owned();
+    let module = parts[0].trim_end_matches(".rs").to_owned();
     let is_root = matches!(file, "src/main.rs" | "src/lib.rs");
     let is_mod = parts.last().is_some_and(|it| *it == "mod.rs");
     let depth = if is_root {
@@ -148,29 +150,29 @@ fn place(file: &str) -> (String, usize) {
     } else {
         parts.len() - usize::from(is_mod)
     };
-    (room, depth)
+    (module, depth)
 }
 
-fn may_import(room: &str, path: &Named, in_test: bool) -> bool {
+fn may_import(module: &str, path: &Named, in_test: bool) -> bool {
     let [root, other, rest @ ..] = path.segments.as_slice() else {
         return true;
     };
-    if root != "crate" || other == room || room == "lib" {
+    if root != "crate" || other == module || module == "lib" {
         return true;
     }
-    let allowed = ROOMS
+    let allowed = MODULES
         .iter()
-        .find(|it| it.0 == room)
+        .find(|it| it.0 == module)
         .map_or(&[][..], |it| it.1);
     let evidence = other == "policy"
         && allowed.contains(&"policy!")
-        // Evidence comes only from policy's decisions, so the tests of a room that takes it must call them.
+        // Only decisions of `policy` make evidence, so unit tests must call them.
         && (in_test || rest.first().is_some_and(|it| EVIDENCE.contains(&it.as_str())));
     evidence || allowed.contains(&"*") || allowed.contains(&other.as_str())
 }
 
-/// The owners of the crate that the path begins with, if this room is none of them.
-fn foreign_crate(room: &str, path: &Named) -> Option<&'static [&'static str]> {
+/// The owners of the crate that the path begins with, unless this module is one of them.
+fn foreign_crate(module: &str, path: &Named) -> Option<&'static [&'static str]> {
     let first = path.segments.first()?;
     let (_, owners) = CRATES
         .iter()
@@ -178,7 +180,7 @@ fn foreign_crate(room: &str, path: &Named) -> Option<&'static [&'static str]> {
             Some(prefix) => first.starts_with(prefix),
             None => first == name,
         })?;
-    (!owners.contains(&room)).then_some(owners)
+    (!owners.contains(&module)).then_some(owners)
 }
 
 fn is_impure(path: &str) -> bool {

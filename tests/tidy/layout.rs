@@ -1,14 +1,15 @@
-//! What lies where: the package's top level, and the two migration folders that must not drift apart.
+//! Which files lie at the top level, and that both databases have the same migrations.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Finding;
 
-/// The entries that HOUSE.md names, and those that Cargo, Git and the tools demand.
-const TOP_LEVEL: [&str; 22] = [
+/// The allowed entries.
+const TOP_LEVEL: [&str; 25] = [
     ".ci",
     ".dockerignore",
+    ".editorconfig",
     ".git",
     ".github",
     ".gitignore",
@@ -16,7 +17,6 @@ const TOP_LEVEL: [&str; 22] = [
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
-    "LICENSE",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
@@ -24,25 +24,34 @@ const TOP_LEVEL: [&str; 22] = [
     "clients",
     "clippy.toml",
     "crates",
+    "deny.toml",
     "deploy",
     "diesel.toml",
+    "docs",
     "migrations",
+    "rust-toolchain.toml",
     "src",
     "tests",
 ];
-/// What running the program or Cargo here leaves, and `.gitignore` keeps out.
-const LEFT_BY_USE: [&str; 2] = ["target", "bytepass-data"];
+/// Made by cargo or by the program, and ignored by Git.
+const IGNORED: [&str; 2] = ["target", "bytepass-data"];
 
-/// Entries of the top level that nobody has agreed on.
+/// Unknown entries at the top level.
 pub fn check_top_level(root: &Path) -> Vec<Finding> {
     names(root)
         .into_iter()
-        .filter(|name| !TOP_LEVEL.contains(&name.as_str()) && !LEFT_BY_USE.contains(&name.as_str()))
-        .map(|name| finding(&name, "top level", "HOUSE.md does not name it".to_owned()))
+        .filter(|name| !TOP_LEVEL.contains(&name.as_str()) && !IGNORED.contains(&name.as_str()))
+        .map(|name| {
+            finding(
+                &name,
+                "top level",
+                "unknown entry: move it, or add it to TOP_LEVEL".to_owned(),
+            )
+        })
         .collect()
 }
 
-/// Migrations that one database has and the other lacks, or that miss `up.sql` or `down.sql`.
+/// Migrations that only one database has, or that lack `up.sql` or `down.sql`.
 pub fn check_migrations(root: &Path) -> Vec<Finding> {
     let folders = ["sqlite", "postgres"].map(|dialect| root.join("migrations").join(dialect));
     let [sqlite, postgres] = folders.each_ref().map(|folder| names(folder));
@@ -52,6 +61,7 @@ pub fn check_migrations(root: &Path) -> Vec<Finding> {
             finding(
                 &format!("migrations/*/{name}"),
                 "migrations",
+                "rust-toolchain.toml",
                 "only one database has it".to_owned(),
             )
         })
@@ -69,6 +79,7 @@ pub fn check_migrations(root: &Path) -> Vec<Finding> {
                 found.push(finding(
                     &path,
                     "migrations",
+                    "rust-toolchain.toml",
                     format!("holds {files:?}, not up.sql and down.sql"),
                 ));
             }

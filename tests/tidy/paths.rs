@@ -1,23 +1,22 @@
-//! Finds every path that a source file names: in `use`, in code, in attributes and inside macros alike, because it
-//! walks tokens and not the syntax tree.
+//! Finds every path in a source file. It walks tokens, not the syntax tree, so that paths in attributes and macros are found too.
 
 use std::str::FromStr;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
-/// One path of the source, with `super` resolved as far as the crate's root.
+/// A path in the source; one that leaves the module by `super` begins with `crate` here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// `["crate", "db", "uploads"]`, `["diesel", "prelude"]`; a glob ends in `*`.
     pub segments: Vec<String>,
-    /// The line it begins on, from 1.
+    /// The first line, counted from 1.
     pub line: usize,
-    /// Whether it stands below `#[cfg(test)]`.
+    /// Whether it is inside `#[cfg(test)]`.
     pub in_test: bool,
 }
 
-/// Every path of at least two segments, and every lone name that is imported by `use` or `extern crate`.
-/// `depth` is how many modules the file lies below the crate's root.
+/// Every path of at least two segments, and every single name imported by `use` or `extern crate`. `depth` counts the modules between
+/// the file and the root of the crate.
 pub fn named(source: &str, depth: usize) -> Result<Vec<Named>, String> {
     let tokens = TokenStream::from_str(source).map_err(|error| error.to_string())?;
     let mut walk = Walk { found: Vec::new() };
@@ -57,7 +56,7 @@ impl Walk {
         }
     }
 
-    /// Reads the path that begins at `at`; gives the place of the token after it.
+    /// Reads the path that begins at `at`; returns the index of the token after it.
     fn path_from(&mut self, trees: &[TokenTree], at: usize, depth: usize, in_test: bool) -> usize {
         let line = trees[at].span().start().line;
         let (paths, next) = read(trees, at);
@@ -96,14 +95,14 @@ impl Walk {
     }
 }
 
-/// Words that a path may follow, but not begin with.
+/// Words that may precede a path, and never begin one.
 const KEYWORDS: [&str; 12] = [
     "use", "as", "return", "break", "in", "dyn", "impl", "mut", "for", "else", "match", "if",
 ];
 
 type Path = (Vec<String>, Option<usize>);
 
-/// The path or, where it ends in braces, the paths that begin at this identifier; and where they end.
+/// The path that begins at this identifier, or the paths where it ends in braces; and the index after them.
 fn read(trees: &[TokenTree], start: usize) -> (Vec<Path>, usize) {
     let mut segments = vec![name(&trees[start])];
     let mut at = start + 1;
@@ -132,7 +131,7 @@ fn read(trees: &[TokenTree], start: usize) -> (Vec<Path>, usize) {
     (vec![(segments, None)], at)
 }
 
-/// The paths of a `{a, b::c, d::{e, f}}`, each with its line.
+/// The paths in `{a, b::c, d::{e, f}}`, each with its line.
 fn list(tokens: TokenStream) -> Vec<(Vec<String>, usize)> {
     let trees: Vec<TokenTree> = tokens.into_iter().collect();
     let mut found = Vec::new();
@@ -156,7 +155,7 @@ fn list(tokens: TokenStream) -> Vec<(Vec<String>, usize)> {
     found
 }
 
-/// Turns `super::super::x` into `crate::x` where it climbs to the root; leaves what stays inside as it is.
+/// Turns `super::super::x` into `crate::x` where it reaches the root; other paths stay as they are.
 fn resolve(path: Vec<String>, depth: usize) -> Vec<String> {
     let rest: Vec<String> = path
         .iter()
@@ -189,7 +188,7 @@ fn is_module(trees: &[TokenTree], at: usize) -> bool {
     at >= 2 && trees[at - 2].to_string() == "mod"
 }
 
-/// Whether the brackets at `at` are an attribute that asks for tests.
+/// Whether the brackets at `at` are `#[cfg(test)]`.
 fn is_cfg_test(trees: &[TokenTree], at: usize) -> bool {
     let text = trees[at].to_string().replace(' ', "");
     let asks = text.starts_with("[cfg(test") || text.starts_with("[cfg(all(test,");
