@@ -1,4 +1,4 @@
-//! What a flood by one owner costs the others: the p99 of their `POST /v1/uploads`, without it and with it, in turns.
+//! The cost of a flood by one owner for the others: the p99 of their `POST /v1/uploads`, without and with it, in alternation.
 //!
 //! `cargo bench --bench limits` runs the real `bytepass serve` with a limit for each owner and, to compare, without one. The others ask
 //! at a pace; the flood sends as fast as it is answered. Aim: at most twice the p99.
@@ -192,7 +192,7 @@ async fn send_all(
     Ok(())
 }
 
-/// One of the others, whose every request is allowed.
+/// One of the others, whose requests are all allowed.
 async fn ask_at_a_pace(
     address: SocketAddr,
     requests: Arc<Vec<Vec<u8>>>,

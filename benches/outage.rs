@@ -17,7 +17,7 @@ use bench::contest::run_benchmark;
 use bench::databases::Databases;
 use bench::options::{Common, Database};
 use bench::{Outcome, failed};
-use support::outage::{How, Scene, Victim};
+use support::outage::{Failure, Scene, Victim};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -51,13 +51,13 @@ async fn measure(options: &Options) -> Outcome<()> {
     let length = Duration::from_secs(options.outage_secs);
     match options.part {
         Some(Database::Sqlite) => {
-            for how in [How::Refused, How::Silent, How::Errors] {
+            for how in [Failure::Refused, Failure::Silent, Failure::Errors] {
                 print(Victim::Bucket, how, length).await;
             }
             Ok(())
         }
         Some(Database::Postgres) => {
-            for how in [How::Refused, How::Silent] {
+            for how in [Failure::Refused, Failure::Silent] {
                 print(Victim::Database, how, length).await;
             }
             Ok(())
@@ -66,7 +66,7 @@ async fn measure(options: &Options) -> Outcome<()> {
     }
 }
 
-/// Each database in a process of its own, because what the stories stand on is told by the environment.
+/// Each database in a process of its own, because test support reads the database from the environment.
 fn parts(options: &Options) -> Outcome<()> {
     for &kind in &options.common.databases {
         let Some(mut databases) = Databases::of(kind, &options.common)? else {
@@ -94,7 +94,7 @@ fn parts(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-async fn print(victim: Victim, how: How, length: Duration) {
+async fn print(victim: Victim, how: Failure, length: Duration) {
     let Some(scene) = Scene::new(victim).await else {
         return println!("\n{victim:?}: left out");
     };

@@ -96,7 +96,7 @@ async fn dev_bucket(folder: &Path) -> Outcome<()> {
     std::future::pending().await
 }
 
-/// As many workers as the broker has unless it is told otherwise.
+/// The default number of workers of the broker.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

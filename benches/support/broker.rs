@@ -11,13 +11,13 @@ use super::process::Process;
 use super::tokens::{ISSUER, Tokens};
 use super::{Outcome, failed};
 
-/// The bucket's name and keys; nobody else's secret.
+/// The bucket's name and keys, for tests only.
 pub const BUCKET: &str = "bench";
 /// The access key's id.
 pub const ACCESS_KEY_ID: &str = "bench-access-key";
 /// The access key's secret.
 pub const SECRET_ACCESS_KEY: &str = "bench-secret-key";
-/// Where nobody answers: creating uploads asks no bucket.
+/// An address without a server: creating uploads sends no request to the bucket.
 pub const NO_BUCKET: &str = "http://127.0.0.1:9";
 /// How many changes share a commit unless the configuration says otherwise.
 pub const BATCH_MAX: usize = 256;

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::{Outcome, failed};
 
-/// An answer of this size is no answer of ours.
+/// An answer of this size is an error.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// Requests, as they go over the wire.
@@ -49,7 +49,7 @@ pub fn post(path: &str, token: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sends requests on so many connections, each of which has one under way; an answer with another status fails the round.
+/// Sends requests on `connections` connections, one at a time on each; an answer with another status fails the round.
 pub async fn load(
     address: SocketAddr,
     requests: Requests,
@@ -114,7 +114,7 @@ impl Connection {
         })
     }
 
-    /// Sends one request and reads its whole answer, which has this status; gives its body.
+    /// Sends one request and reads its whole answer; returns the body, or an error for another status.
     pub async fn exchange(&mut self, request: &[u8], status: u16) -> Outcome<&[u8]> {
         let (start, end) = self.ask(request).await?;
         let wanted = format!("HTTP/1.1 {status} ");
@@ -124,7 +124,7 @@ impl Connection {
         Err(format!("an answer is no {status}{}", self.beginning()))
     }
 
-    /// Sends one request and reads its whole answer; gives its status.
+    /// Sends one request and reads its whole answer; returns the status.
     pub async fn status(&mut self, request: &[u8]) -> Outcome<u16> {
         self.ask(request).await?;
         let status = self.answer.get(9..12).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Servers that take turns: what disturbs the machine for a while disturbs all of them.
+//! Servers measured in alternation, so that a disturbance of the machine affects all of them.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -27,7 +27,7 @@ pub enum Databases {
 }
 
 impl Databases {
-    /// Prepares this kind; `None` if there is no such server here.
+    /// Prepares this kind; `None` without such a server.
     pub fn of(kind: Database, options: &Common) -> Outcome<Option<Databases>> {
         if kind == Database::Sqlite {
             return Ok(Some(Databases::Sqlite));

@@ -19,7 +19,7 @@ pub mod tokens;
 /// What went wrong, for a person. A benchmark with one failed request has measured nothing.
 pub type Outcome<T> = Result<T, String>;
 
-/// Turns an error into an [`Outcome`] that says what was tried.
+/// Turns an error into an [`Outcome`] that names the failed step.
 pub fn failed<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> String + '_ {
     move |error| format!("{what}: {error}")
 }

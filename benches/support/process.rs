@@ -11,7 +11,7 @@ use super::{Outcome, failed};
 
 /// How long a server may take to start.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// Linux counts CPU time in these for everyone who asks, whatever its own clock does.
+/// The unit in which Linux reports CPU time, whatever the kernel's own tick.
 const TICKS_PER_SEC: f64 = 100.0;
 
 /// A running server; killed when dropped.
@@ -86,7 +86,7 @@ impl Process {
         }
     }
 
-    /// The CPU time that it has used, in seconds; `None` where there is no `/proc`.
+    /// The CPU time used, in seconds; `None` without `/proc`.
     pub fn cpu_secs(&self) -> Option<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
         // The name in brackets may hold spaces; behind it, user and system time are the 12th and 13th word.
@@ -95,7 +95,7 @@ impl Process {
         Some(ticks / TICKS_PER_SEC)
     }
 
-    /// The memory that it holds, in MiB; `None` where there is no `/proc`.
+    /// The resident memory, in MiB; `None` without `/proc`.
     pub fn rss_mib(&self) -> Option<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"))?;

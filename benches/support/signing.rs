@@ -21,7 +21,7 @@ use url::Url;
 use super::broker::{ACCESS_KEY_ID, BUCKET, NO_BUCKET, SECRET_ACCESS_KEY};
 use super::{Outcome, failed};
 
-/// What is declared; also where a request has no body.
+/// The declared payload hash; also for requests without a body.
 pub const DECLARATION: &str = r#"{"field":"Product.image","filename":"Blue shirt, front.jpg","content_type":"image/jpeg","size":482133,"checksum":{"algorithm":"sha256","value":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}}"#;
 
 /// What signing needs.

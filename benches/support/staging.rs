@@ -10,9 +10,9 @@ use super::client::{Connection, post};
 use super::tokens::Tokens;
 use super::{Outcome, failed};
 
-/// What is uploaded, some bytes that claim to be a picture.
+/// The uploaded bytes, declared as a picture.
 const PICTURE: &[u8] = &[0x5a; 2_048];
-/// So many clients stage at the same time.
+/// The number of clients that stage at the same time.
 const CLIENTS: usize = 16;
 
 /// An upload that can be confirmed.
@@ -23,7 +23,7 @@ pub struct Staged {
     pub token: usize,
 }
 
-/// Creates so many uploads at this broker and puts their objects into this bucket.
+/// Creates `count` uploads at this broker and puts their objects into this bucket.
 pub async fn stage(
     broker: SocketAddr,
     bucket: SocketAddr,

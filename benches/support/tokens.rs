@@ -29,7 +29,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// So many of them for these scopes, signed now.
+    /// `count` tokens for these scopes, signed now.
     pub fn sign(count: usize, scope: &str) -> Outcome<Tokens> {
         let (rng, algorithm) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
         let document = EcdsaKeyPair::generate_pkcs8(algorithm, &rng).map_err(failed("a key"))?;

@@ -1,4 +1,4 @@
-//! A client of the broker's API that knows nothing but HTTP and JSON, as a stranger would write it.
+//! A client of the API that uses only HTTP and JSON.
 
 use std::sync::Once;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Answer {
         upload
     }
 
-    /// The problem's code; empty when it is no problem document.
+    /// The problem's code; empty for other bodies.
     pub fn code(&self) -> &str {
         self.json["code"].as_str().unwrap_or_default()
     }
@@ -217,7 +217,7 @@ pub fn presigned(client: &Client, presigned: &Value) -> RequestBuilder {
     request
 }
 
-/// An HTTP client that follows no redirect, uses no proxy and gives up after 30 s.
+/// An HTTP client without redirects and proxies, with a time limit of 30 s.
 pub fn http_client() -> Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {

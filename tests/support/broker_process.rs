@@ -1,4 +1,4 @@
-//! The real binary as a child process: started, frozen, killed and started again as an operator, or fate, would.
+//! The real binary as a child process, which a test can start, freeze, kill and start again.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
@@ -34,7 +34,7 @@ enum Start {
 /// A broker of its own process. Dropping it kills the process and removes its folder.
 pub struct BrokerProcess {
     child: Child,
-    /// Nobody has seen it end: the port is its own.
+    /// Whether the process may still run, so that the port is its own.
     alive: bool,
     start: Start,
     folder: TempDir,
@@ -130,11 +130,7 @@ impl BrokerProcess {
 
     /// Sends a signal by its name: `TERM`, `STOP`, `CONT`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([format!("-{name}"), self.child.id().to_string()])
-            .status()
-            .expect("kill is there");
-        assert!(sent.success(), "SIG{name} could not be sent");
+        send_signal(&self.child, name);
     }
 
     /// Kills the process at once, as a crash would.
@@ -275,11 +271,20 @@ fn log_of(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("stderr.log")).unwrap_or_default()
 }
 
-/// An address of the loopback interface that nobody listens on now. Its port lies below the range of outgoing connections,
+/// A free address of the loopback interface. Its port is below the range of outgoing connections,
 /// so that none of those takes it while a test has its owner killed.
 pub fn free_address() -> SocketAddr {
     (0..200)
         .map(|_| SocketAddr::from(([127, 0, 0, 1], rand::random_range(20_000..31_000))))
         .find(|address| TcpListener::bind(address).is_ok())
         .expect("a free port between 20000 and 31000")
+}
+
+/// Sends a signal to a child by its name: `TERM`, `STOP`, `CONT`. The shell does it, because not every machine has a program `kill`.
+pub fn send_signal(child: &Child, name: &str) {
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {}", child.id())])
+        .status()
+        .expect("a shell");
+    assert!(sent.success(), "SIG{name} could not be sent");
 }

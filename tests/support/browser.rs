@@ -1,4 +1,4 @@
-//! A story that a browser tells: a script of tests/node, played by Playwright in the machine's Chromium, without a window.
+//! Runs a script of tests/node in headless Chromium, by Playwright.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,21 +6,16 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::command::run_within;
-use super::setting;
+use super::needs;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-/// How long a story may take, seconds.
+/// The time limit of a script, in seconds.
 const LIMIT_SECS: u64 = 300;
 
 /// Plays `tests/node/<script>.mjs`, which is told `told`; gives what it says at the end. It fails the test if anything it looks at is
 /// not as it should be. `None`, with a word on standard error, where there is no Playwright or no Chromium.
 pub fn play(script: &str, told: &Value) -> Option<Value> {
-    let Some(modules) = setting("BYTEPASS_TEST_NODE_MODULES") else {
-        eprintln!(
-            "skipped: BYTEPASS_TEST_NODE_MODULES names no folder with playwright-core (tests/run sets it)"
-        );
-        return None;
-    };
+    let modules = needs("BYTEPASS_TEST_NODE_MODULES")?;
     // A module finds its packages beside itself, and the checkout shall hold none.
     let folder = tempfile::tempdir().expect("a folder");
     let beside = |name: &str| folder.path().join(name);
@@ -32,7 +27,7 @@ pub fn play(script: &str, told: &Value) -> Option<Value> {
     }
     std::os::unix::fs::symlink(modules, beside("node_modules")).expect("a link");
     std::fs::write(beside("told.json"), told.to_string()).expect("a file");
-    // Pictures are kept only for who asks for them.
+    // Screenshots are kept only when the variable names a folder.
     let pictures = std::env::var_os("BYTEPASS_TEST_SCREENSHOTS");
     let pictures = pictures.map_or_else(|| beside("pictures"), PathBuf::from);
     std::fs::create_dir_all(&pictures).expect("a folder");

@@ -1,4 +1,4 @@
-//! A bucket as its owner sees it, through the AWS SDK: tests look here whether the broker's answers are true.
+//! A bucket, accessed with the AWS SDK and the owner's keys, to check the broker's answers.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::{setting, unique};
 
-/// Where an S3 server is and who may do everything there.
+/// An S3 server's endpoint and the keys of its administrator.
 #[derive(Clone)]
 pub struct S3Server {
     /// Scheme, host and port.

@@ -1,4 +1,4 @@
-//! One run of the binary to its end, as a person or a script would run it: what it prints and how it ends.
+//! One run of the binary to its end: its output and exit code.
 
 use std::io::Read;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Fails the test unless it ended with this code; gives itself back.
+    /// Fails the test unless the exit code is this one; returns `self`.
     #[track_caller]
     pub fn expect(self, code: i32) -> Outcome {
         assert_eq!(self.code, code, "{self:?}");
@@ -50,7 +50,7 @@ pub fn run(command: &mut Command) -> Outcome {
     run_within(command, LIMIT_SECS)
 }
 
-/// The same for a command that may take so many seconds.
+/// The same with a time limit.
 pub fn run_within(command: &mut Command, limit_secs: u64) -> Outcome {
     let mut child = command
         .stdin(Stdio::null())

@@ -1,9 +1,10 @@
-//! The database of one test, of the kind that this run of the suite is about.
+//! The database of one test: SQLite, or Postgres where the matrix job has one.
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
+use super::needs;
 use super::postgres::TestDatabase;
 
 /// A connection of the test's own, past the broker.
@@ -39,6 +40,17 @@ impl AnyDatabase {
         match TestDatabase::create() {
             Some(database) => AnyDatabase::Postgres(database),
             None => AnyDatabase::Sqlite(tempfile::tempdir().expect("a folder")),
+        }
+    }
+
+    /// The Postgres database. `None` on SQLite skips the rest of the calling test, and a printed line says so.
+    pub fn needs_postgres(&self) -> Option<&TestDatabase> {
+        match self {
+            AnyDatabase::Postgres(database) => Some(database),
+            AnyDatabase::Sqlite(_) => {
+                needs("BYTEPASS_TEST_DATABASE");
+                None
+            }
         }
     }
 

@@ -1,5 +1,5 @@
-//! A TCP proxy that breaks connections on command. The S3 and the Postgres proxy build on it. It runs on a thread of
-//! its own, so that a test may block (Diesel) while its traffic flows.
+//! A TCP proxy that breaks connections on command; the S3 and the Postgres proxy build on it. It runs on a thread of its own, so that
+//! a test may block in Diesel while its traffic flows.
 
 use std::future::Future;
 use std::io;
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 pub enum Mode {
     /// Relay.
     Pass,
-    /// Nobody listens: a new connection is refused by the kernel, an open one is reset.
+    /// There is no listener: the kernel refuses new connections, open ones are reset.
     Refuse,
     /// Connections are accepted and nothing is ever answered, until the next mode, which resets them.
     BlackHole,
@@ -30,7 +30,7 @@ pub enum Mode {
     Delay(Duration),
 }
 
-/// What a proxy does between its two sockets while the network is sound.
+/// How a proxy relays between its two sockets while the network works.
 pub trait Relay: Send + Sync + 'static {
     /// Serves one client until either side hangs up; an error ends the connection.
     fn relay<'a>(

@@ -1,4 +1,4 @@
-//! A key-set server that counts its fetches and answers whatever a test wants next.
+//! A key-set server that counts fetches and answers as the test says.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

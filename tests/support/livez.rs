@@ -1,4 +1,4 @@
-//! Whether a broker of its own process answers, asked by the plainest request there is.
+//! Waits until a broker process answers `/livez`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +21,7 @@ fn is_alive(address: SocketAddr) -> std::io::Result<bool> {
     Ok(livez(address)?.starts_with("HTTP/1.1 200"))
 }
 
-/// The id of one more request; `None` if nobody answers.
+/// Sends one more request; returns its id, or `None` without an answer.
 pub fn last_request(address: &str) -> Option<String> {
     let answer = livez(address.parse().ok()?).ok()?;
     let mut lines = answer.lines();

@@ -1,22 +1,21 @@
-//! The bucket or the database goes away under load and comes back: what clients are told meanwhile, and how soon all is well.
+//! An outage of the bucket or the database under load: what clients get meanwhile, and how soon everything works again.
 //!
-//! Clients create, confirm and read without a pause and believe what they hear; at the end it is compared with what is there.
+//! Clients create, confirm and read without a pause; at the end, the answers they got are compared with the tables and the bucket.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::database::AnyDatabase;
 use super::fault_proxy::Mode;
-use super::outage_figures::{Ask, Figures, Seen};
+use super::outage_figures::{Figures, RequestKind, Seen};
 use super::outage_load::{JPEG, LIMIT, Load, Told};
 use super::postgres_proxy::PostgresProxy;
-use super::records::{Records, confirm_within, is_confirmed_once};
 use super::rows::Rows;
 use super::s3_proxy::S3Proxy;
-use super::s3_script::{Act, Which};
+use super::s3_script::{Action, RequestMatch};
 use super::test_env::{Broker, TestEnv};
+use super::upload_rows::{StoredUploads, confirm_within, is_confirmed_once};
 
 /// How long all is well before the cut.
 const BEFORE: Duration = Duration::from_millis(400);
@@ -32,8 +31,8 @@ pub enum Victim {
 
 /// What calling it is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
-    /// Nobody listens.
+pub enum Failure {
+    /// There is no listener.
     Refused,
     /// Connections are taken and nothing is ever said.
     Silent,
@@ -54,18 +53,18 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Sets it up; `None` where there is no Postgres to go away.
+    /// Sets it up; `None` for the database on SQLite.
     pub async fn new(victim: Victim) -> Option<Scene> {
         let test_env = TestEnv::new().await;
         let sweeper = json!({"enabled": true, "interval_secs": 1});
-        let (proxy, change) = match (victim, &test_env.database) {
-            (Victim::Bucket, _) => {
+        let (proxy, change) = match victim {
+            Victim::Bucket => {
                 let proxy = S3Proxy::before(&test_env.bucket);
                 let storage = json!({"endpoint": proxy.endpoint(), "public_endpoint": test_env.bucket.server.endpoint});
                 (Proxy::Bucket(proxy), json!({"storage": storage}))
             }
-            (Victim::Database, AnyDatabase::Sqlite(_)) => return None,
-            (Victim::Database, AnyDatabase::Postgres(database)) => {
+            Victim::Database => {
+                let database = test_env.database.needs_postgres()?;
                 let proxy = PostgresProxy::start(database.server());
                 let url = database.url_through(proxy.network.address());
                 (Proxy::Database(proxy), json!({"database": {"url": url}}))
@@ -82,16 +81,16 @@ impl Scene {
         })
     }
 
-    fn cut(&self, how: How) {
+    fn cut(&self, how: Failure) {
         match (&self.proxy, how) {
-            (Proxy::Bucket(proxy), How::Errors) => {
-                proxy.rule(Which::any(), Act::Answer(503, "SlowDown"));
+            (Proxy::Bucket(proxy), Failure::Errors) => {
+                proxy.rule(RequestMatch::any(), Action::Answer(503, "SlowDown"));
             }
             (Proxy::Bucket(S3Proxy { network, .. }), how)
             | (Proxy::Database(PostgresProxy { network, .. }), how) => {
                 network.set(match how {
-                    How::Refused => Mode::Refuse,
-                    How::Silent | How::Errors => Mode::BlackHole,
+                    Failure::Refused => Mode::Refuse,
+                    Failure::Silent | Failure::Errors => Mode::BlackHole,
                 });
             }
         }
@@ -109,7 +108,7 @@ impl Scene {
 
     /// An outage of this length under load. Fails the test on every answer that is neither right nor "come back", and unless
     /// what clients were told is what there is in the end.
-    pub async fn outage(&self, how: How, length: Duration) -> Figures {
+    pub async fn outage(&self, how: Failure, length: Duration) -> Figures {
         let user = self.broker.user();
         let late = user.stage("Product.image", JPEG, "image/jpeg").await;
         let absent = user.create("Product.image", JPEG, "image/jpeg").await;
@@ -123,7 +122,7 @@ impl Scene {
         rows.set_deadline(late.id(), -5);
         rows.set_deadline(absent.id(), -5);
         tokio::time::sleep(length.saturating_sub(cut.elapsed())).await;
-        let mut records = Records::of(&self.test_env.database);
+        let mut records = StoredUploads::of(&self.test_env.database);
         for id in [late.id(), absent.id()] {
             let row = records.upload(id);
             assert_eq!((row.status.as_str(), row.version), ("pending", 0), "{id}");
@@ -141,7 +140,7 @@ impl Scene {
     }
 
     async fn swept(&self, id: &str, status: &str, heal: Instant) {
-        let mut records = Records::of(&self.test_env.database);
+        let mut records = StoredUploads::of(&self.test_env.database);
         while records.upload(id).status != status {
             assert!(heal.elapsed() < LIMIT, "{id} is not {status}");
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -157,7 +156,7 @@ impl Scene {
             let confirmed = confirm_within(&user, id, LIMIT).await;
             is_confirmed_once(&self.test_env, &confirmed, JPEG).await;
         }
-        let rows = Records::of(&self.test_env.database).uploads();
+        let rows = StoredUploads::of(&self.test_env.database).uploads();
         let there: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
         let known: BTreeSet<&str> = told
             .created
@@ -166,8 +165,8 @@ impl Scene {
             .chain(ours)
             .collect();
         assert_eq!(known.difference(&there).count(), 0, "a row is lost");
-        // A create without a clear answer may have left a row that nobody knows, pending.
-        let refused = |seen: &&Seen| seen.ask == Ask::Create && !seen.done;
+        // A create without a clear answer may have left a pending row.
+        let refused = |seen: &&Seen| seen.ask == RequestKind::Create && !seen.done;
         let unclear = told.seen.iter().filter(refused).count();
         assert!(there.len() <= known.len() + unclear, "rows from nowhere");
         for row in rows.iter().filter(|row| !known.contains(row.id.as_str())) {

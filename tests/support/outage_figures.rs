@@ -1,11 +1,11 @@
-//! What an outage was like, in figures.
+//! The figures of an outage.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
+pub enum RequestKind {
     /// POST /v1/uploads
     Create,
     /// POST /v1/uploads/{id}/confirm
@@ -16,16 +16,21 @@ pub enum Ask {
     Ready,
 }
 
-impl Ask {
+impl RequestKind {
     /// Every kind.
-    pub const ALL: [Ask; 4] = [Ask::Create, Ask::Confirm, Ask::Read, Ask::Ready];
+    pub const ALL: [RequestKind; 4] = [
+        RequestKind::Create,
+        RequestKind::Confirm,
+        RequestKind::Read,
+        RequestKind::Ready,
+    ];
 }
 
 /// A request and what came of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
     /// Its kind.
-    pub ask: Ask,
+    pub ask: RequestKind,
     /// When it was sent.
     pub begun: Instant,
     /// How long its answer took.
@@ -38,7 +43,7 @@ pub struct Seen {
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     /// Its kind.
-    pub ask: Ask,
+    pub ask: RequestKind,
     /// How many succeeded.
     pub done: usize,
     /// The slowest of these.
@@ -49,7 +54,7 @@ pub struct Row {
     pub median_refused: Duration,
     /// The slowest of these.
     pub slowest_refused: Duration,
-    /// How long after the return the first one succeeded that was sent after it.
+    /// The time from the return to the first success of a request sent after it.
     pub well_after: Duration,
 }
 
@@ -58,9 +63,9 @@ pub struct Row {
 pub struct Figures(pub Vec<Row>);
 
 impl Figures {
-    /// Counts what was sent between the cut and the return, or was waiting for its answer at the cut.
+    /// Counts requests sent between the cut and the return, or waiting for an answer at the cut.
     pub fn new(seen: &[Seen], cut: Instant, heal: Instant) -> Figures {
-        let row = |ask: Ask| {
+        let row = |ask: RequestKind| {
             let during = |it: &&Seen| it.ask == ask && it.begun < heal && it.begun + it.took > cut;
             let times = |done: bool| {
                 let of = seen.iter().filter(during).filter(|it| it.done == done);
@@ -84,11 +89,11 @@ impl Figures {
                 well_after: well.unwrap_or(Duration::MAX),
             }
         };
-        Figures(Ask::ALL.into_iter().map(row).collect())
+        Figures(RequestKind::ALL.into_iter().map(row).collect())
     }
 
     /// Those of one kind.
-    pub fn of(&self, ask: Ask) -> &Row {
+    pub fn of(&self, ask: RequestKind) -> &Row {
         let found = self.0.iter().find(|row| row.ask == ask);
         found.expect("every kind has a row")
     }

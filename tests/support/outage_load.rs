@@ -1,4 +1,4 @@
-//! Clients that create, confirm and read without a pause while a part of the broker is gone, and note what they are told.
+//! Clients that create, confirm and read without a pause during an outage, and note the answers.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use super::api::{Answer, Api};
-use super::outage_figures::{Ask, Seen};
-use super::records::is_come_back;
+use super::outage_figures::{RequestKind, Seen};
 use super::test_env::Broker;
+use super::upload_rows::is_retryable;
 
 /// What they upload.
 pub const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
@@ -55,21 +55,31 @@ impl Load {
             clients.spawn(confirm_on(shared.clone(), broker.user()));
         }
         let path = format!("/v1/uploads/{known}");
-        clients.spawn(get_on(shared.clone(), broker.user(), Ask::Read, path));
+        clients.spawn(get_on(
+            shared.clone(),
+            broker.user(),
+            RequestKind::Read,
+            path,
+        ));
         let path = "/readyz".to_owned();
-        clients.spawn(get_on(shared.clone(), broker.anonymous(), Ask::Ready, path));
+        clients.spawn(get_on(
+            shared.clone(),
+            broker.anonymous(),
+            RequestKind::Ready,
+            path,
+        ));
         Load { clients, shared }
     }
 
     /// Waits until each kind of request, begun after that moment, has succeeded.
     pub async fn all_well_after(&self, heal: Instant) {
-        let well = |ask: Ask| {
+        let well = |ask: RequestKind| {
             let told = self.shared.told.lock().expect("no panic while held");
             told.seen
                 .iter()
                 .any(|it| it.ask == ask && it.done && it.begun >= heal)
         };
-        while !Ask::ALL.into_iter().all(well) {
+        while !RequestKind::ALL.into_iter().all(well) {
             assert!(heal.elapsed() < LIMIT, "it does not get well");
             tokio::time::sleep(PAUSE).await;
         }
@@ -97,7 +107,7 @@ impl Shared {
     /// Sends it; `None` when told to come back.
     async fn ask(
         &self,
-        ask: Ask,
+        ask: RequestKind,
         status: u16,
         request: impl Future<Output = Answer>,
     ) -> Option<Answer> {
@@ -105,7 +115,7 @@ impl Shared {
         let answer = request.await;
         let (took, done) = (begun.elapsed(), answer.status == status);
         if !done {
-            is_come_back(&answer);
+            is_retryable(&answer);
         }
         let seen = Seen {
             ask,
@@ -120,7 +130,7 @@ impl Shared {
 
     async fn create(&self, user: &Api) -> Option<Answer> {
         let request = user.create("Product.image", JPEG, "image/jpeg");
-        let created = self.ask(Ask::Create, 201, request).await?;
+        let created = self.ask(RequestKind::Create, 201, request).await?;
         self.note(|told| told.created.push(created.id().to_owned()));
         Some(created)
     }
@@ -140,7 +150,7 @@ async fn confirm_on(shared: Arc<Shared>, user: Api) {
         user.put(&created, JPEG).await.expect(200);
         loop {
             let request = user.confirm(created.id());
-            if let Some(confirmed) = shared.ask(Ask::Confirm, 200, request).await {
+            if let Some(confirmed) = shared.ask(RequestKind::Confirm, 200, request).await {
                 shared.note(|told| told.confirmed.push(confirmed));
                 break;
             }
@@ -152,7 +162,7 @@ async fn confirm_on(shared: Arc<Shared>, user: Api) {
     }
 }
 
-async fn get_on(shared: Arc<Shared>, caller: Api, ask: Ask, path: String) {
+async fn get_on(shared: Arc<Shared>, caller: Api, ask: RequestKind, path: String) {
     while !shared.is_over() {
         shared.ask(ask, 200, caller.get(&path)).await;
     }

@@ -1,4 +1,4 @@
-//! A database for one test on the Postgres server that `tests/run` started, dropped at the end.
+//! A Postgres database for one test, on the server that `tests/run` started; dropped at the end.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 

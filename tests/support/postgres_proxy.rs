@@ -1,5 +1,5 @@
-//! A fault proxy that follows Postgres' protocol just far enough to see statements: it loses the answer of a commit
-//! that succeeded, or cuts before one that therefore never happened. Connections must come with `sslmode=disable`.
+//! A fault proxy that parses enough of the Postgres protocol to see statements: it drops the answer of a commit that succeeded, or
+//! cuts the connection before a commit. Connections must use `sslmode=disable`.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -13,14 +13,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::fault_proxy::{FaultProxy, Pace, Relay};
-use super::hold::Hold;
+use super::gate::RequestGate;
 
 /// The protocol's numbers for "do you speak TLS?" and "do you speak GSSAPI?".
 const ENCRYPTION_REQUESTS: [u32; 2] = [80_877_103, 80_877_104];
 
 /// Which statement a rule waits for, on any connection.
 #[derive(Debug, Clone)]
-pub enum On {
+pub enum Trigger {
     /// A simple query `COMMIT`, as Diesel ends a transaction.
     Commit,
     /// A statement whose text contains this, prepared or not: for statements that are a transaction by themselves.
@@ -29,21 +29,21 @@ pub enum On {
 
 /// What happens to the statement.
 #[derive(Clone)]
-pub enum Do {
+pub enum Action {
     /// The connection is cut and the server never sees the statement.
     CutBefore,
     /// The server does it and answers, and the connection is cut instead of relaying the answer.
     LoseAnswer,
     /// The statement waits in the gate before the server sees it.
-    HoldBefore(Hold),
+    HoldBefore(RequestGate),
     /// The server's answer waits in the gate.
-    HoldAnswer(Hold),
+    HoldAnswer(RequestGate),
 }
 
 struct Rule {
-    on: On,
+    on: Trigger,
     nth: usize,
-    action: Do,
+    action: Action,
     seen: usize,
 }
 
@@ -72,7 +72,7 @@ impl PostgresProxy {
     }
 
     /// Acts on the `nth` match from now on (the first is 1), once.
-    pub fn rule(&self, on: On, nth: usize, action: Do) {
+    pub fn rule(&self, on: Trigger, nth: usize, action: Action) {
         let rule = Rule {
             on,
             nth,
@@ -119,7 +119,7 @@ fn is_commit(sql: &str) -> bool {
 }
 
 impl Script {
-    fn decide(&self, sql: &str) -> Option<Do> {
+    fn decide(&self, sql: &str) -> Option<Action> {
         self.statements
             .lock()
             .expect("no panic while held")
@@ -127,8 +127,8 @@ impl Script {
         let mut rules = self.rules.lock().expect("no panic while held");
         for rule in rules.iter_mut() {
             let matches = match rule.on {
-                On::Commit => is_commit(sql),
-                On::Statement(part) => sql.contains(part),
+                Trigger::Commit => is_commit(sql),
+                Trigger::Statement(part) => sql.contains(part),
             };
             if matches {
                 rule.seen += 1;
@@ -167,11 +167,11 @@ impl Relay for PostgresRelay {
     }
 }
 
-/// What is done with the server's frames until it is ready for the next query.
+/// How the server's frames are handled until it is ready for the next query.
 enum Answer {
     Relay,
     Lose,
-    Hold(Hold, BytesMut),
+    RequestGate(RequestGate, BytesMut),
 }
 
 /// One client's connection; ends with an error to cut it.
@@ -222,10 +222,12 @@ impl Conversation<'_> {
             .and_then(|sql| self.script.decide(&sql));
         match action {
             None => {}
-            Some(Do::CutBefore) => return Err(io::ErrorKind::ConnectionAborted.into()),
-            Some(Do::HoldBefore(hold)) => hold.pass().await,
-            Some(Do::LoseAnswer) => self.answer = Answer::Lose,
-            Some(Do::HoldAnswer(hold)) => self.answer = Answer::Hold(hold, BytesMut::new()),
+            Some(Action::CutBefore) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            Some(Action::HoldBefore(hold)) => hold.pass().await,
+            Some(Action::LoseAnswer) => self.answer = Answer::Lose,
+            Some(Action::HoldAnswer(hold)) => {
+                self.answer = Answer::RequestGate(hold, BytesMut::new())
+            }
         }
         self.server.write_all(&frame).await
     }
@@ -236,7 +238,7 @@ impl Conversation<'_> {
             Answer::Relay => self.client.write_all(&frame).await,
             Answer::Lose if is_ready => Err(io::ErrorKind::ConnectionAborted.into()),
             Answer::Lose => Ok(()),
-            Answer::Hold(hold, kept) => {
+            Answer::RequestGate(hold, kept) => {
                 kept.extend_from_slice(&frame);
                 if is_ready {
                     hold.pass().await;

@@ -1,4 +1,4 @@
-//! HTTP by hand, for requests that no client library would send.
+//! HTTP over a plain socket, for requests that no client library sends.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -29,7 +29,7 @@ impl RawHttp {
         RawHttp(stream)
     }
 
-    /// Sends bytes. That the server has already answered and closed is no failure of the test.
+    /// Sends bytes. A server that has already answered and closed does not fail the test.
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.0.write_all(bytes.as_ref());
     }

@@ -1,4 +1,4 @@
-//! The key that the tests' brokers sign with, and tokens signed with it that no broker would sign.
+//! The key with which brokers of tests sign receipts, and tokens signed with it that no broker would sign.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

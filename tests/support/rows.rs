@@ -1,12 +1,12 @@
-//! The broker's tables, read and changed past the broker: what an operator with `psql` or `sqlite3` could see and do.
+//! The broker's tables, read and changed without the broker, as with `psql` or `sqlite3`.
 
 use chrono::{TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::records::Records;
 use super::test_env::TestEnv;
+use super::upload_rows::StoredUploads;
 
 /// A way into one test's database, with plain SQL that both databases understand.
 pub struct Rows {
@@ -14,7 +14,7 @@ pub struct Rows {
 }
 
 /// An open transaction that keeps everyone from writing until it is dropped.
-pub struct Locked(Records);
+pub struct Locked(StoredUploads);
 
 #[derive(QueryableByName)]
 struct Line {
@@ -23,7 +23,7 @@ struct Line {
 }
 
 impl Rows {
-    /// The tables of this world.
+    /// The tables of this test environment.
     pub fn of(test_env: &TestEnv) -> Rows {
         Rows {
             url: test_env.database.url(),
@@ -34,8 +34,8 @@ impl Rows {
     pub fn lines(&self, sql: &str) -> Vec<String> {
         let query = diesel::sql_query(sql);
         let found = match &mut self.connect() {
-            Records::Sqlite(conn) => query.load::<Line>(conn),
-            Records::Postgres(conn) => query.load::<Line>(conn),
+            StoredUploads::Sqlite(conn) => query.load::<Line>(conn),
+            StoredUploads::Postgres(conn) => query.load::<Line>(conn),
         };
         let found = found.unwrap_or_else(|error| panic!("{sql}: {error}"));
         found.into_iter().map(|row| row.line).collect()
@@ -45,8 +45,8 @@ impl Rows {
     pub fn change_one(&self, sql: &str) {
         let query = diesel::sql_query(sql);
         let changed = match &mut self.connect() {
-            Records::Sqlite(conn) => query.execute(conn),
-            Records::Postgres(conn) => query.execute(conn),
+            StoredUploads::Sqlite(conn) => query.execute(conn),
+            StoredUploads::Postgres(conn) => query.execute(conn),
         };
         assert_eq!(changed, Ok(1), "{sql}");
     }
@@ -73,7 +73,7 @@ impl Rows {
         attempts.iter().filter(|(_, found)| found == state).count()
     }
 
-    /// Moves the upload's own deadline so many seconds from now; may be negative.
+    /// Sets the upload's deadline to `secs` from now; may be negative.
     pub fn set_deadline(&self, upload: &str, secs_from_now: i64) {
         let at = Utc::now() + TimeDelta::seconds(secs_from_now);
         let mut text = at.format("%Y-%m-%d %H:%M:%S%.6f").to_string();
@@ -89,14 +89,14 @@ impl Rows {
     pub fn lock(&self) -> Locked {
         let mut connected = self.connect();
         connected.execute(match &connected {
-            Records::Sqlite(_) => "BEGIN EXCLUSIVE",
-            Records::Postgres(_) => "BEGIN; LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE",
+            StoredUploads::Sqlite(_) => "BEGIN EXCLUSIVE",
+            StoredUploads::Postgres(_) => "BEGIN; LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE",
         });
         Locked(connected)
     }
 
-    fn connect(&self) -> Records {
-        Records::at(&self.url)
+    fn connect(&self) -> StoredUploads {
+        StoredUploads::at(&self.url)
     }
 }
 
@@ -104,8 +104,8 @@ impl Drop for Locked {
     fn drop(&mut self) {
         // If it fails the connection is gone, and the lock with it.
         let _ = match &mut self.0 {
-            Records::Sqlite(conn) => conn.batch_execute("ROLLBACK"),
-            Records::Postgres(conn) => conn.batch_execute("ROLLBACK"),
+            StoredUploads::Sqlite(conn) => conn.batch_execute("ROLLBACK"),
+            StoredUploads::Postgres(conn) => conn.batch_execute("ROLLBACK"),
         };
     }
 }

@@ -1,5 +1,5 @@
-//! A fault proxy that understands HTTP as far as S3 needs it. Each request can be answered by the proxy, held at a
-//! gate, delayed, or carried out and its answer thrown away. `Host` and all headers stay, so signatures stay valid.
+//! A fault proxy that parses S3 requests. A request can be answered by the proxy, held at a gate, delayed, or carried out without
+//! its answer. `Host` and all headers are passed on, so signatures stay valid.
 
 use std::future::Future;
 use std::io;
@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 
 use super::bucket::TestBucket;
 use super::fault_proxy::{FaultProxy, Pace, Relay};
-use super::s3_script::{Act, Rule, Script, Seen, Which};
+use super::s3_script::{Action, RequestMatch, Rule, Script, Seen};
 
 /// A running proxy in front of an S3 server.
 pub struct S3Proxy {
@@ -42,7 +42,7 @@ impl S3Proxy {
         }
     }
 
-    /// Starts in front of the bucket of a world.
+    /// Starts in front of this bucket.
     pub fn before(bucket: &TestBucket) -> S3Proxy {
         let upstream = bucket.server.endpoint.trim_start_matches("http://");
         S3Proxy::start(
@@ -58,7 +58,7 @@ impl S3Proxy {
     }
 
     /// Adds a rule; the first that matches and is not spent acts.
-    pub fn rule(&self, which: Which, act: Act) -> RuleId {
+    pub fn rule(&self, which: RequestMatch, act: Action) -> RuleId {
         let mut rules = self.script.rules.lock().expect("no panic while held");
         rules.push(Rule::new(which, act));
         RuleId(rules.len() - 1)
@@ -133,23 +133,27 @@ async fn carry(
     let act = script.decide(&request);
     pace.wait().await;
     match &act {
-        Act::Answer(status, code) => {
+        Action::Answer(status, code) => {
             let answer = s3_error(*status, code);
             script.answered(index, answer.status());
             return Ok(answer);
         }
-        Act::CutBefore => return Err(io::ErrorKind::ConnectionAborted.into()),
-        Act::HoldBefore(hold) => hold.pass().await,
-        Act::Late(time) => tokio::time::sleep(*time).await,
-        Act::Count | Act::HoldAnswer(_) | Act::LoseAnswer | Act::Alter(_) | Act::Rewrite(_) => {}
+        Action::CutBefore => return Err(io::ErrorKind::ConnectionAborted.into()),
+        Action::HoldBefore(hold) => hold.pass().await,
+        Action::Late(time) => tokio::time::sleep(*time).await,
+        Action::Count
+        | Action::HoldAnswer(_)
+        | Action::LoseAnswer
+        | Action::Alter(_)
+        | Action::Rewrite(_) => {}
     }
     let mut answer = forward(upstream, request).await?;
     script.answered(index, answer.status());
     match act {
-        Act::LoseAnswer => return Err(io::ErrorKind::ConnectionAborted.into()),
-        Act::HoldAnswer(hold) => hold.pass().await,
-        Act::Alter(change) => change(answer.headers_mut()),
-        Act::Rewrite(change) => answer = rewritten(answer, change).await?,
+        Action::LoseAnswer => return Err(io::ErrorKind::ConnectionAborted.into()),
+        Action::HoldAnswer(hold) => hold.pass().await,
+        Action::Alter(change) => change(answer.headers_mut()),
+        Action::Rewrite(change) => answer = rewritten(answer, change).await?,
         _ => {}
     }
     Ok(answer)

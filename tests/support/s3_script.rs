@@ -1,4 +1,4 @@
-//! What an S3 fault proxy shall do: rules that match requests, the acts they cause, and the record of what came by.
+//! The script of an S3 fault proxy: rules that match requests, their actions, and a log of the requests seen.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 
-use super::hold::Hold;
+use super::gate::RequestGate;
 
 /// Which requests a rule speaks of. All conditions must hold; none means every request.
 #[derive(Debug, Clone, Default)]
-pub struct Which {
+pub struct RequestMatch {
     method: Option<Method>,
     key_prefix: Option<String>,
     path_part: Option<String>,
@@ -22,73 +22,73 @@ pub struct Which {
     pub times: Option<usize>,
 }
 
-impl Which {
+impl RequestMatch {
     /// Every request.
-    pub fn any() -> Which {
-        Which::default()
+    pub fn any() -> RequestMatch {
+        RequestMatch::default()
     }
 
     /// Every request of this method.
-    pub fn method(method: Method) -> Which {
-        Which {
+    pub fn method(method: Method) -> RequestMatch {
+        RequestMatch {
             method: Some(method),
-            ..Which::default()
+            ..RequestMatch::default()
         }
     }
 
     /// CopyObject: a PUT that names a source.
-    pub fn copy() -> Which {
-        Which {
+    pub fn copy() -> RequestMatch {
+        RequestMatch {
             header: Some("x-amz-copy-source"),
-            ..Which::method(Method::PUT)
+            ..RequestMatch::method(Method::PUT)
         }
     }
 
     /// PutObject: a PUT that names no source.
-    pub fn put() -> Which {
-        Which {
+    pub fn put() -> RequestMatch {
+        RequestMatch {
             no_header: Some("x-amz-copy-source"),
-            ..Which::method(Method::PUT)
+            ..RequestMatch::method(Method::PUT)
         }
     }
 
     /// HeadObject.
-    pub fn head() -> Which {
-        Which::method(Method::HEAD)
+    pub fn head() -> RequestMatch {
+        RequestMatch::method(Method::HEAD)
     }
 
     /// Only keys that begin so; the path is `/bucket/key`.
-    pub fn below(mut self, key_prefix: &str) -> Which {
+    pub fn below(mut self, key_prefix: &str) -> RequestMatch {
         self.key_prefix = Some(key_prefix.to_owned());
         self
     }
 
     /// Only paths that contain this.
-    pub fn path_with(mut self, part: &str) -> Which {
+    pub fn path_with(mut self, part: &str) -> RequestMatch {
         self.path_part = Some(part.to_owned());
         self
     }
 
     /// Only queries that contain this.
-    pub fn query_with(mut self, part: &str) -> Which {
+    pub fn query_with(mut self, part: &str) -> RequestMatch {
         self.query_part = Some(part.to_owned());
         self
     }
 
     /// Only requests that carry this header.
-    pub fn with_header(mut self, name: &'static str) -> Which {
+    pub fn with_header(mut self, name: &'static str) -> RequestMatch {
         self.header = Some(name);
         self
     }
 
     /// From the nth match on (the first is 1).
-    pub fn starting_at(mut self, nth: usize) -> Which {
+    pub fn starting_at(mut self, nth: usize) -> RequestMatch {
         self.nth = nth;
         self
     }
 
-    /// So many times, then the rule is spent. Without it a rule never ends.
-    pub fn times(mut self, times: usize) -> Which {
+    /// Limits the rule to this many requests; without it a rule never ends.
+    pub fn times(mut self, times: usize) -> RequestMatch {
         self.times = Some(times);
         self
     }
@@ -119,15 +119,15 @@ impl Which {
 
 /// What happens to a request.
 #[derive(Clone)]
-pub enum Act {
+pub enum Action {
     /// Nothing, it is only counted.
     Count,
     /// The proxy answers with this status and S3 error code; the store never sees the request.
     Answer(u16, &'static str),
     /// The request waits in the gate before the store sees it.
-    HoldBefore(Hold),
+    HoldBefore(RequestGate),
     /// The store has done it; its answer waits in the gate.
-    HoldAnswer(Hold),
+    HoldAnswer(RequestGate),
     /// The client's connection ends and the store never sees the request.
     CutBefore,
     /// The store does it, and the client's connection ends instead of an answer.
@@ -158,8 +158,8 @@ pub struct Seen {
 /// A rule with its counts.
 pub struct Rule {
     /// Which requests it speaks of.
-    pub which: Which,
-    act: Act,
+    pub which: RequestMatch,
+    act: Action,
     matched: usize,
     /// How often it has acted.
     pub hits: usize,
@@ -167,7 +167,7 @@ pub struct Rule {
 
 impl Rule {
     /// A rule that has not acted yet.
-    pub fn new(which: Which, act: Act) -> Rule {
+    pub fn new(which: RequestMatch, act: Action) -> Rule {
         Rule {
             which,
             act,
@@ -187,7 +187,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// Notes a request, and gives its place in the record.
+    /// Logs a request, and returns its index in the log.
     pub fn record(&self, request: &Request<Bytes>) -> usize {
         let mut seen = self.seen.lock().expect("no panic while held");
         seen.push(Seen {
@@ -206,7 +206,7 @@ impl Script {
     }
 
     /// What the first rule in force says.
-    pub fn decide(&self, request: &Request<Bytes>) -> Act {
+    pub fn decide(&self, request: &Request<Bytes>) -> Action {
         let mut rules = self.rules.lock().expect("no panic while held");
         for rule in rules.iter_mut().filter(|rule| rule.which.matches(request)) {
             rule.matched += 1;
@@ -216,6 +216,6 @@ impl Script {
                 return rule.act.clone();
             }
         }
-        Act::Count
+        Action::Count
     }
 }

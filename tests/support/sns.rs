@@ -1,4 +1,4 @@
-//! A stand-in for SNS: signs messages as SNS does, serves its certificate, and notes what was asked for.
+//! A substitute for SNS: signs messages as SNS does, serves its certificate, and logs the requests it gets.
 
 use std::sync::{Arc, Mutex};
 
@@ -102,7 +102,7 @@ impl Sns {
     }
 }
 
-/// The same message with the signature that SNS gives it.
+/// The same message with a signature as by SNS.
 pub fn sign(mut message: Value) -> Value {
     let notification = message["Type"] == "Notification";
     let names = [

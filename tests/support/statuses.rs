@@ -1,5 +1,4 @@
-//! An upload in each status there is, as a caller would bring it there; the one that no call leads to yet is written into
-//! the database.
+//! An upload in each status, reached by the API; statuses without an API call are written into the database.
 
 use bytepass::domain::upload::Status;
 
@@ -18,7 +17,7 @@ pub async fn in_every_status(test_env: &TestEnv, user: &Api) -> Vec<(Status, Str
     all
 }
 
-/// An upload of `user` for `Product.image` in this status; gives its id. An attached one belongs to the record of its own id.
+/// Makes an upload of `user` for `Product.image` in this status; returns its id. An attached one belongs to the record of its own id.
 pub async fn in_status(test_env: &TestEnv, user: &Api, status: Status) -> String {
     let pending = async || {
         let created = user.create("Product.image", BYTES, "image/jpeg").await;

@@ -1,4 +1,4 @@
-//! A database, a bucket, and any number of brokers over them, each the real server on a port and threads of its own.
+//! A test environment: a database, a bucket, and any number of brokers on them, each a real server with its own port and threads.
 
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,14 +21,14 @@ use super::unique;
 
 const USERS_SECRET: &str = "users-secret-of-the-tests-32-bytes-long";
 const BACKENDS_SECRET: &str = "backends-secret-of-the-tests-32-bytes-long";
-/// How long a broker may take to start.
+/// The time limit for the start of a broker.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// What brokers stand on. Dropped after its brokers.
+/// A database and a bucket. Dropped after its brokers.
 pub struct TestEnv {
-    /// The database, of the kind that this run is about.
+    /// The database of the matrix job's kind.
     pub database: AnyDatabase,
-    /// The bucket, likewise, seen by its owner.
+    /// The bucket of the matrix job's kind, with the owner's keys.
     pub bucket: TestBucket,
     _embedded: Option<(DevBucket, TempDir)>,
 }
@@ -67,7 +67,7 @@ impl TestEnv {
         }
     }
 
-    /// A broker with the shop's fields and nothing special.
+    /// A broker with the default settings of tests.
     pub async fn broker(&self) -> Broker {
         self.broker_with(json!({})).await
     }
@@ -122,7 +122,7 @@ impl TestEnv {
                 "bucket": self.bucket.name, "endpoint": self.bucket.server.endpoint, "path_style": true,
                 "access_key_id": self.bucket.server.access_key, "secret_access_key": self.bucket.server.secret_key,
             },
-            // Off, because most stories count what a broker does or watch what it leaves; those of the sweeper switch it on. So are limits.
+            // Off, like the rate limits, because most tests count requests or look at leftovers; tests of the sweeper switch it on.
             "sweeper": {"enabled": false},
             "limits": {"requests_per_owner_per_sec": 0, "requests_per_address_per_sec": 0},
             "receipts": {
@@ -139,12 +139,12 @@ impl TestEnv {
     }
 }
 
-/// A sound token of a user, in the making.
+/// A valid token of a user, to be changed and signed.
 pub fn user_token(subject: &str) -> Token {
     Token::new("users", "bytepass", subject).scope("uploads:write")
 }
 
-/// A sound token of a backend with these scopes, in the making.
+/// A valid token of a backend with these scopes, to be changed and signed.
 pub fn backend_token(scopes: &str) -> Token {
     Token::new("backends", "bytepass", "shop").scope(scopes)
 }
@@ -161,12 +161,12 @@ pub fn sign_backend(token: &Token) -> String {
 
 /// A running broker; it is stopped when dropped.
 pub struct Broker {
-    /// Where it answers.
+    /// Its base URL.
     pub url: String,
-    /// What it counts.
+    /// Its metrics.
     pub metrics: Metrics,
     metrics_url: Option<String>,
-    // One for all callers, because each client of its own reads the system's certificates anew.
+    // Shared by all callers, because each new HTTP client reads the system's certificates.
     nobody: Api,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -180,7 +180,7 @@ impl Broker {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Starts one, or tells why not.
+    /// Starts one, or returns the error.
     pub async fn try_start(config: Config) -> Result<Broker, String> {
         let (stop, stopped) = oneshot::channel::<()>();
         let (started, start) = oneshot::channel();
@@ -248,7 +248,7 @@ impl Broker {
         self.backend("uploads:confirm attachments:write grants:write")
     }
 
-    /// Who operates the broker.
+    /// An operator.
     pub fn ops(&self) -> Api {
         self.backend("ops")
     }
@@ -261,7 +261,7 @@ impl Broker {
 }
 
 impl Broker {
-    /// Asks it to stop, and waits until it says so; gives that answer. It needs `server.shutdown_delay_secs`.
+    /// Begins a stop and waits until `/readyz` reports it; returns that answer. Needs `server.shutdown_delay_secs`.
     pub async fn begin_stop(&mut self) -> Answer {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());

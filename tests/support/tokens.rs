@@ -1,4 +1,4 @@
-//! Bearer tokens made by hand, so that a mistake in the code under test can't hide in the tests.
+//! Bearer tokens made without the code under test, so that its mistakes can't hide.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// A sound HS256 token for this subject: ten minutes, no scope yet.
+    /// A valid HS256 token for this subject: ten minutes, no scope yet.
     pub fn new(issuer: &str, audience: &str, subject: &str) -> Token {
         let token = Token {
             header: Map::new(),
@@ -53,7 +53,7 @@ impl Token {
         self.claim("fields", json!(fields))
     }
 
-    /// Moves the end so many seconds from now; may be negative.
+    /// Sets the expiry to `secs` from now; may be negative.
     pub fn expires_in(self, secs: i64) -> Token {
         self.claim("exp", json!(now_secs() + secs))
     }

@@ -1,4 +1,4 @@
-//! What a caller can say at all: no key, no bucket, no status, and nothing that the document does not name.
+//! What a request can contain: no key, no bucket, no status, and no member that the OpenAPI document does not name.
 
 use std::collections::BTreeSet;
 
@@ -50,11 +50,11 @@ fn members_of_items(document: &Value, schema: &Value, found: &mut BTreeSet<Strin
 }
 
 #[test]
-fn b2_no_request_of_the_document_takes_a_key_a_bucket_or_a_status() {
+fn requests_in_the_document_take_no_key_bucket_or_status() {
     let document = document();
     let mut bodies = 0;
     for operation in operations() {
-        // What the bucket says names keys, and is a hint.
+        // Bucket notifications name keys, and are never trusted.
         if operation.is_for_the_bucket() {
             continue;
         }
@@ -114,7 +114,7 @@ fn body() -> Value {
 }
 
 #[tokio::test]
-async fn b4_no_database_column_and_no_random_member_can_be_set_by_a_request() {
+async fn requests_with_database_columns_or_unknown_members_are_refused() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -165,7 +165,7 @@ async fn b4_no_database_column_and_no_random_member_can_be_set_by_a_request() {
 }
 
 #[tokio::test]
-async fn b4_requests_without_members_take_none() {
+async fn requests_without_members_refuse_any_member() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -192,7 +192,7 @@ async fn b4_requests_without_members_take_none() {
 }
 
 #[tokio::test]
-async fn b4_an_attach_takes_the_record_s_id_and_nothing_else() {
+async fn attach_request_takes_only_the_record_id() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let id = statuses::in_status(&test_env, &broker.user(), Status::Confirmed).await;

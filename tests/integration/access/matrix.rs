@@ -1,10 +1,10 @@
-//! The authorization matrix, written by hand, held against the document and the server. An operation without a row fails.
+//! The authorization matrix, compared with the OpenAPI document and the server. An operation without a row fails the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::support::receiver::{Receiver, webhooks};
 use crate::support::test_env::{Broker, sign_backend, sign_user, user_token};
+use crate::support::webhook_receiver::{Receiver, webhooks};
 
 /// What a caller gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ enum Gets {
 
 use Gets::{BadToken, It, NoField, NoScope, NoToken, NotInTheList, Nothing};
 
-/// The columns: who calls about an upload of user 1 for `Product.image`.
+/// The columns: the callers of an operation on an upload of user 1 for `Product.image`.
 const CALLERS: [&str; 7] = [
     "nobody",
     "other user",
@@ -161,7 +161,7 @@ fn got(answer: &Answer, id: &str) -> Option<Gets> {
 }
 
 #[tokio::test]
-async fn b15_every_operation_of_the_document_gives_every_caller_what_the_matrix_says() {
+async fn every_operation_answers_every_kind_of_caller_as_in_the_matrix() {
     let rows: BTreeMap<&str, [Gets; 7]> = MATRIX.into();
     let named: BTreeSet<String> = rows.keys().map(|name| (*name).to_owned()).collect();
     let there: BTreeSet<String> = operations().iter().map(Operation::name).collect();
@@ -194,7 +194,7 @@ async fn b15_every_operation_of_the_document_gives_every_caller_what_the_matrix_
 }
 
 #[tokio::test]
-async fn b15_each_single_scope_opens_exactly_the_operations_that_the_document_says() {
+async fn each_scope_allows_exactly_the_operations_in_the_document() {
     let test_env = TestEnv::new().await;
     let receiver = Receiver::start().await;
     let shop = webhooks(3, vec![receiver.endpoint(ENDPOINT)]);
@@ -225,7 +225,7 @@ async fn b15_each_single_scope_opens_exactly_the_operations_that_the_document_sa
 }
 
 #[tokio::test]
-async fn b15_a_head_and_a_wrong_method_are_no_way_around_a_token() {
+async fn head_and_wrong_methods_need_a_token_too() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let id = statuses::in_status(&test_env, &broker.user(), Status::Confirmed).await;
@@ -236,7 +236,7 @@ async fn b15_a_head_and_a_wrong_method_are_no_way_around_a_token() {
         let expected = match (operation.method.as_str(), private) {
             ("GET", false) => 200,
             ("GET", true) => 401,
-            // Stores ask so whether anybody listens.
+            // Stores check the endpoint this way.
             _ if operation.is_for_the_bucket() => 200,
             // Where a GET of the same path exists, it decides.
             _ if ["/v1/uploads", "/v1/uploads/{id}"].contains(&operation.path.as_str()) => 401,
@@ -254,7 +254,7 @@ async fn b15_a_head_and_a_wrong_method_are_no_way_around_a_token() {
 }
 
 #[tokio::test]
-async fn a_token_without_scopes_gets_nothing_but_what_anybody_gets() {
+async fn token_without_scopes_allows_only_public_operations() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let token = crate::support::test_env::backend_token("");

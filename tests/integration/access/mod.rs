@@ -1,4 +1,4 @@
-//! Who may do what: every operation of the OpenAPI document, for every kind of caller.
+//! Authorization: every operation of the OpenAPI document, for every kind of caller.
 
 mod inputs;
 mod matrix;
@@ -36,7 +36,7 @@ impl Operation {
         format!("{} {}", self.method, self.path)
     }
 
-    /// The scopes of which a caller needs one; empty where anybody may call.
+    /// The scopes of which a caller needs one; empty for public operations.
     fn scopes(&self) -> Vec<String> {
         let needs = self.spec["security"].as_array().expect("security");
         needs
@@ -74,7 +74,7 @@ impl Operation {
         send(request.json(&body)).await
     }
 
-    /// A fresh upload of `user` on which the owner's call of this operation succeeds; gives its id.
+    /// Makes an upload of `user` on which the owner's call of this operation succeeds; returns its id.
     async fn prepare(&self, test_env: &TestEnv, user: &Api) -> String {
         match self.path.as_str() {
             "/v1/uploads/{id}/confirm" | "/v1/uploads/{id}/recheck" => {

@@ -1,4 +1,4 @@
-//! Backends that act for others, tokens narrowed to fields, and issuers that may not grant everything.
+//! Backends that act for users, tokens narrowed to fields, and issuers with a ceiling of scopes.
 
 use super::*;
 use crate::support::test_env::{backend_token, sign_backend, sign_user, user_token};
@@ -14,7 +14,7 @@ fn create_body(owner: Option<&str>) -> Value {
 }
 
 #[tokio::test]
-async fn a_service_creates_on_behalf_of_a_user_and_the_user_goes_on() {
+async fn upload_created_by_a_backend_for_a_user_is_confirmed_by_the_user() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (service, user) = (broker.service(), broker.user());
@@ -39,7 +39,7 @@ async fn a_service_creates_on_behalf_of_a_user_and_the_user_goes_on() {
 }
 
 #[tokio::test]
-async fn only_a_service_may_name_an_owner_and_a_service_must() {
+async fn owner_is_required_from_a_backend_and_refused_from_a_user() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     for owner in ["user:1", "user:2", ""] {
@@ -74,7 +74,7 @@ async fn only_a_service_may_name_an_owner_and_a_service_must() {
 }
 
 #[tokio::test]
-async fn the_fields_claim_narrows_creating_listing_and_statistics() {
+async fn fields_claim_narrows_create_list_and_statistics() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -128,7 +128,7 @@ async fn the_fields_claim_narrows_creating_listing_and_statistics() {
 }
 
 #[tokio::test]
-async fn b15_an_issuer_can_not_grant_more_than_its_ceiling() {
+async fn scopes_above_the_issuers_ceiling_are_ignored() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let greedy = "ops uploads:confirm attachments:write grants:write uploads:write";

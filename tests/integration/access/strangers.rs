@@ -1,9 +1,9 @@
-//! Somebody else's upload: from outside it can't be told from one that does not exist.
+//! An upload of another owner answers like one that does not exist.
 
 use super::*;
 use crate::support::test_env::{Broker, backend_token, sign_backend, sign_user, user_token};
 
-/// A well-formed id that nobody has.
+/// A well-formed id of no upload.
 const MISSING: &str = "upl_01knavb5w8e59a3fjc8w6qgp7z";
 
 const MALFORMED: [&str; 18] = [
@@ -54,7 +54,7 @@ fn users(broker: &Broker) -> Vec<Api> {
 }
 
 #[tokio::test]
-async fn b1_a_foreign_upload_in_any_status_answers_like_a_missing_and_like_a_malformed_one() {
+async fn upload_of_another_owner_in_any_status_answers_like_a_missing_one() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let users = users(&broker);
@@ -91,7 +91,7 @@ async fn b1_a_foreign_upload_in_any_status_answers_like_a_missing_and_like_a_mal
 }
 
 #[tokio::test]
-async fn b1_a_token_narrowed_to_other_fields_sees_its_owners_uploads_as_missing() {
+async fn token_narrowed_to_other_fields_gets_not_found_for_its_owners_uploads() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let owner = broker.user();
@@ -128,7 +128,7 @@ async fn b1_a_token_narrowed_to_other_fields_sees_its_owners_uploads_as_missing(
 }
 
 #[tokio::test]
-async fn b1_a_user_whose_name_begins_like_anothers_is_somebody_else() {
+async fn user_whose_name_is_a_prefix_of_another_sees_nothing_of_it() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let id = statuses::in_status(&test_env, &broker.user_named("1"), Status::Confirmed).await;
@@ -142,7 +142,7 @@ async fn b1_a_user_whose_name_begins_like_anothers_is_somebody_else() {
 }
 
 #[tokio::test]
-async fn b1_only_a_backend_attaches_and_one_narrowed_to_other_fields_sees_nothing_to_attach() {
+async fn attach_needs_a_backend_and_a_token_for_the_field() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let uploads = statuses::in_every_status(&test_env, &broker.user()).await;
@@ -164,7 +164,7 @@ async fn b1_only_a_backend_attaches_and_one_narrowed_to_other_fields_sees_nothin
         for (status, id) in &uploads {
             let answer = told(operation.call(&narrowed, id, None).await);
             assert_eq!(answer, missing, "{} of a {status}", operation.name());
-            // An owner can't either, and learns nothing of what is there.
+            // An owner can't either, and learns nothing of the current attachment.
             for id in [id.as_str(), MISSING, "nope"] {
                 let answer = operation.call(&broker.user(), id, None).await;
                 answer.expect_problem(403, "scope-insufficient");

@@ -1,16 +1,16 @@
-//! How long an answer takes tells nothing either.
+//! The time of an answer does not reveal whether an upload exists.
 
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// How often each id is asked for. The three take turns, so that a busy machine slows all of them.
+/// Requests for each id. The three kinds alternate, so that a busy machine slows all of them.
 const ROUNDS: usize = 300;
 /// Generous, because a test's machine is busy; a look-up that was left out, or done twice, is a multiple.
 const MOST: f64 = 1.5;
 
 #[tokio::test]
-async fn b1_a_foreign_id_a_missing_one_and_a_malformed_one_take_the_same_time() {
+async fn foreign_missing_and_malformed_ids_take_the_same_time() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (owner, stranger) = (broker.user(), broker.user_named("2"));

@@ -1,4 +1,4 @@
-//! Tokens at the door of the real server. All the ways to forge one are told in `callers_*`; here it is shown that HTTP asks.
+//! Invalid tokens at the real server. `once::tokens` holds all forgeries; these tests show that HTTP requires a token.
 
 use super::*;
 use crate::support::test_env::{sign_user, user_token};
@@ -7,7 +7,7 @@ use crate::support::tokens::now_secs;
 const SECRET: &[u8] = b"users-secret-of-the-tests-32-bytes-long";
 
 #[tokio::test]
-async fn b5_a_forged_or_worn_out_token_is_a_401_with_a_challenge() {
+async fn forged_or_expired_token_answers_401_with_a_challenge() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let good = sign_user(&user_token("1"));
@@ -91,7 +91,7 @@ async fn b5_a_forged_or_worn_out_token_is_a_401_with_a_challenge() {
 }
 
 #[tokio::test]
-async fn b5_a_token_counts_in_one_authorization_header_and_nowhere_else() {
+async fn token_is_read_from_one_authorization_header_only() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let good = sign_user(&user_token("1"));
@@ -126,7 +126,7 @@ async fn b5_a_token_counts_in_one_authorization_header_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn b7_clocks_may_differ_by_the_leeway_and_not_by_more() {
+async fn clock_difference_above_the_leeway_is_refused() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let strict = test_env
@@ -174,7 +174,7 @@ async fn b7_clocks_may_differ_by_the_leeway_and_not_by_more() {
 }
 
 #[tokio::test]
-async fn b7_a_token_that_was_good_a_moment_ago_ends_on_time() {
+async fn accepted_token_is_refused_as_soon_as_it_expires() {
     let test_env = TestEnv::new().await;
     let broker = test_env
         .broker_with(json!({"auth": {"leeway_secs": 0}}))

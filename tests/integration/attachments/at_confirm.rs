@@ -1,4 +1,4 @@
-//! Attached at confirm: where a backend named the record when it asked for the upload.
+//! Attachment at confirm: the backend named the record when it created the upload.
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ async fn stage(caller: &Api, owner: Option<&str>, object_id: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn what_a_backend_asked_for_is_attached_by_the_users_confirm_and_replaces_the_former() {
+async fn record_named_by_a_backend_is_attached_at_confirm_and_replaces_the_former_upload() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, backend) = (broker.user(), broker.service());
@@ -59,7 +59,7 @@ async fn what_a_backend_asked_for_is_attached_by_the_users_confirm_and_replaces_
 }
 
 #[tokio::test]
-async fn a_users_word_of_a_record_is_a_hint_and_attaches_nothing() {
+async fn record_named_by_a_user_attaches_nothing() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -77,7 +77,7 @@ async fn a_users_word_of_a_record_is_a_hint_and_attaches_nothing() {
 }
 
 #[tokio::test]
-async fn b8_confirms_by_two_brokers_that_attach_to_one_record_leave_exactly_one() {
+async fn concurrent_confirms_attaching_to_one_record_leave_exactly_one() {
     let test_env = TestEnv::new().await;
     let brokers = [test_env.broker().await, test_env.broker().await];
     let rows = Rows::of(&test_env);
@@ -123,7 +123,7 @@ async fn b8_confirms_by_two_brokers_that_attach_to_one_record_leave_exactly_one(
 }
 
 #[tokio::test]
-async fn what_is_rejected_attaches_nothing_and_replaces_nothing() {
+async fn rejected_upload_attaches_nothing_and_replaces_nothing() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, backend) = (broker.user(), broker.service());

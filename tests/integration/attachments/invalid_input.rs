@@ -1,4 +1,4 @@
-//! Bad input about records: a problem document each, and nothing changed.
+//! Invalid input about records: each gets a problem document and changes nothing.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn bad_ids() -> [String; 5] {
 }
 
 #[tokio::test]
-async fn a_300_character_object_id_is_refused_wherever_one_can_stand() {
+async fn object_id_of_300_characters_is_refused_everywhere() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, backend) = (broker.user(), broker.service());
@@ -57,7 +57,7 @@ async fn a_300_character_object_id_is_refused_wherever_one_can_stand() {
 }
 
 #[tokio::test]
-async fn an_unknown_record_type_is_a_problem_and_not_an_empty_list() {
+async fn unknown_record_type_is_a_problem_and_not_an_empty_list() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     for model in [
@@ -124,7 +124,7 @@ async fn wrong_scopes_attach_and_detach_nothing() {
 }
 
 #[tokio::test]
-async fn b4_the_body_of_an_attach_is_one_text() {
+async fn attach_body_must_be_one_string() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let id = confirmed(&broker.user(), "Product.image").await;
@@ -149,7 +149,7 @@ async fn b4_the_body_of_an_attach_is_one_text() {
 }
 
 #[tokio::test]
-async fn an_upload_whose_field_is_gone_can_not_be_attached_but_detached() {
+async fn upload_of_a_removed_field_can_be_detached_and_not_attached() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let ids = [

@@ -1,4 +1,4 @@
-//! A confirmed upload becomes part of a record: attach, replace, detach, list.
+//! A confirmed upload is attached to a record, replaced, detached and listed.
 
 mod at_confirm;
 mod invalid_input;
@@ -13,7 +13,7 @@ use crate::support::rows::Rows;
 use crate::support::statuses::{self, BYTES, in_status};
 use crate::support::test_env::{TestEnv, backend_token, sign_backend, sign_user, user_token};
 
-/// A confirmed upload of `user` for this field; gives its id.
+/// Makes a confirmed upload of `user` for this field; returns its id.
 pub async fn confirmed(user: &Api, field: &str) -> String {
     let confirmed = user.upload(field, BYTES, "image/jpeg").await;
     confirmed.id().to_owned()
@@ -33,7 +33,7 @@ fn is_past(value: &Value) {
 }
 
 #[tokio::test]
-async fn a_backend_attaches_a_users_upload_and_detaches_it() {
+async fn backend_attaches_and_detaches_a_users_upload() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, backend) = (broker.user(), broker.service());
@@ -88,7 +88,7 @@ async fn a_backend_attaches_a_users_upload_and_detaches_it() {
 }
 
 #[tokio::test]
-async fn where_there_is_one_a_new_one_replaces_it_and_where_there_are_many_they_add_up() {
+async fn attach_replaces_on_a_single_field_and_adds_on_a_field_with_many() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, backend) = (broker.user(), broker.service());
@@ -136,7 +136,7 @@ async fn where_there_is_one_a_new_one_replaces_it_and_where_there_are_many_they_
 }
 
 #[tokio::test]
-async fn b8_only_a_confirmed_upload_can_be_attached_and_only_an_attached_one_detached() {
+async fn attach_needs_a_confirmed_upload_and_detach_an_attached_one() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, backend) = (broker.user(), broker.service());
@@ -160,7 +160,7 @@ async fn b8_only_a_confirmed_upload_can_be_attached_and_only_an_attached_one_det
 }
 
 #[tokio::test]
-async fn a_user_sees_its_own_of_a_record_and_a_narrowed_token_its_fields() {
+async fn list_of_a_record_shows_a_user_its_own_and_a_narrowed_token_its_fields() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let backend = broker.service();
@@ -187,7 +187,7 @@ async fn a_user_sees_its_own_of_a_record_and_a_narrowed_token_its_fields() {
 }
 
 #[tokio::test]
-async fn a_list_is_filtered_by_the_record_and_its_pages_keep_the_filter() {
+async fn list_filtered_by_record_keeps_the_filter_on_every_page() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, backend) = (broker.user(), broker.service());

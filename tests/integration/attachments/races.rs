@@ -1,14 +1,14 @@
-//! Attaches that race, over two brokers: one record for an upload, one upload for a slot, and every event once.
+//! Attaches that race over two brokers: an upload has one record, a single field one upload, and every event happens once.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 
 use crate::attachments::{confirmed, ids};
-use crate::support::records::is_come_back;
 use crate::support::rows::Rows;
 use crate::support::statuses;
 use crate::support::test_env::{Broker, TestEnv};
+use crate::support::upload_rows::is_retryable;
 
 /// Fails the test unless every upload's events are numbered without a gap and end where the upload is.
 fn events_are_whole(rows: &Rows) {
@@ -25,7 +25,7 @@ async fn both(test_env: &TestEnv) -> [Broker; 2] {
 }
 
 #[tokio::test]
-async fn b8_of_64_attaches_to_64_records_exactly_one_wins() {
+async fn sixty_four_concurrent_attaches_of_one_upload_leave_one_attachment() {
     let test_env = TestEnv::new().await;
     let brokers = both(&test_env).await;
     let backends = brokers.each_ref().map(|broker| broker.service());
@@ -68,7 +68,7 @@ async fn b8_of_64_attaches_to_64_records_exactly_one_wins() {
 }
 
 #[tokio::test]
-async fn b8_two_brokers_that_replace_at_once_leave_exactly_one_attached() {
+async fn concurrent_replacements_by_two_brokers_leave_exactly_one_attached() {
     let test_env = TestEnv::new().await;
     let brokers = both(&test_env).await;
     let backends = brokers.each_ref().map(|broker| broker.service());
@@ -79,7 +79,7 @@ async fn b8_two_brokers_that_replace_at_once_leave_exactly_one_attached() {
         for _ in 0..8 {
             new.push(confirmed(&brokers[0].user(), "Product.image").await);
         }
-        // Each by both brokers, who so want the same slot and the same rows.
+        // Each by both brokers, so that they compete for the same slot and rows.
         let attaches = new.iter().enumerate().flat_map(|(n, id)| {
             let order = [&backends[n % 2], &backends[(n + 1) % 2]];
             order.map(|backend| backend.attach(id, "42"))
@@ -87,7 +87,7 @@ async fn b8_two_brokers_that_replace_at_once_leave_exactly_one_attached() {
         for answer in join_all(attaches).await {
             match answer.status {
                 200 => {}
-                // The other broker's was first, and somebody has replaced it since.
+                // The other broker's was first, and was replaced since.
                 _ => {
                     let answer = answer.expect_problem(409, "wrong-status");
                     assert_eq!(answer.json["status_now"], "detached");
@@ -111,7 +111,7 @@ async fn b8_two_brokers_that_replace_at_once_leave_exactly_one_attached() {
 }
 
 #[tokio::test]
-async fn attaches_detaches_and_deletes_in_a_crowd_end_without_a_500_and_without_a_loss() {
+async fn concurrent_attaches_detaches_and_deletes_end_without_500_and_without_loss() {
     const RECORDS: usize = 3;
     let test_env = TestEnv::new().await;
     let brokers = both(&test_env).await;
@@ -139,7 +139,7 @@ async fn attaches_detaches_and_deletes_in_a_crowd_end_without_a_500_and_without_
                 if answer.status != 503 {
                     break;
                 }
-                is_come_back(&answer);
+                is_retryable(&answer);
                 answer = act().await;
             }
             answer

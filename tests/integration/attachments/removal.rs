@@ -1,4 +1,4 @@
-//! What was replaced or detached goes after its grace: by a worker, never in a request, and each upload once.
+//! A replaced or detached upload is removed after its grace: by a worker, never in a request, and once.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::attachments::confirmed;
 use crate::support::rows::Rows;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
-use crate::support::tamper::{eventually, text};
+use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::{eventually, text};
 
 const ALL: [&str; 4] = [
     "1 upload.confirmed",
@@ -32,7 +32,7 @@ fn with_grace(secs: u32) -> Value {
 }
 
 #[tokio::test]
-async fn a_replaced_upload_goes_after_its_grace_and_what_is_attached_stays() {
+async fn replaced_upload_is_removed_after_its_grace_and_the_attached_one_stays() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker_with(with_grace(2)).await;
     let (user, backend) = (broker.user(), broker.service());
@@ -70,7 +70,7 @@ async fn a_replaced_upload_goes_after_its_grace_and_what_is_attached_stays() {
 }
 
 #[tokio::test]
-async fn before_its_grace_ends_nothing_goes_and_by_default_that_is_a_day() {
+async fn detached_upload_is_kept_until_its_grace_ends_by_default_a_day() {
     let test_env = TestEnv::new().await;
     let quick = json!({"workers": {"removal_interval_secs": 1}});
     let broker = test_env.broker_with(quick).await;
@@ -108,10 +108,10 @@ async fn before_its_grace_ends_nothing_goes_and_by_default_that_is_a_day() {
 }
 
 #[tokio::test]
-async fn r5_two_brokers_that_remove_at_once_append_one_event_each() {
+async fn concurrent_removals_by_two_brokers_append_one_event_for_each_upload() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
-    // So many that the rounds of the two overlap.
+    // Enough uploads for the rounds of the two brokers to overlap.
     let mut ids = Vec::new();
     for n in 0..30 {
         let id = confirmed(&broker.user(), "Product.image").await;
@@ -143,7 +143,7 @@ async fn r5_two_brokers_that_remove_at_once_append_one_event_each() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_refuses_delays_a_removal_and_loses_none() {
+async fn refused_removal_is_delayed_and_not_lost() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let mut settings = with_grace(0);
@@ -151,8 +151,8 @@ async fn a_bucket_that_refuses_delays_a_removal_and_loses_none() {
     settings["storage"] = json!({
         "endpoint": proxy.endpoint(), "public_endpoint": test_env.bucket.server.endpoint,
     });
-    let refusals = Which::method(Method::DELETE).below("media/");
-    let refused = proxy.rule(refusals, Act::Answer(403, "AccessDenied"));
+    let refusals = RequestMatch::method(Method::DELETE).below("media/");
+    let refused = proxy.rule(refusals, Action::Answer(403, "AccessDenied"));
     let broker = test_env.broker_with(settings).await;
     let id = confirmed(&broker.user(), "Product.image").await;
     let key = text(&broker.user().read(&id).await, "key");
@@ -177,7 +177,7 @@ async fn a_bucket_that_refuses_delays_a_removal_and_loses_none() {
 }
 
 #[tokio::test]
-async fn what_lies_in_another_bucket_is_attached_and_detached_and_left_to_its_own_broker() {
+async fn upload_in_another_bucket_is_attached_and_detached_and_its_object_kept() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker_with(with_grace(1)).await;
     let (user, backend) = (broker.user(), broker.service());

@@ -1,4 +1,4 @@
-//! Who has no secret and floods the door that SNS comes in by is in nobody's way but its own.
+//! A flood of unauthenticated SNS messages does not delay genuine ones.
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::s3_events::PATH;
+use crate::support::bucket_notifications::PATH;
 use crate::support::sns::{CERTIFICATE, Sns};
 use crate::support::test_env::{Broker, TestEnv};
 
-/// Where the real SNS calls from; strangers call from 127.0.0.1.
+/// The address of genuine SNS messages; forged ones come from 127.0.0.1.
 const SNS_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const HEADER: &str = "x-amz-sns-message-type";
 
@@ -23,7 +23,7 @@ fn client_at(address: Ipv4Addr) -> Client {
     builder.build().expect("a client")
 }
 
-async fn tell(client: &Client, broker: &Broker, message: &Value) -> StatusCode {
+async fn notify(client: &Client, broker: &Broker, message: &Value) -> StatusCode {
     let request = client
         .post(format!("{}{PATH}", broker.url))
         .header(HEADER, "Notification")
@@ -36,8 +36,7 @@ fn genuine(sns: &Sns) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b5_forged_messages_with_names_of_no_certificate_keep_no_genuine_new_one_from_being_fetched()
- {
+async fn forged_certificate_names_do_not_block_the_fetch_of_a_genuine_certificate() {
     let (sns, test_env) = (
         Sns::with_one_certificate(CERTIFICATE).await,
         TestEnv::new().await,
@@ -58,7 +57,7 @@ async fn b5_forged_messages_with_names_of_no_certificate_keep_no_genuine_new_one
                 let name = format!("{:032x}", rand::random::<u128>());
                 let url = format!("{origin}/SimpleNotificationService-{name}.pem");
                 forged["SigningCertURL"] = json!(url);
-                assert_eq!(tell(&client, &broker, &forged).await, 503);
+                assert_eq!(notify(&client, &broker, &forged).await, 503);
                 refused.fetch_add(1, Ordering::SeqCst);
             }
         }));
@@ -66,21 +65,21 @@ async fn b5_forged_messages_with_names_of_no_certificate_keep_no_genuine_new_one
     while refused.load(Ordering::SeqCst) < 100 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // Its very first try, although it is a name that nobody has seen.
-    let told = tell(&client_at(SNS_ADDRESS), &broker, &forged).await;
+    // The first request for this certificate, whose name is new.
+    let told = notify(&client_at(SNS_ADDRESS), &broker, &forged).await;
     done.store(true, Ordering::SeqCst);
     for stranger in strangers {
         stranger.await.expect("each is refused");
     }
     assert_eq!(told, 200);
-    // Nor may strangers make us ask SNS for much: theirs, one a second, and the genuine one.
+    // Forged messages cause few fetches: one a second, besides the genuine one.
     let most = began.elapsed().as_secs() as usize + 3;
     let asked = sns.asked().len();
     assert!(asked <= most, "{asked} of at most {most}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b11_slow_bodies_of_strangers_keep_no_genuine_message_out_and_are_given_up_early() {
+async fn slow_unauthenticated_bodies_are_cut_off_and_do_not_block_genuine_messages() {
     let (sns, test_env) = (Sns::start(CERTIFICATE).await, TestEnv::new().await);
     let change = sns.settings();
     let mut change = change.clone();
@@ -99,10 +98,13 @@ async fn b11_slow_bodies_of_strangers_keep_no_genuine_message_out_and_are_given_
         .collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
     let message = genuine(&sns);
-    assert_eq!(tell(&client_at(SNS_ADDRESS), &broker, &message).await, 200);
+    assert_eq!(
+        notify(&client_at(SNS_ADDRESS), &broker, &message).await,
+        200
+    );
     // Its own address has its places again long before a body's usual time is over.
     let (begun, own) = (Instant::now(), client_at(Ipv4Addr::LOCALHOST));
-    while tell(&own, &broker, &message).await != 200 {
+    while notify(&own, &broker, &message).await != 200 {
         assert!(begun.elapsed() < Duration::from_secs(10), "still no place");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -1,17 +1,17 @@
-//! Who is not the bucket is not believed: a secret that is missing, wrong, or another's.
+//! Notifications with a missing, wrong or foreign secret are refused.
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::api::send;
-use crate::support::records::Records;
-use crate::support::s3_events::*;
+use crate::support::bucket_notifications::*;
 use crate::support::test_env::{TestEnv, backend_token, sign_backend};
+use crate::support::upload_rows::StoredUploads;
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 
 #[tokio::test]
-async fn b5_who_has_no_secret_or_a_wrong_one_is_refused_and_nothing_happens() {
+async fn notification_without_the_right_secret_is_refused_without_effect() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker_with(settings()).await;
     let created = broker
@@ -60,19 +60,19 @@ async fn b5_who_has_no_secret_or_a_wrong_one_is_refused_and_nothing_happens() {
     for request in missing {
         send(request).await.expect_problem(401, "token-missing");
     }
-    Records::of(&test_env.database).untouched(created.id());
-    tell(&broker, &event).await.expect(200);
+    StoredUploads::of(&test_env.database).untouched(created.id());
+    notify(&broker, &event).await.expect(200);
     settled(&broker.user(), created.id()).await;
 }
 
 #[tokio::test]
-async fn two_secrets_count_while_senders_change_over_and_none_where_none_is_set() {
+async fn both_secrets_are_accepted_during_rotation_and_none_without_configuration() {
     let test_env = TestEnv::new().await;
     let next = "the-next-secret-of-the-tests-32-bytes-long";
     let change = json!({"events": {"secret": next, "previous_secret": SECRET}});
     let both = test_env.broker_with(change).await;
     let event = json!({"Event": "s3:TestEvent"});
-    tell(&both, &event).await.expect(200);
+    notify(&both, &event).await.expect(200);
     send(post(&both, &event).bearer_auth(next))
         .await
         .expect(200);
@@ -81,7 +81,7 @@ async fn two_secrets_count_while_senders_change_over_and_none_where_none_is_set(
         .await
         .expect(200);
     let none = test_env.broker().await;
-    tell(&none, &event)
+    notify(&none, &event)
         .await
         .expect_problem(401, "token-invalid");
     send(post(&none, &event).bearer_auth(""))

@@ -1,4 +1,4 @@
-//! The bucket tells that an object arrived, so that an upload is confirmed although its client died.
+//! A bucket notification confirms an upload whose client died after its PUT.
 
 mod flood;
 mod forged;
@@ -9,19 +9,19 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::api::send;
-use crate::support::hold::Hold;
-use crate::support::records::{Records, is_come_back, is_confirmed_once};
-use crate::support::s3_events::*;
+use crate::support::bucket_notifications::*;
+use crate::support::gate::RequestGate;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
+use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::sns::{CERTIFICATE, Sns};
 use crate::support::test_env::{Broker, TestEnv};
+use crate::support::upload_rows::{StoredUploads, is_confirmed_once, is_retryable};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 const PUT: &str = "ObjectCreated:Put";
 
 #[tokio::test]
-async fn a_client_that_died_after_its_put_is_confirmed_by_an_event_of_each_shape() {
+async fn upload_of_a_dead_client_is_confirmed_by_a_notification_in_each_format() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker_with(settings()).await;
     let (user, bucket) = (broker.user(), test_env.bucket.name.as_str());
@@ -34,28 +34,30 @@ async fn a_client_that_died_after_its_put_is_confirmed_by_an_event_of_each_shape
     for shape in shapes {
         let created = user.stage("Product.image", JPEG, "image/jpeg").await;
         let event = shape(bucket, created.id());
-        let answer = tell(&broker, &event).await.expect(200);
+        let answer = notify(&broker, &event).await.expect(200);
         assert_eq!(answer.json, json!({"taken": 1, "ignored": 0}), "{event}");
         let confirmed = settled(&user, created.id()).await;
         assert_eq!(confirmed.json["confirmed_by"], "event", "{event}");
         is_confirmed_once(&test_env, &confirmed, JPEG).await;
         // Again, and late: nothing more happens.
-        tell(&broker, &event).await.expect(200);
+        notify(&broker, &event).await.expect(200);
         let again = user.confirm(created.id()).await.expect(200);
         assert_eq!(again.json["confirmed_by"], "event");
         is_confirmed_once(&test_env, &again, JPEG).await;
     }
-    hints_ended(&broker, "confirmed", 4).await;
-    hints_ended(&broker, "already_settled", 4).await;
+    notifications_counted(&broker, "confirmed", 4).await;
+    notifications_counted(&broker, "already_settled", 4).await;
 }
 
 #[tokio::test]
-async fn sns_asks_to_subscribe_and_then_its_messages_confirm_whatever_they_wrap() {
+async fn sns_subscription_is_confirmed_and_its_messages_confirm_uploads_in_each_format() {
     let test_env = TestEnv::new().await;
     let sns = Sns::start(CERTIFICATE).await;
     let broker = test_env.broker_with(sns.settings()).await;
     let (user, bucket) = (broker.user(), test_env.bucket.name.as_str());
-    let answer = tell_as_sns(&broker, &sns.subscription()).await.expect(200);
+    let answer = notify_as_sns(&broker, &sns.subscription())
+        .await
+        .expect(200);
     assert_eq!(answer.json, json!({"taken": 0, "ignored": 0}));
     let asked = sns.asked();
     assert_eq!(asked.len(), 2, "{asked:?}");
@@ -70,7 +72,7 @@ async fn sns_asks_to_subscribe_and_then_its_messages_confirm_whatever_they_wrap(
 
     let test =
         json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket}).to_string();
-    tell_as_sns(&broker, &sns.notification(&test))
+    notify_as_sns(&broker, &sns.notification(&test))
         .await
         .expect(200);
     for wrapped in ["s3", "eventbridge"] {
@@ -80,7 +82,7 @@ async fn sns_asks_to_subscribe_and_then_its_messages_confirm_whatever_they_wrap(
             _ => eventbridge(bucket, created.id(), "Object Created"),
         };
         let message = sns.notification(&inner.to_string());
-        let answer = tell_as_sns(&broker, &message).await.expect(200);
+        let answer = notify_as_sns(&broker, &message).await.expect(200);
         assert_eq!(answer.json, json!({"taken": 1, "ignored": 0}));
         let confirmed = settled(&user, created.id()).await;
         assert_eq!(confirmed.json["confirmed_by"], "event");
@@ -90,7 +92,7 @@ async fn sns_asks_to_subscribe_and_then_its_messages_confirm_whatever_they_wrap(
     let ended = json!({"Type": "UnsubscribeConfirmation"});
     let mut message = sns.subscription();
     message["Type"] = ended["Type"].clone();
-    tell_as_sns(&broker, &crate::support::sns::sign(message))
+    notify_as_sns(&broker, &crate::support::sns::sign(message))
         .await
         .expect(200);
     let text = broker.metrics.render();
@@ -101,7 +103,7 @@ async fn sns_asks_to_subscribe_and_then_its_messages_confirm_whatever_they_wrap(
 }
 
 #[tokio::test]
-async fn sns_with_raw_delivery_is_asked_for_its_password_and_then_shows_it() {
+async fn sns_raw_delivery_is_challenged_and_accepted_with_its_password() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker_with(settings()).await;
     let user = broker.user();
@@ -122,7 +124,7 @@ async fn sns_with_raw_delivery_is_asked_for_its_password_and_then_shows_it() {
 }
 
 #[tokio::test]
-async fn what_is_about_something_else_is_answered_with_200_counted_and_has_no_effect() {
+async fn unrelated_notification_is_answered_with_200_counted_and_has_no_effect() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker_with(settings()).await;
     let (user, bucket) = (broker.user(), test_env.bucket.name.as_str());
@@ -146,11 +148,11 @@ async fn what_is_about_something_else_is_answered_with_200_counted_and_has_no_ef
             "test",
             json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket}),
         ),
-        ("unreadable", json!({"Records": [{"eventName": PUT}]})),
+        ("unreadable", json!({"StoredUploads": [{"eventName": PUT}]})),
         ("unreadable", json!({"hello": "test_env"})),
     ];
     for (outcome, event) in &cases {
-        let answer = tell(&broker, event).await.expect(200);
+        let answer = notify(&broker, event).await.expect(200);
         assert_eq!(
             answer.json,
             json!({"taken": 0, "ignored": 1}),
@@ -158,8 +160,10 @@ async fn what_is_about_something_else_is_answered_with_200_counted_and_has_no_ef
         );
     }
     // Of an upload that never was.
-    tell(&broker, &s3(bucket, &unknown, PUT)).await.expect(200);
-    hints_ended(&broker, "unknown_upload", 1).await;
+    notify(&broker, &s3(bucket, &unknown, PUT))
+        .await
+        .expect(200);
+    notifications_counted(&broker, "unknown_upload", 1).await;
     let text = broker.metrics.render();
     for (outcome, shape, count) in [
         ("other_event", "s3", 1),
@@ -174,18 +178,21 @@ async fn what_is_about_something_else_is_answered_with_200_counted_and_has_no_ef
         );
         assert!(text.contains(&line), "{line} in {text}");
     }
-    Records::of(&test_env.database).untouched(created.id());
+    StoredUploads::of(&test_env.database).untouched(created.id());
     // Several records in one body, each for itself.
     let mut many = s3("another-bucket", &key, PUT);
-    let more = s3(bucket, &key, PUT)["Records"][0].clone();
-    many["Records"].as_array_mut().expect("records").push(more);
-    let answer = tell(&broker, &many).await.expect(200);
+    let more = s3(bucket, &key, PUT)["StoredUploads"][0].clone();
+    many["StoredUploads"]
+        .as_array_mut()
+        .expect("records")
+        .push(more);
+    let answer = notify(&broker, &many).await.expect(200);
     assert_eq!(answer.json, json!({"taken": 1, "ignored": 1}));
     settled(&user, created.id()).await;
 }
 
 #[tokio::test]
-async fn an_event_rejects_what_is_not_as_declared_and_leaves_alone_what_is_not_there() {
+async fn notification_rejects_a_mismatched_object_and_ignores_a_missing_one() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker_with(settings()).await;
     let (user, bucket) = (broker.user(), test_env.bucket.name.as_str());
@@ -194,18 +201,18 @@ async fn an_event_rejects_what_is_not_as_declared_and_leaves_alone_what_is_not_t
         .await
         .expect(201);
     let event = s3(bucket, &staged(created.id()), PUT);
-    // Forged by somebody with the secret, or of an object that is gone again.
-    tell(&broker, &event).await.expect(200);
-    hints_ended(&broker, "absent", 1).await;
-    Records::of(&test_env.database).untouched(created.id());
+    // Forged with the right secret, or of an object that was removed meanwhile.
+    notify(&broker, &event).await.expect(200);
+    notifications_counted(&broker, "absent", 1).await;
+    StoredUploads::of(&test_env.database).untouched(created.id());
     let key = format!("staging/{}", created.id());
     test_env.bucket.put(&key, b"other bytes", "text/html").await;
-    tell(&broker, &event).await.expect(200);
+    notify(&broker, &event).await.expect(200);
     assert_eq!(
         settled(&user, created.id()).await.json["status"],
         "rejected"
     );
-    hints_ended(&broker, "rejected", 1).await;
+    notifications_counted(&broker, "rejected", 1).await;
 }
 
 async fn behind(test_env: &TestEnv, proxy: &S3Proxy, change: Value) -> Broker {
@@ -218,43 +225,43 @@ async fn behind(test_env: &TestEnv, proxy: &S3Proxy, change: Value) -> Broker {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_are_answered_at_once_and_a_full_queue_says_come_back() {
+async fn notification_is_answered_at_once_and_a_full_queue_answers_503() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let broker = behind(&test_env, &proxy, json!({"events": {"queue_len": 1}})).await;
     let (user, bucket) = (broker.user(), test_env.bucket.name.as_str());
-    let hold = Hold::new();
-    proxy.rule(Which::copy(), Act::HoldBefore(hold.clone()));
+    let hold = RequestGate::new();
+    proxy.rule(RequestMatch::copy(), Action::HoldBefore(hold.clone()));
     let first = user.stage("Product.image", JPEG, "image/jpeg").await;
     let second = user.stage("Product.image", JPEG, "image/jpeg").await;
     let event = |id: &str| s3(bucket, &staged(id), PUT);
     // Answered, although its copy hangs.
-    tell(&broker, &event(first.id())).await.expect(200);
+    notify(&broker, &event(first.id())).await.expect(200);
     hold.arrived().await;
-    let answer = tell(&broker, &event(second.id())).await;
+    let answer = notify(&broker, &event(second.id())).await;
     assert_eq!(answer.code(), "store-unavailable", "{answer:?}");
-    is_come_back(&answer);
+    is_retryable(&answer);
     hold.release();
     let confirmed = settled(&user, first.id()).await;
     is_confirmed_once(&test_env, &confirmed, JPEG).await;
-    hints_ended(&broker, "confirmed", 1).await;
+    notifications_counted(&broker, "confirmed", 1).await;
     assert_eq!(user.read(second.id()).await.json["status"], "pending");
-    tell(&broker, &event(second.id())).await.expect(200);
+    notify(&broker, &event(second.id())).await.expect(200);
     settled(&user, second.id()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_while_the_bucket_is_away_for_a_moment_is_not_lost() {
+async fn notification_during_a_short_bucket_outage_is_not_lost() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let broker = behind(&test_env, &proxy, json!({})).await;
     let user = broker.user();
     let created = user.stage("Product.image", JPEG, "image/jpeg").await;
     // Both copies of the first try.
-    let refused = Act::Answer(503, "SlowDown");
-    let rule = proxy.rule(Which::copy().times(2), refused);
+    let refused = Action::Answer(503, "SlowDown");
+    let rule = proxy.rule(RequestMatch::copy().times(2), refused);
     let event = s3(&test_env.bucket.name, &staged(created.id()), PUT);
-    tell(&broker, &event).await.expect(200);
+    notify(&broker, &event).await.expect(200);
     let confirmed = settled(&user, created.id()).await;
     assert!(proxy.hits(rule) > 0);
     assert_eq!(confirmed.json["confirmed_by"], "event");
@@ -262,7 +269,7 @@ async fn an_event_while_the_bucket_is_away_for_a_moment_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_head_is_answered_and_other_methods_are_not() {
+async fn head_request_is_answered_and_other_methods_are_refused() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let ask = |method: Method| send(broker.anonymous().request(method, PATH));

@@ -1,19 +1,19 @@
-//! Events come twice, in any order, or not at all; and bodies come that are too long.
+//! Notifications that arrive twice, out of order or not at all, and notifications with oversized bodies.
 
 use rand::seq::SliceRandom as _;
 use serde_json::json;
 
 use crate::support::api::send;
-use crate::support::records::is_confirmed_once;
-use crate::support::s3_events::*;
+use crate::support::bucket_notifications::*;
 use crate::support::setting;
 use crate::support::sns::{CERTIFICATE, Sns};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_rows::is_confirmed_once;
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r7_shuffled_doubled_and_dropped_events_at_two_brokers_end_in_the_same_state() {
+async fn shuffled_repeated_and_dropped_notifications_end_in_the_same_state() {
     let test_env = TestEnv::new().await;
     let brokers = [
         test_env.broker_with(settings()).await,
@@ -36,12 +36,12 @@ async fn r7_shuffled_doubled_and_dropped_events_at_two_brokers_end_in_the_same_s
     events.shuffle(&mut rand::rng());
     let told = events.iter().enumerate().map(|(place, event)| {
         let broker = &brokers[place % 2];
-        async move { tell(broker, event).await.expect(200) }
+        async move { notify(broker, event).await.expect(200) }
     });
     futures::future::join_all(told).await;
     for (number, id) in ids.iter().enumerate() {
         let (upload, by) = match number % 10 {
-            // The client goes on as if there were no events.
+            // The client continues without any notification.
             0 => (user.confirm(id).await.expect(200), "client"),
             _ => (settled(&user, id).await, "event"),
         };
@@ -51,7 +51,7 @@ async fn r7_shuffled_doubled_and_dropped_events_at_two_brokers_end_in_the_same_s
 }
 
 #[tokio::test]
-async fn b10_a_long_message_of_sns_is_taken_and_one_without_end_or_packed_is_not() {
+async fn long_sns_message_is_accepted_and_an_endless_or_compressed_one_is_refused() {
     let test_env = TestEnv::new().await;
     let sns = Sns::start(CERTIFICATE).await;
     let mut change = sns.settings();
@@ -59,14 +59,14 @@ async fn b10_a_long_message_of_sns_is_taken_and_one_without_end_or_packed_is_not
     let broker = test_env.broker_with(change).await;
     // 256 KiB is the longest that SNS takes.
     let long = sns.notification(&"x".repeat(256 * 1024));
-    let answer = tell_as_sns(&broker, &long).await.expect(200);
+    let answer = notify_as_sns(&broker, &long).await.expect(200);
     assert_eq!(answer.json, json!({"taken": 0, "ignored": 1}));
     let longer = sns.notification(&"x".repeat(400 * 1024));
-    tell_as_sns(&broker, &longer)
+    notify_as_sns(&broker, &longer)
         .await
         .expect_problem(413, "payload-too-large");
     let padded = json!({"Event": "s3:TestEvent", "padding": "x".repeat(400 * 1024)});
-    tell(&broker, &padded)
+    notify(&broker, &padded)
         .await
         .expect_problem(413, "payload-too-large");
     let packed = post(&broker, &json!({"Event": "s3:TestEvent"})).bearer_auth(SECRET);

@@ -1,4 +1,4 @@
-//! Who is not SNS is not believed: forged signatures, certificates and subscriptions from elsewhere.
+//! SNS messages with forged signatures, and certificates and subscriptions of other hosts, are refused.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use bytepass::outbound::{LookupAnswer, Outbound};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::support::s3_events::tell_as_sns;
+use crate::support::bucket_notifications::notify_as_sns;
 use crate::support::sns::{CERTIFICATE, ENDED, Sns, TOPIC, sign};
 use crate::support::test_env::TestEnv;
 
@@ -35,7 +35,7 @@ fn changed(message: &Value, name: &str, value: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_message_that_sns_did_not_sign_as_it_stands_is_refused() {
+async fn sns_message_changed_after_signing_is_refused() {
     let sns = Sns::start(CERTIFICATE).await;
     let senders = senders(&sns, false);
     let good = sns.notification("hello");
@@ -63,9 +63,9 @@ async fn a_message_that_sns_did_not_sign_as_it_stands_is_refused() {
     let mut bare = good.clone();
     bare.as_object_mut().expect("an object").remove("Subject");
     forged.push(bare);
-    // Signed well, but for a topic that nobody configured.
+    // A valid signature, but a topic that is not configured.
     forged.push(sign(changed(&good, "TopicArn", &format!("{TOPIC}2"))));
-    // A line moved from one member to the next gives the same text in no way.
+    // A line moved from one member to the next changes the signed text.
     forged.push(changed(&good, "Message", "hello\nMessageId"));
     for message in forged {
         let judged = judge(&senders, &message).await;
@@ -79,7 +79,7 @@ async fn a_message_that_sns_did_not_sign_as_it_stands_is_refused() {
 }
 
 #[tokio::test]
-async fn sha1_counts_only_where_it_is_configured() {
+async fn sha1_signature_is_accepted_only_when_configured() {
     let sns = Sns::start(CERTIFICATE).await;
     let message = json!({
         "Type": "Notification", "MessageId": "m-1", "TopicArn": TOPIC, "Message": "hello",
@@ -97,7 +97,7 @@ async fn sha1_counts_only_where_it_is_configured() {
 }
 
 #[tokio::test]
-async fn c2_a_certificate_or_a_subscription_elsewhere_is_not_even_asked_for() {
+async fn certificate_and_subscription_urls_of_other_hosts_are_never_fetched() {
     let (sns, stranger) = (Sns::start(CERTIFICATE).await, Sns::start(CERTIFICATE).await);
     let test_env = TestEnv::new().await;
     let broker = test_env.broker_with(sns.settings()).await;
@@ -135,7 +135,7 @@ async fn c2_a_certificate_or_a_subscription_elsewhere_is_not_even_asked_for() {
     ];
     for url in urls {
         let message = sign(changed(&good, "SigningCertURL", &url));
-        let answer = tell_as_sns(&broker, &message).await;
+        let answer = notify_as_sns(&broker, &message).await;
         assert_eq!(
             (answer.status, answer.code()),
             (401, "token-invalid"),
@@ -158,7 +158,7 @@ async fn c2_a_certificate_or_a_subscription_elsewhere_is_not_even_asked_for() {
     ];
     for url in elsewhere {
         let message = sign(changed(&question, "SubscribeURL", &url));
-        let answer = tell_as_sns(&broker, &message).await;
+        let answer = notify_as_sns(&broker, &message).await;
         assert_eq!(
             (answer.status, answer.code()),
             (401, "token-invalid"),
@@ -170,7 +170,7 @@ async fn c2_a_certificate_or_a_subscription_elsewhere_is_not_even_asked_for() {
 }
 
 #[tokio::test]
-async fn a_topic_of_aws_is_believed_by_its_own_regions_host_only() {
+async fn aws_topic_is_accepted_only_with_the_host_of_its_region() {
     let nowhere = Arc::new(|_: String| -> LookupAnswer {
         Box::pin(async { Err(std::io::Error::other("no name has an address here")) })
     });
@@ -214,7 +214,7 @@ async fn a_topic_of_aws_is_believed_by_its_own_regions_host_only() {
 }
 
 #[tokio::test]
-async fn a_certificate_counts_within_its_time_and_strangers_can_not_make_us_fetch_many() {
+async fn certificate_is_valid_within_its_dates_and_fetches_are_throttled() {
     let ended = Sns::start(ENDED).await;
     let senders_then = senders(&ended, false);
     let message = ended.notification("hello").to_string();

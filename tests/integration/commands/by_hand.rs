@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::support::receiver::{Receiver, webhooks};
 use crate::support::rows::Rows;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
-use crate::support::sweeping::{a_year_ago, overdue};
-use crate::support::tamper::{plant, staging_key};
+use crate::support::s3_script::{Action, RequestMatch};
+use crate::support::sweeps::{a_year_ago, overdue};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::{plant, staging_key};
+use crate::support::webhook_receiver::{Receiver, webhooks};
 
 use super::once::dev::PNG;
 use super::uploads::Desk;
@@ -45,7 +45,7 @@ async fn confirm_ends_with_four_unless_all_are_confirmed_and_expire_if_the_bucke
     assert!(line.contains("1 of 2 uploads: not confirmed"), "{line}");
 
     let expire = ["uploads", "expire", "--yes", unclear.id()];
-    proxy.rule(Which::copy(), Act::Answer(403, "AccessDenied"));
+    proxy.rule(RequestMatch::copy(), Action::Answer(403, "AccessDenied"));
     let outcome = desk.run(&expire).expect(4);
     assert!(
         outcome.stdout.contains("no clear answer"),
@@ -75,7 +75,7 @@ async fn show_tells_the_last_problem_and_the_timeline_with_who_acted() {
     ops.post_empty(&format!("/v1/uploads/{id}/recheck"))
         .await
         .expect(200);
-    proxy.rule(Which::copy(), Act::Answer(403, "AccessDenied"));
+    proxy.rule(RequestMatch::copy(), Action::Answer(403, "AccessDenied"));
     overdue(&test_env, 60);
     let swept = desk.run(&["sweep", "--once", "--kind", "pending"]);
     let log = swept.expect(1).stderr;

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::broker_process::{BrokerProcess, free_address};
 use crate::support::command::{Outcome, bytepass};
-use crate::support::tamper::staging_key;
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::staging_key;
 
 use super::once::dev::PNG;
 

@@ -6,7 +6,7 @@ use crate::support::api::{Answer, Api};
 use crate::support::bucket::TestBucket;
 use crate::support::rows::Rows;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::sweeping::a_year_ago;
+use crate::support::sweeps::a_year_ago;
 use crate::support::test_env::TestEnv;
 
 use super::once::dev::PNG;
@@ -126,7 +126,7 @@ async fn every_kind_of_damage_is_found_and_only_what_nobody_needs_is_removed_whe
     let given_up = NOBODYS.replace("0123", "3210");
     test_env.bucket.put(&given_up, PNG, "image/png").await;
     let name = given_up.trim_start_matches("media/");
-    let now = crate::support::sweeping::moment(&test_env, 0);
+    let now = crate::support::sweeps::moment(&test_env, 0);
     test_env.database.execute(&format!(
         "INSERT INTO seal_attempts (object_key, name, upload_id, state, started_at) \
          VALUES ('{given_up}', '{name}', '{deleted}', 'abandoned', '{now}')"

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::rows::Rows;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::sweeping::a_year_ago;
+use crate::support::sweeps::a_year_ago;
 use crate::support::test_env::TestEnv;
 
 use super::once::dev::PNG;

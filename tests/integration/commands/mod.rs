@@ -15,6 +15,7 @@ mod uploads;
 use serde_json::Value;
 
 use crate::support::command::bytepass;
+use crate::support::needs;
 
 /// A folder for one command.
 fn folder() -> tempfile::TempDir {
@@ -43,10 +44,7 @@ fn openapi_prints_what_the_server_serves() {
 
 #[test]
 fn the_document_is_sound_openapi_3_1_in_the_eyes_of_a_validator() {
-    let Some(python) = std::env::var_os("BYTEPASS_TEST_PYTHON") else {
-        eprintln!(
-            "skipped: BYTEPASS_TEST_PYTHON names no Python with openapi-spec-validator (tests/run sets it)"
-        );
+    let Some(python) = needs("BYTEPASS_TEST_PYTHON") else {
         return;
     };
     let folder = folder();

@@ -4,9 +4,9 @@ use hyper::Method;
 use serde_json::json;
 
 use crate::support::bucket::TestBucket;
-use crate::support::records::Records;
-use crate::support::s3_script::{Act, Which};
+use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_rows::StoredUploads;
 
 use super::by_hand::desk_behind_proxy;
 use super::once::dev::PNG;
@@ -21,7 +21,7 @@ async fn what_was_done_is_told_although_the_last_problem_cant_be_read() {
     let by_hand = user.stage("Product.image", PNG, "image/png").await;
     let absent = user.create("Product.image", PNG, "image/png").await;
     // Every other read and write goes on.
-    Records::of(&test_env.database)
+    StoredUploads::of(&test_env.database)
         .execute("ALTER TABLE uploads RENAME COLUMN last_problem TO gone");
     for (verb, id, status) in [
         ("recheck", by_http.id(), "confirmed"),
@@ -68,8 +68,8 @@ async fn delete_says_whether_the_object_is_still_to_be_removed() {
     let user = broker.user();
     let done = user.upload("Product.image", PNG, "image/png").await;
     let pending = user.create("Product.image", PNG, "image/png").await;
-    let removal = Which::method(Method::DELETE);
-    proxy.rule(removal, Act::Answer(500, "InternalError"));
+    let removal = RequestMatch::method(Method::DELETE);
+    proxy.rule(removal, Action::Answer(500, "InternalError"));
     let delete = ["uploads", "delete", "--yes", done.id(), pending.id()];
     let told = desk.run(&delete).expect(0).stdout;
     assert!(told.contains("deleted"), "{told}");

@@ -4,10 +4,10 @@ use hyper::Method;
 use serde_json::json;
 
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
-use crate::support::sweeping::{a_year_ago, begin_multipart, unfinished};
-use crate::support::tamper::staging_key;
+use crate::support::s3_script::{Action, RequestMatch};
+use crate::support::sweeps::{a_year_ago, begin_multipart, unfinished};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::staging_key;
 
 use super::once::dev::PNG;
 use super::uploads::Desk;
@@ -27,8 +27,8 @@ async fn a_sweep_that_the_bucket_cut_short_says_so_and_ends_with_one_and_over_ht
     test_env
         .database
         .execute("UPDATE uploads SET status = 'rejected'");
-    let silent = Which::method(Method::DELETE);
-    proxy.rule(silent, Act::Answer(503, "SlowDown"));
+    let silent = RequestMatch::method(Method::DELETE);
+    proxy.rule(silent, Action::Answer(503, "SlowDown"));
     let owed = ["sweep", "--once", "--kind", "owed"];
     let outcome = desk.run(&owed).expect(1);
     assert!(
@@ -68,8 +68,8 @@ async fn multipart_uploads_that_nobody_answers_for_keep_a_sweep_from_no_other_pr
         begin_multipart(&test_env, key).await;
     }
     a_year_ago(&proxy);
-    let silent = Which::method(Method::DELETE).below("staging/");
-    proxy.rule(silent, Act::Answer(503, "SlowDown"));
+    let silent = RequestMatch::method(Method::DELETE).below("staging/");
+    proxy.rule(silent, Action::Answer(503, "SlowDown"));
     let sweep = ["sweep", "--once", "--kind", "multipart"];
     let told = desk.json_and(1, &sweep);
     assert_eq!(told["kinds"][0]["counts"]["aborted"], 1, "{told}");

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::support::command::{Outcome, bytepass};
 use crate::support::rows::Rows;
-use crate::support::sweeping::overdue;
+use crate::support::sweeps::overdue;
 use crate::support::test_env::TestEnv;
 
 use super::once::dev::PNG;
@@ -112,7 +112,8 @@ async fn confirm_expire_and_delete_say_what_each_upload_is_afterwards() {
     let told = &table.stdout;
     assert!(told.contains("the bucket has nothing of it yet"), "{told}");
     let lie = user.create("Product.image", PNG, "image/png").await;
-    crate::support::tamper::plant(&test_env.bucket, lie.id(), b"not what was declared", None).await;
+    crate::support::upload_steps::plant(&test_env.bucket, lie.id(), b"not what was declared", None)
+        .await;
     let table = desk.run(&["uploads", "confirm", lie.id()]).expect(4);
     let told = &table.stdout;
     let errors = &desk.json(&["uploads", "show", lie.id()])["errors"];

@@ -1,5 +1,5 @@
-//! The bucket is gone as a whole: refused, reset, swallowed, too slow. What doesn't need it goes on, what does says so
-//! within bounded time, and nobody has to restart anything afterwards.
+//! The whole bucket is unreachable: refused, reset, swallowed or slow. Requests that need no bucket succeed, the others fail within
+//! bounded time, and everything recovers without a restart.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,13 @@ use serde_json::json;
 
 use crate::support::api::Api;
 use crate::support::fault_proxy::Mode;
-use crate::support::hold::Hold;
-use crate::support::records::{EventRow, Records, confirm_within, is_come_back, is_confirmed_once};
+use crate::support::gate::RequestGate;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
+use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::{Broker, TestEnv};
+use crate::support::upload_rows::{
+    EventRow, StoredUploads, confirm_within, is_confirmed_once, is_retryable,
+};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 const BOUND: Duration = Duration::from_secs(8);
@@ -34,12 +36,12 @@ async fn ready_again(api: &Api) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_while_the_bucket_is_gone_creates_go_on_and_confirms_are_told_to_come_back() {
+async fn bucket_outage_lets_creates_succeed_and_confirms_answer_503() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let broker = broker_behind(&test_env, &proxy).await;
     let (user, anyone) = (broker.user(), broker.anonymous());
-    let mut records = Records::of(&test_env.database);
+    let mut records = StoredUploads::of(&test_env.database);
     anyone.get("/readyz").await.expect(200);
     let slow = Mode::Delay(Duration::from_secs(5));
     for mode in [Mode::Refuse, Mode::Reset, Mode::BlackHole, slow] {
@@ -50,10 +52,10 @@ async fn r12_while_the_bucket_is_gone_creates_go_on_and_confirms_are_told_to_com
         let answer = user.confirm(staged.id()).await;
         assert!(began.elapsed() < BOUND, "{mode:?}: {:?}", began.elapsed());
         assert_eq!(answer.code(), "store-unavailable", "{mode:?}: {answer:?}");
-        is_come_back(&answer);
+        is_retryable(&answer);
         records.untouched(staged.id());
 
-        // What is remembered of the time before is forgotten after a second.
+        // The cached result of the time before expires after a second.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let began = Instant::now();
         let ready = anyone.get("/readyz").await;
@@ -84,23 +86,22 @@ async fn r12_while_the_bucket_is_gone_creates_go_on_and_confirms_are_told_to_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_a_delete_while_the_bucket_is_gone_settles_the_row_and_leaves_the_object_to_the_sweeper()
- {
+async fn delete_during_a_bucket_outage_changes_the_row_and_the_sweeper_removes_the_object() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let broker = broker_behind(&test_env, &proxy).await;
     let (user, service) = (broker.user(), broker.service());
-    let hold = Hold::new();
+    let hold = RequestGate::new();
     let faults = [
-        Act::Answer(503, "SlowDown"),
-        Act::Answer(403, "AccessDenied"),
-        Act::Answer(404, "NoSuchBucket"),
-        Act::CutBefore,
-        Act::HoldBefore(hold.clone()),
+        Action::Answer(503, "SlowDown"),
+        Action::Answer(403, "AccessDenied"),
+        Action::Answer(404, "NoSuchBucket"),
+        Action::CutBefore,
+        Action::HoldBefore(hold.clone()),
     ];
     for act in faults {
         let confirmed = user.upload("Product.image", JPEG, "image/jpeg").await;
-        let rule = proxy.rule(Which::method(hyper::Method::DELETE), act);
+        let rule = proxy.rule(RequestMatch::method(hyper::Method::DELETE), act);
         let began = Instant::now();
         service
             .delete(&format!("/v1/uploads/{}", confirmed.id()))
@@ -109,7 +110,7 @@ async fn r12_a_delete_while_the_bucket_is_gone_settles_the_row_and_leaves_the_ob
         assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
         assert!(proxy.hits(rule) > 0);
 
-        let mut records = Records::of(&test_env.database);
+        let mut records = StoredUploads::of(&test_env.database);
         let row = records.upload(confirmed.id());
         assert_eq!((row.status.as_str(), row.removed_at), ("deleted", None));
         let deleted = EventRow {
@@ -128,7 +129,7 @@ async fn r12_a_delete_while_the_bucket_is_gone_settles_the_row_and_leaves_the_ob
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r3_a_delete_whose_answer_is_lost_is_repeated_and_noted() {
+async fn removal_with_a_lost_answer_is_repeated_and_recorded() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let broker = broker_behind(&test_env, &proxy).await;
@@ -137,10 +138,10 @@ async fn r3_a_delete_whose_answer_is_lost_is_repeated_and_noted() {
         .upload("Product.image", JPEG, "image/jpeg")
         .await;
     let key = confirmed.json["key"].as_str().expect("a key");
-    let deletes = Which::method(hyper::Method::DELETE)
+    let deletes = RequestMatch::method(hyper::Method::DELETE)
         .below("media/")
         .times(1);
-    let rule = proxy.rule(deletes, Act::LoseAnswer);
+    let rule = proxy.rule(deletes, Action::LoseAnswer);
     broker
         .user()
         .delete(&format!("/v1/uploads/{}", confirmed.id()))
@@ -148,12 +149,12 @@ async fn r3_a_delete_whose_answer_is_lost_is_repeated_and_noted() {
         .expect(204);
     assert_eq!(proxy.hits(rule), 1);
     assert!(test_env.bucket.head(key).await.is_none());
-    let row = Records::of(&test_env.database).upload(confirmed.id());
+    let row = StoredUploads::of(&test_env.database).upload(confirmed.id());
     assert!(row.removed_at.is_some(), "its removal is noted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_a_rejection_stands_although_the_bucket_can_not_be_cleaned() {
+async fn rejection_stays_when_the_object_cannot_be_removed() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let broker = broker_behind(&test_env, &proxy).await;
@@ -169,8 +170,8 @@ async fn r12_a_rejection_stands_although_the_bucket_can_not_be_cleaned() {
         )
         .await;
     proxy.rule(
-        Which::method(hyper::Method::DELETE),
-        Act::Answer(503, "SlowDown"),
+        RequestMatch::method(hyper::Method::DELETE),
+        Action::Answer(503, "SlowDown"),
     );
     let first = user
         .confirm(staged.id())
@@ -181,7 +182,7 @@ async fn r12_a_rejection_stands_although_the_bucket_can_not_be_cleaned() {
         .await
         .expect_problem(422, "object-mismatch");
     assert_eq!(first.json["errors"], again.json["errors"]);
-    let mut records = Records::of(&test_env.database);
+    let mut records = StoredUploads::of(&test_env.database);
     let row = records.upload(staged.id());
     assert_eq!((row.status.as_str(), row.removed_at), ("rejected", None));
     let attempts = records.attempts(staged.id());

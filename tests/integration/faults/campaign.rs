@@ -1,6 +1,6 @@
-//! Everything at once: right and wrong bytes, confirms by two brokers, cancels, deletes and fresh URLs in random order. At the
-//! end the tables and the bucket must tell one story. `BYTEPASS_TEST_ROUNDS` repeats it; a failure prints its seed, and
-//! `BYTEPASS_TEST_SEED` plays the same steps again.
+//! Right and wrong bytes, confirms by two brokers, cancels, deletes and fresh URLs in random order: at the end, the tables and the
+//! bucket are consistent. `BYTEPASS_TEST_ROUNDS` repeats it; a failure prints its seed, and `BYTEPASS_TEST_SEED` repeats the same
+//! steps.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::support::api::{Answer, Api};
 use crate::support::rows::Rows;
 use crate::support::setting;
-use crate::support::tamper::{create_with, digest, plant, text};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::{create_with, digest, plant, text};
 
 const RIGHT: &[u8] = b"\x89PNG the bytes that were meant";
 const OTHER: &[u8] = b"\x89PNG the bytes of somebody!!!!";
@@ -133,7 +133,7 @@ async fn assert_one_story(test_env: &TestEnv, api: &Api, created: &[Answer]) -> 
             assert_exists_as_recorded(test_env, &upload).await;
             recorded_keys.insert(text(&upload, "key"));
         }
-        // Every call was answered and nothing failed, so that nobody needs a sweeper.
+        // Every call was answered and nothing failed, so no sweeper is needed.
         for (key, state) in attempts.iter().filter(|it| it.1 != "recorded") {
             assert_eq!(state, "abandoned", "{id}: {key}");
         }
@@ -163,7 +163,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn whatever_the_order_tables_and_bucket_tell_one_story() {
+async fn random_steps_leave_tables_and_bucket_consistent() {
     for _ in 0..number("BYTEPASS_TEST_ROUNDS").unwrap_or(1) {
         let test_env = TestEnv::new().await;
         let brokers = [test_env.broker().await, test_env.broker().await];

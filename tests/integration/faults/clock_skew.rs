@@ -1,23 +1,19 @@
-//! A broker whose clock is wrong, by libfaketime: it may fail, but it must not be wrong.
+//! A broker with a wrong clock, by libfaketime: its operations may fail, and none has a wrong result.
 
 use serde_json::json;
 
 use crate::support::broker_process::BrokerProcess;
-use crate::support::setting;
-use crate::support::tamper::{eventually, plant, staging_key};
+use crate::support::needs;
 use crate::support::test_env::{TestEnv, sign_user, user_token};
 use crate::support::tokens::now_secs;
+use crate::support::upload_steps::{eventually, plant, staging_key};
 
 const PICTURE: &[u8] = b"\x89PNG a picture at the wrong time";
 const TWO_HOURS: i64 = 7_200;
 
 /// The library that moves a process's clock, and only that of the wall; `None` prints that there is nothing to show.
 fn library() -> Option<String> {
-    let found = setting("BYTEPASS_TEST_FAKETIME");
-    if found.is_none() {
-        println!("skipped: no libfaketime (tests/run installs it)");
-    }
-    found
+    needs("BYTEPASS_TEST_FAKETIME")
 }
 
 fn with_clock(test_env: &TestEnv, library: &str, offset_secs: i64) -> BrokerProcess {
@@ -38,7 +34,7 @@ fn token_at(offset_secs: i64) -> String {
 }
 
 #[tokio::test]
-async fn b7_a_broker_two_hours_off_refuses_tokens_of_the_right_time_and_says_why() {
+async fn broker_clock_two_hours_off_refuses_valid_tokens_with_a_reason() {
     let Some(library) = library() else { return };
     let test_env = TestEnv::new().await;
     for (offset, reason) in [(TWO_HOURS, "expired"), (-TWO_HOURS, "future")] {
@@ -55,7 +51,7 @@ async fn b7_a_broker_two_hours_off_refuses_tokens_of_the_right_time_and_says_why
 }
 
 #[tokio::test]
-async fn b7_an_issuer_two_hours_off_is_refused_and_thirty_seconds_are_forgiven() {
+async fn issuer_clock_two_hours_off_is_refused_and_thirty_seconds_are_accepted() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     for offset in [-TWO_HOURS, TWO_HOURS] {
@@ -71,7 +67,7 @@ async fn b7_an_issuer_two_hours_off_is_refused_and_thirty_seconds_are_forgiven()
 }
 
 #[tokio::test]
-async fn b7_what_a_broker_two_hours_off_can_not_know_it_neither_confirms_nor_rejects() {
+async fn broker_clock_two_hours_off_neither_confirms_nor_rejects_on_signature_errors() {
     let Some(library) = library() else { return };
     let test_env = TestEnv::new().await;
     let right = test_env.broker().await;
@@ -94,7 +90,7 @@ async fn b7_what_a_broker_two_hours_off_can_not_know_it_neither_confirms_nor_rej
         let confirm = user.confirm(&id).await;
         let status = user.read(&id).await.expect(200).json["status"].clone();
         match confirm.status {
-            // A store that minds the clock of who asks: nothing is known, so nothing changes.
+            // A store that checks the client's clock: the answer is unclear, so nothing changes.
             503 => {
                 confirm.expect_problem(503, "store-unavailable");
                 assert_eq!(status, "pending", "{offset}");
@@ -103,7 +99,7 @@ async fn b7_what_a_broker_two_hours_off_can_not_know_it_neither_confirms_nor_rej
             200 => assert_eq!(status, "confirmed", "{offset}"),
             other => panic!("{offset}: {other} {}", confirm.text),
         }
-        // A broker with the right clock brings it to its end.
+        // A broker with the right clock confirms it.
         let confirmed = right.user().confirm(&id).await.expect(200);
         let key = confirmed.json["key"].as_str().expect("a key");
         let object = test_env.bucket.get(key).await.expect("the object");
@@ -112,7 +108,7 @@ async fn b7_what_a_broker_two_hours_off_can_not_know_it_neither_confirms_nor_rej
 }
 
 #[tokio::test]
-async fn r10_a_clock_that_jumps_two_hours_under_a_running_broker_changes_no_upload() {
+async fn clock_jump_of_two_hours_in_a_running_broker_changes_no_upload() {
     let Some(library) = library() else { return };
     let test_env = TestEnv::new().await;
     let folder = tempfile::tempdir().expect("a folder");

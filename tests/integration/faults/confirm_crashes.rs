@@ -1,5 +1,5 @@
-//! R2: a broker is killed between each two steps of a confirm, and another one is started on the same data. A repeated
-//! confirm succeeds, with one record, one event and the right object; what the dead one left is in an attempt.
+//! A broker is killed between each two steps of a confirm, and another one starts on the same data. The repeated confirm succeeds
+//! with one record, one event and the right object; the unfinished copy is in a seal attempt.
 
 use std::time::Duration;
 
@@ -7,14 +7,13 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
 use crate::support::broker_process::BrokerProcess;
-use crate::support::database::AnyDatabase;
 use crate::support::fault_proxy::Mode;
-use crate::support::hold::Hold;
-use crate::support::postgres_proxy::{Do, On, PostgresProxy};
-use crate::support::records::{Records, confirm_within, is_confirmed_once};
+use crate::support::gate::RequestGate;
+use crate::support::postgres_proxy::{Action, PostgresProxy, Trigger};
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
+use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::{TestEnv, sign_user, user_token};
+use crate::support::upload_rows::{StoredUploads, confirm_within, is_confirmed_once};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 const RECOVERED: Duration = Duration::from_secs(15);
@@ -32,7 +31,7 @@ fn confirm_of(user: &Api, id: &str) -> reqwest::RequestBuilder {
     user.request(reqwest::Method::POST, &format!("/v1/uploads/{id}/confirm"))
 }
 
-/// Confirms at a fresh process what a killed one was at; gives its answer.
+/// Repeats the killed confirm at a fresh process; returns its answer.
 async fn recovered(test_env: &TestEnv, broker: &BrokerProcess, id: &str) -> Answer {
     let confirmed = confirm_within(&user_of(broker), id, RECOVERED).await;
     is_confirmed_once(test_env, &confirmed, JPEG).await;
@@ -41,7 +40,7 @@ async fn recovered(test_env: &TestEnv, broker: &BrokerProcess, id: &str) -> Answ
 
 /// Every object below the location belongs to an attempt: nothing that a dead broker left is unknown to the sweeper.
 async fn no_object_is_unknown(test_env: &TestEnv, ids: &[String]) {
-    let mut records = Records::of(&test_env.database);
+    let mut records = StoredUploads::of(&test_env.database);
     let known: Vec<String> = ids
         .iter()
         .flat_map(|id| records.attempts(id))
@@ -53,19 +52,27 @@ async fn no_object_is_unknown(test_env: &TestEnv, ids: &[String]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r2_a_broker_killed_around_its_calls_to_the_bucket_is_succeeded_by_another() {
+async fn confirm_killed_around_a_bucket_request_is_finished_by_another_broker() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let storage =
         json!({"endpoint": proxy.endpoint(), "public_endpoint": test_env.bucket.server.endpoint});
     let mut broker = test_env.process(json!({ "storage": storage }), &[]);
-    let heads = || Which::head().below("media/").times(1);
-    type Gate = fn(Hold) -> Act;
-    let steps: [(&str, Which, Gate); 4] = [
-        ("before the copy", Which::copy().times(1), Act::HoldBefore),
-        ("after the copy", Which::copy().times(1), Act::HoldAnswer),
-        ("before the head", heads(), Act::HoldBefore),
-        ("after the head", heads(), Act::HoldAnswer),
+    let heads = || RequestMatch::head().below("media/").times(1);
+    type Gate = fn(RequestGate) -> Action;
+    let steps: [(&str, RequestMatch, Gate); 4] = [
+        (
+            "before the copy",
+            RequestMatch::copy().times(1),
+            Action::HoldBefore,
+        ),
+        (
+            "after the copy",
+            RequestMatch::copy().times(1),
+            Action::HoldAnswer,
+        ),
+        ("before the head", heads(), Action::HoldBefore),
+        ("after the head", heads(), Action::HoldAnswer),
     ];
     let mut ids = Vec::new();
     // Once the dead broker's request reaches the store before the retry, once long after it.
@@ -73,13 +80,13 @@ async fn r2_a_broker_killed_around_its_calls_to_the_bucket_is_succeeded_by_anoth
         for (step, which, gate) in steps.clone() {
             let user = user_of(&broker);
             let staged = user.stage("Product.image", JPEG, "image/jpeg").await;
-            let hold = Hold::new();
+            let hold = RequestGate::new();
             proxy.rule(which, gate(hold.clone()));
             let confirm = doomed(confirm_of(&user, staged.id()));
             hold.arrived().await;
             broker.kill();
             assert!(!confirm.await.expect("no panic"), "{step}: answered");
-            Records::of(&test_env.database).untouched(staged.id());
+            StoredUploads::of(&test_env.database).untouched(staged.id());
             if !late {
                 hold.release();
             }
@@ -91,7 +98,7 @@ async fn r2_a_broker_killed_around_its_calls_to_the_bucket_is_succeeded_by_anoth
             let again = user_of(&broker).confirm(staged.id()).await.expect(200);
             assert_eq!(again.upload(), confirmed.upload(), "{step}");
             is_confirmed_once(&test_env, &again, JPEG).await;
-            let attempts = Records::of(&test_env.database).attempts(staged.id());
+            let attempts = StoredUploads::of(&test_env.database).attempts(staged.id());
             assert_eq!((attempts.len(), attempts[0].state.as_str()), (2, "open"));
             ids.push(staged.id().to_owned());
         }
@@ -106,25 +113,25 @@ enum Fate {
     Lost,
     /// It was on its way, and arrives.
     Late,
-    /// It is done; only its answer found nobody.
+    /// The commit was done; only its answer was lost.
     Done,
 }
 
 const FATES: [Fate; 3] = [Fate::Lost, Fate::Late, Fate::Done];
 
-/// Kills the broker at its `nth` commit from now on, under this request; gives back the one that follows it.
+/// Kills the broker at its `nth` commit from now on, during this request; returns its successor.
 async fn killed_at_commit(
     mut broker: BrokerProcess,
     proxy: &PostgresProxy,
     (nth, fate): (usize, Fate),
     request: reqwest::RequestBuilder,
 ) -> BrokerProcess {
-    let hold = Hold::new();
+    let hold = RequestGate::new();
     let act = match fate {
-        Fate::Lost | Fate::Late => Do::HoldBefore(hold.clone()),
-        Fate::Done => Do::HoldAnswer(hold.clone()),
+        Fate::Lost | Fate::Late => Action::HoldBefore(hold.clone()),
+        Fate::Done => Action::HoldAnswer(hold.clone()),
     };
-    proxy.rule(On::Commit, nth, act);
+    proxy.rule(Trigger::Commit, nth, act);
     let request = doomed(request);
     hold.arrived().await;
     broker.kill();
@@ -139,19 +146,16 @@ async fn killed_at_commit(
     broker.restart()
 }
 
-/// A broker behind a Postgres proxy; `None`, with a word, on SQLite.
+/// A broker behind a Postgres proxy; `None` on SQLite.
 fn behind_proxy(test_env: &TestEnv) -> Option<(PostgresProxy, Value)> {
-    let AnyDatabase::Postgres(database) = &test_env.database else {
-        println!("skipped: there is no Postgres in this cell");
-        return None;
-    };
+    let database = test_env.database.needs_postgres()?;
     let proxy = PostgresProxy::start(database.server());
     let url = database.url_through(proxy.network.address());
     Some((proxy, json!({ "database": { "url": url } })))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r2_a_broker_killed_around_each_commit_of_a_confirm_is_succeeded_by_another() {
+async fn confirm_killed_around_a_commit_is_finished_by_another_broker() {
     let test_env = TestEnv::new().await;
     let Some((proxy, change)) = behind_proxy(&test_env) else {
         return;
@@ -165,7 +169,9 @@ async fn r2_a_broker_killed_around_each_commit_of_a_confirm_is_succeeded_by_anot
             let request = confirm_of(&user, staged.id());
             broker = killed_at_commit(broker, &proxy, (nth, fate), request).await;
             recovered(&test_env, &broker, staged.id()).await;
-            let made = Records::of(&test_env.database).attempts(staged.id()).len();
+            let made = StoredUploads::of(&test_env.database)
+                .attempts(staged.id())
+                .len();
             let expected = match (commit, fate) {
                 ("attempt", Fate::Lost) => 1..=1,
                 // The dead one's record may have counted: then the retry found it and made no copy.
@@ -180,7 +186,7 @@ async fn r2_a_broker_killed_around_each_commit_of_a_confirm_is_succeeded_by_anot
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r2_a_broker_killed_around_the_commit_of_a_create_leaves_a_pending_row_or_none() {
+async fn create_killed_around_its_commit_leaves_a_pending_row_or_none() {
     let test_env = TestEnv::new().await;
     let Some((proxy, change)) = behind_proxy(&test_env) else {
         return;
@@ -188,7 +194,7 @@ async fn r2_a_broker_killed_around_the_commit_of_a_create_leaves_a_pending_row_o
     let mut broker = test_env.process(change, &[]);
     for fate in FATES {
         let user = user_of(&broker);
-        let before = Records::of(&test_env.database).uploads().len();
+        let before = StoredUploads::of(&test_env.database).uploads().len();
         let body = json!({"field": "Product.image", "filename": "a.jpg", "content_type": "image/jpeg", "size": JPEG.len()});
         let request = user
             .request(reqwest::Method::POST, "/v1/uploads")
@@ -197,7 +203,7 @@ async fn r2_a_broker_killed_around_the_commit_of_a_create_leaves_a_pending_row_o
         let staged = user_of(&broker)
             .stage("Product.image", JPEG, "image/jpeg")
             .await;
-        let mut records = Records::of(&test_env.database);
+        let mut records = StoredUploads::of(&test_env.database);
         let orphans = records.uploads().len() - before - 1;
         let expected = match fate {
             Fate::Lost => 0..=0,

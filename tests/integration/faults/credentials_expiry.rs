@@ -1,5 +1,5 @@
-//! C5: the broker's credentials come from a container's endpoint and end. No URL ever states a time beyond them, a URL works
-//! until the time it states, and with nothing left to sign with the answer is a 503, never a dead URL.
+//! The broker's credentials come from a container endpoint and expire. A URL never states a time after their expiry, it works until
+//! the time it states, and without valid credentials the answer is a 503.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, http_client, presigned};
 use crate::support::broker_process::BrokerProcess;
-use crate::support::records::is_come_back;
-use crate::support::temporary_keys::TemporaryKeys;
+use crate::support::temporary_credentials::TemporaryCredentials;
 use crate::support::test_env::{TestEnv, sign_user, user_token};
+use crate::support::upload_rows::is_retryable;
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 /// How long credentials live: a minute of it is the broker's margin, the rest is what a URL may state.
@@ -18,7 +18,7 @@ const LIFE_SECS: i64 = 72;
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// `serve` without keys in its configuration, and with nothing of the machine's own in its environment.
-fn broker_without_keys(test_env: &TestEnv, server: &TemporaryKeys) -> BrokerProcess {
+fn broker_without_keys(test_env: &TestEnv, server: &TemporaryCredentials) -> BrokerProcess {
     let storage = json!({"endpoint": server.url, "access_key_id": "", "secret_access_key": ""});
     let credentials = format!("{}/credentials", server.url);
     let env = [
@@ -46,7 +46,7 @@ fn stated_end(answer: &Answer) -> DateTime<Utc> {
 }
 
 /// Fails the test if the URL's end lies beyond that of every set of credentials given so far, or is over already.
-fn is_in_time(created: &Answer, server: &TemporaryKeys) {
+fn is_in_time(created: &Answer, server: &TemporaryCredentials) {
     let (stated, end) = (stated_end(created), server.ends_at());
     assert!(
         stated <= end,
@@ -76,9 +76,9 @@ async fn until(time: DateTime<Utc>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c5_a_url_never_outlives_the_credentials_that_signed_it_and_works_until_its_end() {
+async fn presigned_url_works_until_its_end_and_never_outlives_its_credentials() {
     let test_env = TestEnv::new().await;
-    let server = TemporaryKeys::start(TimeDelta::seconds(LIFE_SECS)).await;
+    let server = TemporaryCredentials::start(TimeDelta::seconds(LIFE_SECS)).await;
     let broker = broker_without_keys(&test_env, &server);
     let user = Api::new(&broker.url, &sign_user(&user_token("1")));
     let first = create(&user).await.expect(201);
@@ -96,7 +96,7 @@ async fn c5_a_url_never_outlives_the_credentials_that_signed_it_and_works_until_
     until(stated_end(&first) + TimeDelta::seconds(1)).await;
     assert_eq!(put(&first.json["presigned"]).await.0, 403, "after its end");
 
-    // Renewed before that, without anybody waiting for it.
+    // Renewed before that, in the background.
     assert!(server.given() > given);
     let renewed = create(&user).await.expect(201);
     is_in_time(&renewed, &server);
@@ -109,14 +109,14 @@ async fn c5_a_url_never_outlives_the_credentials_that_signed_it_and_works_until_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c5_with_no_credentials_left_a_create_is_told_to_come_back_and_later_succeeds() {
+async fn create_without_credentials_answers_503_and_succeeds_later() {
     let test_env = TestEnv::new().await;
-    let server = TemporaryKeys::start(TimeDelta::seconds(LIFE_SECS)).await;
+    let server = TemporaryCredentials::start(TimeDelta::seconds(LIFE_SECS)).await;
     let broker = broker_without_keys(&test_env, &server);
     let user = Api::new(&broker.url, &sign_user(&user_token("1")));
     is_in_time(&create(&user).await.expect(201), &server);
     server.set_down(true);
-    // What is left may still sign; then nothing is.
+    // The remaining lifetime may still sign; afterwards nothing may.
     let end = Instant::now() + PATIENCE;
     let refused = loop {
         let answer = create(&user).await;
@@ -131,7 +131,7 @@ async fn c5_with_no_credentials_left_a_create_is_told_to_come_back_and_later_suc
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
     assert_eq!(refused.code(), "store-unavailable", "{refused:?}");
-    is_come_back(&refused);
+    is_retryable(&refused);
     server.set_down(false);
     let end = Instant::now() + PATIENCE;
     let created = loop {
@@ -139,7 +139,7 @@ async fn c5_with_no_credentials_left_a_create_is_told_to_come_back_and_later_suc
         if answer.status == 201 {
             break answer;
         }
-        is_come_back(&answer);
+        is_retryable(&answer);
         assert!(Instant::now() < end, "it does not recover");
         tokio::time::sleep(Duration::from_millis(200)).await;
     };

@@ -1,17 +1,16 @@
-//! R13 on any database: somebody else holds the write lock. Writers are told so in time, a full queue says so at once, and
-//! who only reads doesn't notice.
+//! Another connection holds the database's write lock: writes fail in time, a full queue fails at once, and reads are not affected.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::records::{Records, is_come_back};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_rows::{StoredUploads, is_retryable};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r13_a_locked_database_fails_writes_in_time_a_full_queue_at_once_and_reads_go_on() {
+async fn locked_database_fails_writes_in_time_and_a_full_queue_at_once_and_serves_reads() {
     let test_env = TestEnv::new().await;
     let limits =
         json!({"queue_len": 4, "batch_max": 2, "write_wait_ms": 1500, "read_wait_ms": 2000});
@@ -21,7 +20,7 @@ async fn r13_a_locked_database_fails_writes_in_time_a_full_queue_at_once_and_rea
         .create("Product.image", JPEG, "image/jpeg")
         .await
         .expect(201);
-    let mut records = Records::of(&test_env.database);
+    let mut records = StoredUploads::of(&test_env.database);
     let before = records.uploads().len();
     records.lock_writes();
 
@@ -55,7 +54,7 @@ async fn r13_a_locked_database_fails_writes_in_time_a_full_queue_at_once_and_rea
     );
     for (answer, took) in &writes {
         assert_eq!(answer.code(), "database-unavailable", "{answer:?}");
-        is_come_back(answer);
+        is_retryable(answer);
         assert!(*took < Duration::from_secs(5), "{took:?}");
     }
 
@@ -71,6 +70,6 @@ async fn r13_a_locked_database_fails_writes_in_time_a_full_queue_at_once_and_rea
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let rows = records.uploads().len();
-    // A write that was in the writer's hands may have been done after its caller was told that nobody knows.
+    // A write that the writer had already taken may be committed after its caller got a 503.
     assert!((before + 1..=before + 7).contains(&rows), "{rows} rows");
 }

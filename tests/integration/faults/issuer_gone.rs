@@ -1,11 +1,10 @@
-//! B6: an issuer's key server is down. Its unknown tokens can't be judged and say so, those seen a moment ago go on, and
-//! other issuers' callers notice nothing.
+//! An issuer's key server is down: its unknown tokens get a 503, its cached tokens keep working, and other issuers are not affected.
 
 use bytepass::auth::Algorithm;
 use serde_json::{Value, json};
 
 use crate::support::api::Api;
-use crate::support::callers::{KID, Signer};
+use crate::support::issuers::{KID, Signer};
 use crate::support::key_server::{Answer, KeyServer, key_set};
 use crate::support::test_env::TestEnv;
 use crate::support::tokens::now_secs;
@@ -20,7 +19,7 @@ fn token(signer: &Signer, subject: &str) -> String {
     }))
 }
 
-/// The issuers of every world, and one more, which publishes its keys there.
+/// The usual issuers, and one more that publishes its keys at this URL.
 fn with_shop(test_env: &TestEnv, url: &str) -> Value {
     let mut issuers = test_env.settings(json!({}))["auth"]["issuers"].clone();
     let shop = json!({
@@ -32,7 +31,7 @@ fn with_shop(test_env: &TestEnv, url: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b6_while_an_issuer_is_down_its_new_tokens_wait_and_everybody_else_goes_on() {
+async fn unknown_tokens_of_an_unreachable_issuer_get_503_and_other_issuers_work() {
     let test_env = TestEnv::new().await;
     let signer = Signer::new(Algorithm::ES256);
     let server = KeyServer::start(Answer::Status(503, None)).await;
@@ -57,7 +56,7 @@ async fn b6_while_an_issuer_is_down_its_new_tokens_wait_and_everybody_else_goes_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b6_a_token_that_was_seen_while_its_issuer_was_up_goes_on_without_it() {
+async fn cached_token_of_an_unreachable_issuer_keeps_working() {
     let test_env = TestEnv::new().await;
     let signer = Signer::new(Algorithm::ES256);
     let keys = Answer::Body(key_set(&[signer.jwk(KID)]));

@@ -1,5 +1,5 @@
-//! Brokers are killed at random while clients work and repeat what got no answer. Afterwards every answer that was given is
-//! still true (I8), every object is as recorded (I1), and every upload's events are gapless with one end (I5, I7).
+//! Brokers are killed at random while clients work and repeat requests without an answer. Afterwards every answer given is still
+//! true, every object is as recorded, and the events of every upload have no gap and one end.
 //!
 //! `BYTEPASS_TEST_KILLS` says how often; two processes share the database, on SQLite too, whose lock and WAL allow it.
 
@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, http_client, presigned};
 use crate::support::broker_process::BrokerProcess;
-use crate::support::records::Records;
 use crate::support::setting;
 use crate::support::test_env::{TestEnv, backend_token, sign_backend, sign_user, user_token};
+use crate::support::upload_rows::StoredUploads;
 
 const CLIENTS: usize = 4;
 /// How long one step of a client may need, restarts of its brokers included.
@@ -125,7 +125,7 @@ fn kills() -> usize {
     })
 }
 
-/// Kills one of the brokers at a random moment and starts it again, so many times.
+/// Kills one of the brokers at a random moment and starts it again, `kills` times.
 fn reap(mut brokers: Vec<BrokerProcess>, times: usize) -> Vec<BrokerProcess> {
     let mut random = rand::rng();
     for _ in 0..times {
@@ -139,7 +139,7 @@ fn reap(mut brokers: Vec<BrokerProcess>, times: usize) -> Vec<BrokerProcess> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r2_brokers_killed_at_random_keep_every_word_that_they_gave() {
+async fn brokers_killed_at_random_keep_every_answer_they_gave() {
     let test_env = TestEnv::new().await;
     let brokers = vec![
         test_env.process(json!({}), &[]),
@@ -176,7 +176,7 @@ async fn r2_brokers_killed_at_random_keep_every_word_that_they_gave() {
     every_row_is_sound(&test_env, &told);
 }
 
-/// What the client was told is what everybody finds.
+/// The answers of the client agree with the tables and the bucket.
 async fn is_true(test_env: &TestEnv, reader: &Api, told: &Told) {
     let now = reader.read(&told.id).await.expect(200).json;
     let confirmed = told
@@ -188,7 +188,7 @@ async fn is_true(test_env: &TestEnv, reader: &Api, told: &Told) {
     if told.deleted {
         assert_eq!(now["status"], "deleted");
         // A broker killed between row and object leaves the object to the sweeper, and says so in the row.
-        let noted = Records::of(&test_env.database)
+        let noted = StoredUploads::of(&test_env.database)
             .upload(&told.id)
             .removed_at
             .is_some();
@@ -204,7 +204,7 @@ async fn is_true(test_env: &TestEnv, reader: &Api, told: &Told) {
 
 /// Every row, also those that no client heard of: gapless events, a version that counts them, one recorded key at most.
 fn every_row_is_sound(test_env: &TestEnv, told: &[Told]) {
-    let mut records = Records::of(&test_env.database);
+    let mut records = StoredUploads::of(&test_env.database);
     let rows = records.uploads();
     assert!(rows.len() >= told.len());
     for row in rows {

@@ -1,12 +1,12 @@
-//! The bucket and the database are gone for a while, under load, with a broker's own limits: nothing wrong is said or done, what
-//! can go on goes on, the rest is told to come back soon, and soon after the return all is well by itself.
+//! The bucket or the database is gone for a while, under load, with the default limits: no answer is wrong, what does not need the
+//! missing part keeps working, the rest gets a 503 with `Retry-After`, and everything recovers soon after the return.
 //!
 //! Bounds are for a busy machine; `cargo bench --bench outage` prints the figures. BYTEPASS_TEST_OUTAGE_SECS makes it longer.
 
 use std::time::Duration;
 
-use crate::support::outage::{How, Scene, Victim};
-use crate::support::outage_figures::{Ask, Figures};
+use crate::support::outage::{Failure, Scene, Victim};
+use crate::support::outage_figures::{Figures, RequestKind};
 use crate::support::setting;
 
 /// The aim is 4.5 s.
@@ -20,11 +20,8 @@ fn length() -> Duration {
     Duration::from_secs(secs.map_or(6, |secs| secs.parse().expect("seconds")))
 }
 
-async fn outage(victim: Victim, how: How) -> Option<Figures> {
-    let Some(scene) = Scene::new(victim).await else {
-        println!("skipped: there is no Postgres in this cell");
-        return None;
-    };
+async fn outage(victim: Victim, how: Failure) -> Option<Figures> {
+    let scene = Scene::new(victim).await?;
     let figures = scene.outage(how, length()).await;
     println!("{victim:?} {how:?}\n{figures}");
     for row in &figures.0 {
@@ -32,20 +29,20 @@ async fn outage(victim: Victim, how: How) -> Option<Figures> {
         assert!(row.well_after < WELL, "{figures}");
     }
     let stopped = match victim {
-        Victim::Bucket => Ask::Confirm,
-        Victim::Database => Ask::Create,
+        Victim::Bucket => RequestKind::Confirm,
+        Victim::Database => RequestKind::Create,
     };
-    for ask in [stopped, Ask::Ready] {
+    for ask in [stopped, RequestKind::Ready] {
         let row = figures.of(ask);
         assert!(row.refused > 0, "there was no outage: {figures}");
     }
     Some(figures)
 }
 
-async fn bucket(how: How) {
+async fn bucket(how: Failure) {
     let figures = outage(Victim::Bucket, how).await;
     let figures = figures.expect("every test_env has a bucket");
-    for ask in [Ask::Create, Ask::Read] {
+    for ask in [RequestKind::Create, RequestKind::Read] {
         let row = figures.of(ask);
         assert_eq!(row.refused, 0, "it needs no bucket: {figures}");
         assert!(row.done > 10 && row.slowest_done < WELL, "{figures}");
@@ -53,26 +50,26 @@ async fn bucket(how: How) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_a_bucket_that_refuses_connections_for_a_while_stops_no_create_and_spoils_nothing() {
-    bucket(How::Refused).await;
+async fn bucket_that_refuses_connections_stops_no_create_and_loses_nothing() {
+    bucket(Failure::Refused).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_a_bucket_that_is_silent_for_a_while_stops_no_create_and_spoils_nothing() {
-    bucket(How::Silent).await;
+async fn bucket_that_is_silent_stops_no_create_and_loses_nothing() {
+    bucket(Failure::Silent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_a_bucket_that_answers_503_for_a_while_stops_no_create_and_spoils_nothing() {
-    bucket(How::Errors).await;
+async fn bucket_that_answers_503_stops_no_create_and_loses_nothing() {
+    bucket(Failure::Errors).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r1_a_database_that_refuses_connections_for_a_while_spoils_nothing() {
-    outage(Victim::Database, How::Refused).await;
+async fn database_that_refuses_connections_for_a_while_loses_nothing() {
+    outage(Victim::Database, Failure::Refused).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r1_a_database_that_is_silent_for_a_while_spoils_nothing() {
-    outage(Victim::Database, How::Silent).await;
+async fn database_that_is_silent_for_a_while_loses_nothing() {
+    outage(Victim::Database, Failure::Silent).await;
 }

@@ -1,13 +1,14 @@
-//! A store that answers anything but yes or no: nothing is confirmed, rejected or removed by it, and a retry succeeds.
+//! A store whose answers are neither success nor a clear absence: nothing is confirmed, rejected or removed by them, and a retry
+//! succeeds.
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::rows::Rows;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
-use crate::support::tamper::{behind_proxy, create_with, staging_key, text};
+use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::{Broker, TestEnv};
+use crate::support::upload_steps::{behind_proxy, create_with, staging_key, text};
 
 const RIGHT: &[u8] = b"\x89PNG the bytes that were meant";
 
@@ -16,8 +17,8 @@ async fn assert_survives(
     test_env: &TestEnv,
     broker: &Broker,
     proxy: &S3Proxy,
-    which: Which,
-    act: Act,
+    which: RequestMatch,
+    act: Action,
 ) {
     let user = broker.user();
     let created = create_with(&user, "Product.image", RIGHT, "image/png", "sha256").await;
@@ -51,7 +52,7 @@ fn removes(proxy: &S3Proxy) -> bool {
 }
 
 #[tokio::test]
-async fn a14_no_unclear_answer_to_the_copy_decides_anything() {
+async fn unclear_answer_to_the_copy_decides_nothing() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
     for (status, code) in [
@@ -73,15 +74,15 @@ async fn a14_no_unclear_answer_to_the_copy_decides_anything() {
         (200, "NoSuchKey"),
     ] {
         let before = proxy.seen().iter().filter(|it| it.is_copy).count();
-        let act = Act::Answer(status, code);
-        assert_survives(&test_env, &broker, &proxy, Which::copy(), act).await;
+        let act = Action::Answer(status, code);
+        assert_survives(&test_env, &broker, &proxy, RequestMatch::copy(), act).await;
         let copies = proxy.seen().iter().filter(|it| it.is_copy).count();
         assert_eq!(copies - before, 2, "{status} {code}: no copy was retried");
     }
 }
 
 #[tokio::test]
-async fn a14_no_unclear_answer_to_the_head_of_the_copy_decides_anything() {
+async fn unclear_answer_to_the_head_of_the_copy_decides_nothing() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
     for (status, code) in [
@@ -96,33 +97,33 @@ async fn a14_no_unclear_answer_to_the_head_of_the_copy_decides_anything() {
         // 200 without an ETag.
         (200, "Nothing"),
     ] {
-        let which = Which::head().below("media/");
-        let act = Act::Answer(status, code);
+        let which = RequestMatch::head().below("media/");
+        let act = Action::Answer(status, code);
         assert_survives(&test_env, &broker, &proxy, which, act).await;
     }
 }
 
 #[tokio::test]
-async fn a14_a_head_without_length_or_etag_decides_nothing() {
+async fn head_without_length_or_etag_decides_nothing() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
-    let heads = || Which::head().below("media/");
-    let no_length = Act::Alter(|headers| drop(headers.remove("content-length")));
+    let heads = || RequestMatch::head().below("media/");
+    let no_length = Action::Alter(|headers| drop(headers.remove("content-length")));
     assert_survives(&test_env, &broker, &proxy, heads(), no_length).await;
-    let no_etag = Act::Alter(|headers| drop(headers.remove("etag")));
+    let no_etag = Action::Alter(|headers| drop(headers.remove("etag")));
     assert_survives(&test_env, &broker, &proxy, heads(), no_etag).await;
 }
 
 #[tokio::test]
-async fn a14_an_etag_that_is_no_md5_is_opaque_and_weak_ones_are_recorded_bare() {
+async fn etag_that_is_not_an_md5_is_opaque_and_a_weak_one_is_recorded_bare() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
     let user = broker.user();
-    let weak = Act::Alter(|headers| drop(headers.insert("etag", value("W/\"weak\""))));
-    let parts = Act::Alter(|headers| {
+    let weak = Action::Alter(|headers| drop(headers.insert("etag", value("W/\"weak\""))));
+    let parts = Action::Alter(|headers| {
         headers.insert("etag", value("\"0123456789abcdef0123456789abcdef-2\""));
     });
-    let masked = Act::Alter(|headers| {
+    let masked = Action::Alter(|headers| {
         headers.insert("etag", value("\"0123456789abcdef0123456789abcdef\""));
         headers.insert("x-amz-server-side-encryption", value("aws:kms"));
     });
@@ -131,7 +132,7 @@ async fn a14_an_etag_that_is_no_md5_is_opaque_and_weak_ones_are_recorded_bare() 
         (parts, "0123456789abcdef0123456789abcdef-2"),
         (masked, "0123456789abcdef0123456789abcdef"),
     ] {
-        proxy.rule(Which::head().below("media/"), act);
+        proxy.rule(RequestMatch::head().below("media/"), act);
         let created = create_with(&user, "Product.image", RIGHT, "image/png", "md5").await;
         user.put(&created.clone().expect(201), RIGHT)
             .await
@@ -143,13 +144,16 @@ async fn a14_an_etag_that_is_no_md5_is_opaque_and_weak_ones_are_recorded_bare() 
 }
 
 #[tokio::test]
-async fn a14_a_store_that_loses_its_answers_is_asked_again_under_a_fresh_key() {
+async fn copy_after_a_lost_answer_takes_a_fresh_key() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
     let user = broker.user();
     let created = user.stage("Product.image", RIGHT, "image/png").await;
-    proxy.rule(Which::copy().times(1), Act::LoseAnswer);
-    proxy.rule(Which::head().below("media/").times(1), Act::LoseAnswer);
+    proxy.rule(RequestMatch::copy().times(1), Action::LoseAnswer);
+    proxy.rule(
+        RequestMatch::head().below("media/").times(1),
+        Action::LoseAnswer,
+    );
     let confirmed = user.confirm(created.id()).await.expect(200);
     let key = text(&confirmed, "key");
     let copies: Vec<_> = proxy.seen().into_iter().filter(|it| it.is_copy).collect();

@@ -1,4 +1,4 @@
-//! What a grant sees and touches: the uploads made under it, and nothing else of its owner.
+//! A grant sees and changes only the uploads made under it, not the other uploads of its owner.
 
 use super::*;
 use crate::support::statuses;
@@ -27,7 +27,7 @@ async fn ask(caller: &Api, method: &str, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn b1_a_grant_finds_neither_its_owners_other_uploads_nor_another_grants() {
+async fn grant_sees_neither_other_uploads_of_its_owner_nor_those_of_other_grants() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let own = holder(&broker, &mint(&broker, json!({"max_uploads": 9})).await);
@@ -51,7 +51,7 @@ async fn b1_a_grant_finds_neither_its_owners_other_uploads_nor_another_grants() 
         }
     }
     for id in &foreign[2..] {
-        let row = crate::support::records::Records::of(&test_env.database).upload(id);
+        let row = crate::support::upload_rows::StoredUploads::of(&test_env.database).upload(id);
         assert!(
             ["pending", "confirmed"].contains(&row.status.as_str()),
             "{id}"
@@ -60,7 +60,7 @@ async fn b1_a_grant_finds_neither_its_owners_other_uploads_nor_another_grants() 
 }
 
 #[tokio::test]
-async fn a_grant_lists_nothing_counts_nothing_and_mints_nothing() {
+async fn grant_can_neither_list_nor_count_nor_create_grants() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let page = holder(&broker, &mint(&broker, json!({})).await);
@@ -81,7 +81,7 @@ async fn a_grant_lists_nothing_counts_nothing_and_mints_nothing() {
 }
 
 #[tokio::test]
-async fn a_grant_cancels_its_pending_upload_and_deletes_no_confirmed_one() {
+async fn grant_can_cancel_its_pending_upload_and_not_delete_a_confirmed_one() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let page = holder(&broker, &mint(&broker, json!({"max_uploads": 2})).await);

@@ -1,4 +1,4 @@
-//! What a grant may be asked for, what it allows, and its end.
+//! Which grants can be created, what they allow, and when they end.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::support::test_env::{backend_token, sign_backend};
 
 #[tokio::test]
-async fn what_no_grant_can_be_is_refused_and_leaves_none() {
+async fn invalid_grant_is_refused_and_not_stored() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let long = "x".repeat(300);
@@ -125,7 +125,7 @@ async fn what_no_grant_can_be_is_refused_and_leaves_none() {
 }
 
 #[tokio::test]
-async fn a_grant_allows_its_field_its_size_its_record_and_its_owner_alone() {
+async fn grant_is_limited_to_its_field_size_record_and_owner() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let minted = mint(&broker, json!({"max_size": 30, "object_id": "42"})).await;
@@ -168,7 +168,7 @@ async fn a_grant_allows_its_field_its_size_its_record_and_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn an_expired_grant_answers_401_and_what_was_made_under_it_stays() {
+async fn expired_grant_answers_401_and_its_uploads_stay() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let minted = mint(&broker, json!({"expires_in": 2, "max_uploads": 9})).await;
@@ -195,7 +195,7 @@ async fn an_expired_grant_answers_401_and_what_was_made_under_it_stays() {
 }
 
 #[tokio::test]
-async fn a_grant_whose_row_is_removed_is_withdrawn_at_once() {
+async fn grant_without_its_row_is_refused_at_once() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let page = holder(&broker, &mint(&broker, json!({"max_uploads": 5})).await);

@@ -1,4 +1,4 @@
-//! Grants: a page without a token of its own uploads, as often and as much as its backend said, and nothing else.
+//! Grants: a page without a token of its own uploads within the limits that its backend set.
 
 mod access;
 mod limits;
@@ -26,7 +26,7 @@ async fn mint(broker: &Broker, changes: Value) -> Answer {
     broker.service().post("/v1/grants", &body).await.expect(201)
 }
 
-/// Whoever holds the grant of this answer.
+/// A client with the grant in this answer.
 fn holder(broker: &Broker, minted: &Answer) -> Api {
     let token = minted.json["grant"].as_str().expect("a grant");
     broker.anonymous().with_token(token)
@@ -45,7 +45,7 @@ fn used(test_env: &TestEnv, upload: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_page_uploads_under_a_grant_for_a_record_and_the_confirm_attaches_it() {
+async fn confirm_under_a_grant_with_a_record_attaches_the_upload() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let minted = mint(&broker, json!({"object_id": "42"})).await;
@@ -76,7 +76,7 @@ async fn a_page_uploads_under_a_grant_for_a_record_and_the_confirm_attaches_it()
 }
 
 #[tokio::test]
-async fn without_a_record_the_client_may_hint_at_one_and_nothing_is_attached() {
+async fn record_named_by_the_client_of_a_grant_attaches_nothing() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let page = holder(&broker, &mint(&broker, json!({})).await);
@@ -95,7 +95,7 @@ async fn without_a_record_the_client_may_hint_at_one_and_nothing_is_attached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_grant_is_used_as_often_as_it_says_across_two_brokers_and_then_429() {
+async fn grant_above_its_uses_answers_429_across_two_brokers() {
     let test_env = TestEnv::new().await;
     let brokers = [test_env.broker().await, test_env.broker().await];
     let minted = mint(&brokers[0], json!({"max_uploads": 7})).await;
@@ -121,13 +121,13 @@ async fn a_grant_is_used_as_often_as_it_says_across_two_brokers_and_then_429() {
     create(&pages[1])
         .await
         .expect_problem(429, "quota-exceeded");
-    // What was made goes on.
+    // Uploads already made are not affected.
     pages[0].put(&made[1], JPEG).await.expect(200);
     pages[1].confirm(made[1].id()).await.expect(200);
 }
 
 #[tokio::test]
-async fn a_repeated_create_under_a_grant_counts_once() {
+async fn repeated_create_under_a_grant_counts_once() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let page = holder(&broker, &mint(&broker, json!({})).await);

@@ -1,4 +1,4 @@
-//! B12, B13: pages of other origins, and hosts that lie about ours.
+//! Cross-origin rules, and `Host` and forwarding headers that lie about our address.
 
 use reqwest::Method;
 use serde_json::json;
@@ -66,7 +66,7 @@ async fn preflight(broker: &Broker, origin: &str, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn b12_only_the_exact_origin_is_let_in_and_nobody_with_credentials() {
+async fn only_the_exact_origin_is_allowed_and_never_with_credentials() {
     let test_env = TestEnv::new().await;
     let broker = test_env
         .broker_with(json!({"cors": {"allowed_origins": [SHOP]}}))
@@ -100,7 +100,7 @@ async fn b12_only_the_exact_origin_is_let_in_and_nobody_with_credentials() {
 }
 
 #[tokio::test]
-async fn b12_a_browser_may_do_the_whole_job_from_the_shops_page() {
+async fn browser_on_an_allowed_origin_can_upload_and_confirm() {
     let test_env = TestEnv::new().await;
     let broker = test_env
         .broker_with(json!({"cors": {"allowed_origins": [SHOP]}}))
@@ -163,7 +163,7 @@ const LIES: [(&str, &str); 30] = [
 ];
 
 #[tokio::test]
-async fn b13_no_header_of_a_request_reaches_a_link_an_address_or_a_redirect() {
+async fn request_headers_never_appear_in_links_addresses_or_redirects() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -208,7 +208,7 @@ async fn b13_no_header_of_a_request_reaches_a_link_an_address_or_a_redirect() {
 }
 
 #[tokio::test]
-async fn b13_a_configured_public_url_is_in_every_link_whatever_the_request_came_by() {
+async fn configured_public_url_is_in_every_link_for_any_request_host() {
     let test_env = TestEnv::new().await;
     let (listen, base) = (free_address().to_string(), "https://uploads.example/base");
     let change = json!({"server": {"listen": listen, "public_url": base}});

@@ -1,4 +1,4 @@
-//! The body of every problem, as clients meet it, as a snapshot: a word that changes here changes for somebody.
+//! The body of every problem document, as a snapshot: these texts are part of the API.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::support::statuses::{BYTES, in_status, path};
 use crate::support::test_env::{Broker, TestEnv, sign_user, user_token};
 use crate::support::tokens::Token;
 
-/// A code with an answer that carries it.
+/// A code with an answer that has it.
 type Told = (&'static str, Answer);
 
 fn body(change: &Value) -> Value {
@@ -164,7 +164,7 @@ async fn of_requests(test_env: &TestEnv, broker: &Broker) -> Vec<Told> {
     let reused = keyed(json!({"size": 6})).await;
     let used_up = page.post("/v1/uploads", &body(&json!({}))).await;
     let held = test_env.database.block_writes();
-    // Of a key that nobody has used: the first of the two waits for the database, the second is told so.
+    // A fresh key: the first of two requests waits for the database, the second gets the problem.
     let user = broker.user();
     let twice = async || {
         let request = user.request(Method::POST, "/v1/uploads");
@@ -218,7 +218,7 @@ fn snapshot(code: &str, mut document: Value, broker_url: &str) {
 }
 
 #[tokio::test]
-async fn every_problem_there_is_has_the_body_of_its_snapshot() {
+async fn every_problem_has_the_body_of_its_snapshot() {
     let test_env = TestEnv::new().await;
     let broker = test_env
         .broker_with(json!({"server": {"body_timeout_ms": 200}}))

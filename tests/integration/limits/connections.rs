@@ -1,4 +1,4 @@
-//! Connections without end from one address leave others theirs.
+//! The limit of connections for each address: one client can't use up the connections of the others.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -52,7 +52,7 @@ fn is_served(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b11_an_address_has_so_many_connections_and_one_more_is_closed_at_once() {
+async fn connection_above_the_limit_of_an_address_is_closed_at_once() {
     let test_env = TestEnv::new().await;
     let change = json!({"limits": {"connections_per_address": 20}});
     let broker = test_env.broker_with(change).await;
@@ -75,7 +75,7 @@ async fn b11_an_address_has_so_many_connections_and_one_more_is_closed_at_once()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b11_two_thousand_slow_connections_to_a_process_of_1024_files_leave_others_theirs() {
+async fn two_thousand_slow_connections_at_1024_open_files_leave_room_for_other_clients() {
     let allowed = rlimit::increase_nofile_limit(8_192).expect("a limit");
     assert!(allowed >= 4_096, "this test opens 2,000 connections");
     let test_env = TestEnv::new().await;

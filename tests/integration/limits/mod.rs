@@ -1,4 +1,4 @@
-//! How much one owner may have pending: reserved with the row, given back when it ends, whoever asks where.
+//! The limit of pending uploads and bytes for each owner: counted at create, freed by every final status, and shared by all brokers.
 
 mod connections;
 mod requests;
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
 use crate::support::rows::Rows;
-use crate::support::tamper::{eventually, plant};
 use crate::support::test_env::{Broker, TestEnv};
+use crate::support::upload_steps::{eventually, plant};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 some bytes that are limited";
 
@@ -21,7 +21,7 @@ async fn create(caller: &Api) -> Answer {
     caller.create("Product.image", JPEG, "image/jpeg").await
 }
 
-/// The ids of what was allowed; the rest are refusals as they have to be.
+/// The ids of the uploads made; every other answer must be a refusal.
 fn allowed(answers: Vec<Answer>, limit: u64) -> Vec<String> {
     let mut ids = Vec::new();
     for answer in answers {
@@ -51,8 +51,7 @@ async fn all_at_once(brokers: &[Broker], subject: &str, count: usize) -> Vec<Ans
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i13_of_64_creates_at_once_against_a_limit_of_10_exactly_10_are_made_by_one_broker_or_two()
-{
+async fn sixty_four_concurrent_creates_at_limit_10_make_10_uploads_on_one_broker_and_two() {
     for count in [1, 2] {
         let test_env = TestEnv::new().await;
         let mut brokers = Vec::new();
@@ -83,7 +82,7 @@ async fn i13_of_64_creates_at_once_against_a_limit_of_10_exactly_10_are_made_by_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_end_of_an_upload_gives_its_place_back_once() {
+async fn every_final_status_frees_one_pending_upload() {
     let test_env = TestEnv::new().await;
     let mut change = at_most(5);
     change["sweeper"] = json!({"enabled": true, "interval_secs": 1});
@@ -131,7 +130,7 @@ async fn every_end_of_an_upload_gives_its_place_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_are_counted_and_what_a_backend_asks_for_counts_for_the_owner_it_names() {
+async fn pending_bytes_are_limited_and_counted_for_the_named_owner() {
     let test_env = TestEnv::new().await;
     let limit = 3 * JPEG.len() + 5;
     let change =
@@ -160,7 +159,7 @@ async fn bytes_are_counted_and_what_a_backend_asks_for_counts_for_the_owner_it_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_request_keeps_no_key_and_uses_no_grant_and_a_repeated_one_is_never_refused() {
+async fn refused_create_stores_no_key_and_uses_no_grant_and_a_replay_is_never_refused() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker_with(at_most(2)).await;
     let user = broker.user();
@@ -195,7 +194,7 @@ async fn a_refused_request_keeps_no_key_and_uses_no_grant_and_a_repeated_one_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r9_what_a_broker_of_the_version_before_changes_is_recounted() {
+async fn changes_of_the_previous_version_are_recounted() {
     let test_env = TestEnv::new().await;
     let change = json!({"limits": {"pending_uploads_per_owner": 3}, "workers": {"recount_interval_secs": 1}});
     let broker = test_env.broker_with(change).await;

@@ -1,4 +1,4 @@
-//! How often one owner, and one address, may ask.
+//! Request rates for each owner and each address.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ fn refused(answer: Answer, who: &str, policy: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_owner_that_asks_too_often_waits_and_nobody_else_does() {
+async fn owner_above_the_request_rate_gets_429_and_other_owners_do_not() {
     let test_env = TestEnv::new().await;
     let limits = json!({"requests_per_owner_per_sec": 1, "requests_per_owner_burst": 3});
     let broker = test_env.broker_with(rates(limits)).await;
@@ -67,7 +67,7 @@ async fn an_owner_that_asks_too_often_waits_and_nobody_else_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_refused_keeps_its_connection_and_waits_a_moment_for_each_refusal() {
+async fn rate_limited_client_keeps_its_connection_and_each_refusal_is_delayed() {
     let test_env = TestEnv::new().await;
     let limits = json!({"requests_per_owner_per_sec": 1, "requests_per_owner_burst": 1});
     let broker = test_env.broker_with(rates(limits)).await;
@@ -98,8 +98,7 @@ async fn who_is_refused_keeps_its_connection_and_waits_a_moment_for_each_refusal
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_asks_too_often_is_refused_before_its_token_is_looked_at_and_probes_never_are()
- {
+async fn address_above_the_request_rate_is_refused_before_its_token_except_for_probes() {
     let test_env = TestEnv::new().await;
     let mut change =
         rates(json!({"requests_per_address_per_sec": 1, "requests_per_address_burst": 5}));
@@ -141,7 +140,7 @@ async fn an_address_that_asks_too_often_is_refused_before_its_token_is_looked_at
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_trusted_proxy_says_whose_address_it_is() {
+async fn forwarded_address_counts_only_from_a_trusted_proxy() {
     let test_env = TestEnv::new().await;
     let limits = json!({"requests_per_address_per_sec": 1, "requests_per_address_burst": 2});
     let mut behind = rates(limits.clone());
@@ -190,7 +189,7 @@ async fn p95(broker: &Broker) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_by_one_owner_is_refused_and_the_others_are_all_served_in_time() {
+async fn flood_by_one_owner_is_refused_and_other_owners_are_served_in_time() {
     let test_env = TestEnv::new().await;
     // Enough for both measurements of the others, and used up at once by a flood.
     let limits = json!({"requests_per_owner_per_sec": 1, "requests_per_owner_burst": 50});

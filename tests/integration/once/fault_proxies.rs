@@ -1,4 +1,4 @@
-//! The fault proxies do what they promise: a story that relies on a fault which never happens would prove nothing.
+//! The fault proxies inject the faults that other tests rely on. Without the fault, those tests would prove nothing.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,9 +9,9 @@ use reqwest::Method;
 
 use crate::support::api::{Answer, http_client, send};
 use crate::support::fault_proxy::{FaultProxy, Mode};
-use crate::support::hold::Hold;
+use crate::support::gate::RequestGate;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
+use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::tokens::Token;
 
 /// A server that answers every line with the same line.
@@ -60,7 +60,7 @@ fn http_server() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     (address, heads)
 }
 
-/// Sends `ping` and gives what comes back within half a second.
+/// Sends `ping` and returns what comes back within half a second.
 fn ping(stream: &mut TcpStream) -> std::io::Result<usize> {
     stream.set_read_timeout(Some(Duration::from_millis(500)))?;
     stream.write_all(b"ping")?;
@@ -72,7 +72,7 @@ fn connect(proxy: &FaultProxy) -> TcpStream {
 }
 
 #[test]
-fn a_sound_network_relays_and_a_slow_one_relays_late() {
+fn fault_proxy_relays_and_a_slow_one_relays_late() {
     let proxy = FaultProxy::plain(echo_server());
     let mut stream = connect(&proxy);
     assert_eq!(ping(&mut stream).expect("an echo"), 4);
@@ -83,7 +83,7 @@ fn a_sound_network_relays_and_a_slow_one_relays_late() {
 }
 
 #[test]
-fn a_refusing_network_has_no_listener_and_comes_back_on_the_same_port() {
+fn refusing_fault_proxy_has_no_listener_and_returns_on_the_same_port() {
     let proxy = FaultProxy::plain(echo_server());
     let mut open = connect(&proxy);
     assert_eq!(ping(&mut open).expect("an echo"), 4);
@@ -104,7 +104,7 @@ fn a_refusing_network_has_no_listener_and_comes_back_on_the_same_port() {
 }
 
 #[test]
-fn a_black_hole_swallows_until_it_heals_and_then_resets() {
+fn silent_fault_proxy_swallows_bytes_and_resets_when_it_heals() {
     let proxy = FaultProxy::plain(echo_server());
     let mut open = connect(&proxy);
     assert_eq!(ping(&mut open).expect("an echo"), 4);
@@ -123,7 +123,7 @@ fn a_black_hole_swallows_until_it_heals_and_then_resets() {
 }
 
 #[test]
-fn a_resetting_network_accepts_and_resets() {
+fn resetting_fault_proxy_accepts_and_resets() {
     let proxy = FaultProxy::plain(echo_server());
     proxy.set(Mode::Reset);
     let outcome = TcpStream::connect(proxy.address()).and_then(|mut stream| ping(&mut stream));
@@ -143,11 +143,11 @@ async fn call(proxy: &S3Proxy, method: Method, path: &str) -> reqwest::Result<An
 }
 
 #[tokio::test]
-async fn the_s3_proxy_answers_in_the_stores_place_as_often_as_it_was_told() {
+async fn s3_proxy_answers_for_the_store_as_often_as_scripted() {
     let (upstream, heads) = http_server();
     let proxy = S3Proxy::start(upstream);
-    let heads_of_final = Which::head().below("media/").starting_at(2).times(1);
-    let rule = proxy.rule(heads_of_final, Act::Answer(503, "SlowDown"));
+    let heads_of_final = RequestMatch::head().below("media/").starting_at(2).times(1);
+    let rule = proxy.rule(heads_of_final, Action::Answer(503, "SlowDown"));
     for (path, status) in [
         ("/b/staging/x", 200),
         ("/b/media/1", 200),
@@ -170,10 +170,10 @@ async fn the_s3_proxy_answers_in_the_stores_place_as_often_as_it_was_told() {
 }
 
 #[tokio::test]
-async fn the_s3_proxy_tells_a_copy_from_a_put_and_says_errors_as_s3_does() {
+async fn s3_proxy_distinguishes_copy_from_put_and_formats_errors_as_s3() {
     let (upstream, heads) = http_server();
     let proxy = S3Proxy::start(upstream);
-    proxy.rule(Which::copy(), Act::Answer(404, "NoSuchBucket"));
+    proxy.rule(RequestMatch::copy(), Action::Answer(404, "NoSuchBucket"));
     let url = format!("{}/b/k", proxy.endpoint());
     let put = send(http_client().put(&url)).await;
     let copy = send(http_client().put(&url).header("x-amz-copy-source", "b/s")).await;
@@ -188,10 +188,10 @@ async fn the_s3_proxy_tells_a_copy_from_a_put_and_says_errors_as_s3_does() {
 }
 
 #[tokio::test]
-async fn the_s3_proxy_loses_an_answer_after_the_store_has_acted() {
+async fn s3_proxy_drops_an_answer_after_the_store_has_acted() {
     let (upstream, heads) = http_server();
     let proxy = S3Proxy::start(upstream);
-    proxy.rule(Which::any().times(1), Act::LoseAnswer);
+    proxy.rule(RequestMatch::any().times(1), Action::LoseAnswer);
     let lost = call(&proxy, Method::DELETE, "/b/k").await;
     assert!(lost.is_err(), "{lost:?}");
     assert_eq!(heads.lock().expect("a list").len(), 1);
@@ -201,17 +201,17 @@ async fn the_s3_proxy_loses_an_answer_after_the_store_has_acted() {
 }
 
 #[tokio::test]
-async fn the_s3_proxy_holds_a_request_before_and_an_answer_after_the_store() {
+async fn s3_proxy_holds_a_request_before_and_an_answer_after_the_store() {
     let (upstream, heads) = http_server();
     let proxy = Arc::new(S3Proxy::start(upstream));
     for (path, reached) in [("/b/before", 0), ("/b/after", 2)] {
-        let hold = Hold::new();
+        let hold = RequestGate::new();
         let act = if reached == 0 {
-            Act::HoldBefore(hold.clone())
+            Action::HoldBefore(hold.clone())
         } else {
-            Act::HoldAnswer(hold.clone())
+            Action::HoldAnswer(hold.clone())
         };
-        proxy.rule(Which::any().path_with(path), act);
+        proxy.rule(RequestMatch::any().path_with(path), act);
         let held = Arc::clone(&proxy);
         let request = tokio::spawn(async move { call(&held, Method::GET, path).await });
         hold.arrived().await;
@@ -224,10 +224,13 @@ async fn the_s3_proxy_holds_a_request_before_and_an_answer_after_the_store() {
 }
 
 #[tokio::test]
-async fn the_s3_proxy_lands_a_late_request_after_its_client_has_gone() {
+async fn s3_proxy_delivers_a_late_request_after_its_client_has_gone() {
     let (upstream, heads) = http_server();
     let proxy = S3Proxy::start(upstream);
-    proxy.rule(Which::any(), Act::Late(Duration::from_millis(600)));
+    proxy.rule(
+        RequestMatch::any(),
+        Action::Late(Duration::from_millis(600)),
+    );
     let impatient = tokio::time::timeout(
         Duration::from_millis(200),
         call(&proxy, Method::PUT, "/b/k"),
@@ -239,7 +242,7 @@ async fn the_s3_proxy_lands_a_late_request_after_its_client_has_gone() {
 }
 
 #[test]
-fn a_hand_made_token_has_the_signature_of_rfc_7515() {
+fn test_token_has_the_signature_of_rfc_7515() {
     let token = Token::new("i", "a", "s").claim("exp", serde_json::Value::Null);
     let signed = token.sign(b"secret");
     let (content, signature) = signed.rsplit_once('.').expect("three parts");

@@ -1,4 +1,4 @@
-//! What `deploy/` tells operators to set, set on a real bucket.
+//! The bucket settings in `deploy/`, applied to a real bucket.
 
 use aws_sdk_s3::types::{CorsConfiguration, CorsRule};
 use serde_json::Value;
@@ -20,7 +20,7 @@ fn strings(value: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn with_the_cors_file_a_browser_may_send_every_header_that_a_presigned_request_asks_for() {
+async fn cors_file_allows_every_header_of_a_presigned_request() {
     let test_env = TestEnv::new().await;
     let rule = &file("cors.json")["CORSRules"][0];
     if std::env::var_os("BYTEPASS_TEST_S3_ENDPOINT").is_some() {
@@ -83,7 +83,7 @@ async fn with_the_cors_file_a_browser_may_send_every_header_that_a_presigned_req
 }
 
 #[test]
-fn the_policies_name_no_more_than_the_two_prefixes_and_the_signer_may_only_put() {
+fn policy_files_name_only_the_two_prefixes_and_the_signer_may_only_put() {
     for name in [
         "iam-broker.json",
         "iam-signer.json",
@@ -103,7 +103,7 @@ fn the_policies_name_no_more_than_the_two_prefixes_and_the_signer_may_only_put()
 }
 
 #[test]
-fn the_lifecycle_rule_outlasts_every_default_deadline_and_touches_staging_only() {
+fn lifecycle_file_outlasts_every_default_deadline_and_covers_staging_only() {
     let rule = &file("lifecycle.json")["Rules"][0];
     assert_eq!(rule["Filter"]["Prefix"], "staging/");
     let days = rule["Expiration"]["Days"].as_u64().expect("days");
@@ -119,7 +119,7 @@ fn the_lifecycle_rule_outlasts_every_default_deadline_and_touches_staging_only()
 }
 
 #[test]
-fn the_event_files_tell_of_new_objects_below_staging_and_of_nothing_else() {
+fn notification_files_select_only_new_objects_below_staging() {
     for name in ["notification-sns.json", "notification-ceph.json"] {
         let topics = file(name)["TopicConfigurations"].clone();
         assert_eq!(topics.as_array().map(Vec::len), Some(1), "{name}");

@@ -1,4 +1,4 @@
-//! What Prometheus reads: numbers of the broker, and numbers of the whole system that every broker reports the same.
+//! Metrics: numbers of one broker, and numbers of the whole system that every broker reports equally.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde_json::json;
 use crate::support::api::{http_client, send};
 use crate::support::broker_process::BrokerProcess;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
-use crate::support::sweeping::overdue;
-use crate::support::tamper::plant;
+use crate::support::s3_script::{Action, RequestMatch};
+use crate::support::sweeps::overdue;
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::plant;
 
 const PICTURE: &[u8] = b"\x89PNG a picture that is counted";
 
@@ -28,7 +28,7 @@ async fn scrape(url: &str) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test]
-async fn metrics_tell_what_happened_and_what_is_pending_and_hold_no_id() {
+async fn metrics_count_operations_and_pending_uploads_without_ids() {
     let broker = BrokerProcess::dev();
     let url = broker.ready["metrics_url"].as_str().expect("a URL");
     let before = scrape(url).await;
@@ -88,7 +88,7 @@ async fn metrics_tell_what_happened_and_what_is_pending_and_hold_no_id() {
 }
 
 #[tokio::test]
-async fn a_rejection_is_counted_by_its_reason_and_two_brokers_report_the_same_pending_uploads() {
+async fn rejections_are_counted_by_reason_and_two_brokers_report_equal_pending_uploads() {
     let test_env = TestEnv::new().await;
     let admin = json!({"server": {"admin_listen": "127.0.0.1:0"}});
     let (one, other) = (
@@ -125,7 +125,7 @@ async fn a_rejection_is_counted_by_its_reason_and_two_brokers_report_the_same_pe
 }
 
 #[tokio::test]
-async fn what_the_sweeper_put_off_is_told_and_is_neither_done_nor_failed() {
+async fn postponed_sweeper_work_is_counted_as_neither_done_nor_failed() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let change = json!({
@@ -142,7 +142,7 @@ async fn what_the_sweeper_put_off_is_told_and_is_neither_done_nor_failed() {
             .expect(201);
     }
     overdue(&test_env, 60);
-    proxy.rule(Which::copy(), Act::Answer(503, "SlowDown"));
+    proxy.rule(RequestMatch::copy(), Action::Answer(503, "SlowDown"));
     ops.post_empty("/v1/ops/sweep").await.expect(200);
     let seen = ops.get("/v1/ops/overview").await.expect(200).json;
     let kinds = seen["sweeper"].as_array().expect("kinds");

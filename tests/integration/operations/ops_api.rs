@@ -4,10 +4,10 @@ use bytepass::domain::upload::Status;
 use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
-use crate::support::receiver::{Receiver, Reply, webhooks};
 use crate::support::statuses::{BYTES, in_status};
-use crate::support::sweeping::overdue;
+use crate::support::sweeps::overdue;
 use crate::support::test_env::{TestEnv, backend_token, sign_backend};
+use crate::support::webhook_receiver::{Receiver, Reply, webhooks};
 
 const FIELD: &str = "Product.image";
 

@@ -1,4 +1,4 @@
-//! Brokers start at once on an empty database, stop while they work, and go on where another one stopped.
+//! Brokers start at once on an empty database, stop while they work, and continue the work of a stopped one.
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
@@ -8,14 +8,13 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
 use crate::support::broker_process::BrokerProcess;
-use crate::support::database::AnyDatabase;
 use crate::support::fault_proxy::Mode;
-use crate::support::hold::Hold;
-use crate::support::postgres_proxy::{Do, On, PostgresProxy};
-use crate::support::records::{confirm_within, is_come_back, is_confirmed_once};
+use crate::support::gate::RequestGate;
+use crate::support::postgres_proxy::{Action, PostgresProxy, Trigger};
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
+use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::{TestEnv, sign_user, user_token};
+use crate::support::upload_rows::{confirm_within, is_confirmed_once, is_retryable};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 
@@ -24,7 +23,7 @@ fn user_of(broker: &BrokerProcess) -> Api {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn brokers_that_start_at_once_on_an_empty_database_all_come_up_and_share_it() {
+async fn brokers_starting_at_once_on_an_empty_database_share_it() {
     let test_env = TestEnv::new().await;
     let starts = (0..4).map(|_| test_env.broker());
     let brokers = futures::future::join_all(starts).await;
@@ -41,7 +40,7 @@ async fn brokers_that_start_at_once_on_an_empty_database_all_come_up_and_share_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_start_at_once_on_an_empty_database_all_come_up() {
+async fn processes_starting_at_once_on_an_empty_database_all_start() {
     let test_env = TestEnv::new().await;
     let brokers: Vec<BrokerProcess> = std::thread::scope(|scope| {
         let starts: Vec<_> = (0..3)
@@ -75,7 +74,7 @@ fn behind(
     })
 }
 
-/// Waits until nobody listens there: the broker has begun to stop.
+/// Waits until the port refuses connections: the broker has begun to stop.
 async fn closed(url: &str) {
     let address: SocketAddr = url
         .trim_start_matches("http://")
@@ -98,21 +97,24 @@ async fn ended(mut broker: BrokerProcess) -> (BrokerProcess, std::process::ExitS
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r11_a_confirm_in_flight_is_answered_although_the_broker_was_told_to_stop() {
+async fn confirm_in_flight_is_answered_during_a_stop() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let broker = test_env.process(behind(&test_env, &proxy, 20, 20_000), &[]);
     let other = test_env.process(behind(&test_env, &proxy, 20, 20_000), &[]);
     let user = user_of(&broker);
     let staged = user.stage("Product.image", JPEG, "image/jpeg").await;
-    let hold = Hold::new();
-    proxy.rule(Which::copy().times(1), Act::HoldAnswer(hold.clone()));
+    let hold = RequestGate::new();
+    proxy.rule(
+        RequestMatch::copy().times(1),
+        Action::HoldAnswer(hold.clone()),
+    );
     let (waiting, id) = (user.clone(), staged.id().to_owned());
     let confirm = tokio::spawn(async move { waiting.confirm(&id).await });
     hold.arrived().await;
     broker.signal("TERM");
     closed(&broker.url).await;
-    // Another one serves whoever comes now.
+    // Another broker serves new requests.
     user_of(&other)
         .upload("Product.image", JPEG, "image/jpeg")
         .await;
@@ -127,14 +129,17 @@ async fn r11_a_confirm_in_flight_is_answered_although_the_broker_was_told_to_sto
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r11_a_stop_takes_no_longer_than_its_time_limit_and_another_broker_goes_on() {
+async fn stop_ends_within_its_time_limit_and_another_broker_continues() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let broker = test_env.process(behind(&test_env, &proxy, 1, 60_000), &[]);
     let user = user_of(&broker);
     let staged = user.stage("Product.image", JPEG, "image/jpeg").await;
-    let hold = Hold::new();
-    proxy.rule(Which::copy().times(1), Act::HoldAnswer(hold.clone()));
+    let hold = RequestGate::new();
+    proxy.rule(
+        RequestMatch::copy().times(1),
+        Action::HoldAnswer(hold.clone()),
+    );
     let path = format!("/v1/uploads/{}/confirm", staged.id());
     let request = user.request(reqwest::Method::POST, &path);
     let confirm = tokio::spawn(async move { request.send().await.ok() });
@@ -145,7 +150,7 @@ async fn r11_a_stop_takes_no_longer_than_its_time_limit_and_another_broker_goes_
     assert_eq!((status.code(), status.signal()), (Some(0), None));
     // Cut off, or told to come back: never an error of ours, never a guess.
     if let Some(answer) = confirm.await.expect("no panic") {
-        is_come_back(&Answer::read(answer).await);
+        is_retryable(&Answer::read(answer).await);
     }
     hold.release();
     let broker = broker.restart();
@@ -153,12 +158,9 @@ async fn r11_a_stop_takes_no_longer_than_its_time_limit_and_another_broker_goes_
     is_confirmed_once(&test_env, &confirmed, JPEG).await;
 }
 
-/// A broker behind a Postgres proxy that has a second to stop; `None`, with a word, on SQLite.
+/// A broker behind a Postgres proxy, with a shutdown timeout of a second; `None` on SQLite.
 fn behind_postgres(test_env: &TestEnv) -> Option<(PostgresProxy, BrokerProcess)> {
-    let AnyDatabase::Postgres(database) = &test_env.database else {
-        println!("skipped: there is no Postgres in this cell");
-        return None;
-    };
+    let database = test_env.database.needs_postgres()?;
     let proxy = PostgresProxy::start(database.server());
     let url = database.url_through(proxy.network.address());
     let change = json!({
@@ -170,7 +172,7 @@ fn behind_postgres(test_env: &TestEnv) -> Option<(PostgresProxy, BrokerProcess)>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r11_a_stop_ends_although_the_database_answers_nobody() {
+async fn stop_ends_with_a_silent_database() {
     let test_env = TestEnv::new().await;
     let Some((proxy, broker)) = behind_postgres(&test_env) else {
         return;
@@ -194,7 +196,7 @@ async fn r11_a_stop_ends_although_the_database_answers_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r11_a_stop_does_not_wait_for_a_query_whose_caller_has_gone() {
+async fn stop_does_not_wait_for_a_query_whose_caller_hung_up() {
     let test_env = TestEnv::new().await;
     let Some((proxy, broker)) = behind_postgres(&test_env) else {
         return;
@@ -202,11 +204,11 @@ async fn r11_a_stop_does_not_wait_for_a_query_whose_caller_has_gone() {
     let user = user_of(&broker);
     let confirmed = user.upload("Product.image", JPEG, "image/jpeg").await;
     // The removal reads which copies to remove, and outlives its caller.
-    let hold = Hold::new();
+    let hold = RequestGate::new();
     proxy.rule(
-        On::Statement("seal_attempts"),
+        Trigger::Statement("seal_attempts"),
         1,
-        Do::HoldAnswer(hold.clone()),
+        Action::HoldAnswer(hold.clone()),
     );
     let path = format!("/v1/uploads/{}", confirmed.id());
     user.delete(&path).await.expect(204);
@@ -219,7 +221,7 @@ async fn r11_a_stop_does_not_wait_for_a_query_whose_caller_has_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_number_of_probes_asks_the_bucket_once_a_second_and_an_outage_is_told_within_one() {
+async fn readiness_probes_ask_the_bucket_once_a_second_and_report_an_outage_within_one() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let storage = json!({"endpoint": proxy.endpoint(), "attempt_timeout_ms": 300, "operation_timeout_ms": 700});
@@ -247,7 +249,7 @@ async fn any_number_of_probes_asks_the_bucket_once_a_second_and_an_outage_is_tol
     for (status, code) in [(503, "store-unavailable"), (200, "")] {
         proxy.clear();
         if status == 503 {
-            proxy.rule(Which::any(), Act::Answer(403, "AccessDenied"));
+            proxy.rule(RequestMatch::any(), Action::Answer(403, "AccessDenied"));
         }
         let changed = Instant::now();
         loop {

@@ -1,4 +1,4 @@
-//! A stop in its order: not ready at once, then deaf to newcomers, then gone; and what makes it quicker.
+//! The order of a stop: not ready at once, then no new connections, then the exit; and a second signal ends it early.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
-use crate::support::broker_process::BrokerProcess;
-use crate::support::hold::Hold;
-use crate::support::records::{confirm_within, is_come_back, is_confirmed_once};
+use crate::support::broker_process::{BrokerProcess, send_signal};
+use crate::support::gate::RequestGate;
 use crate::support::rows::Rows;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
-use crate::support::sweeping::overdue;
+use crate::support::s3_script::{Action, RequestMatch};
+use crate::support::sweeps::overdue;
 use crate::support::test_env::{TestEnv, sign_user, user_token};
+use crate::support::upload_rows::{confirm_within, is_confirmed_once, is_retryable};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 const LIMIT: Duration = Duration::from_secs(20);
@@ -48,7 +48,7 @@ async fn ended(mut broker: BrokerProcess) -> (BrokerProcess, ExitStatus) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r11_a_broker_says_at_once_that_it_stops_and_serves_until_a_balancer_has_noticed() {
+async fn stop_answers_not_ready_at_once_and_serves_for_the_shutdown_delay() {
     let test_env = TestEnv::new().await;
     let delay = json!({"server": {"shutdown_delay_secs": 3, "shutdown_timeout_secs": 20}});
     let broker = test_env.process(delay, &[]);
@@ -57,7 +57,7 @@ async fn r11_a_broker_says_at_once_that_it_stops_and_serves_until_a_balancer_has
     broker.signal("TERM");
     not_ready(&broker).await;
     assert!(told.elapsed() < Duration::from_secs(2), "not at once");
-    // On connections of its own, as of somebody whom the balancer still sends here.
+    // On new connections, as from a load balancer that still sends requests here.
     let late = user_of(&broker);
     let confirmed = late.upload("Product.image", JPEG, "image/jpeg").await;
     is_confirmed_once(&test_env, &confirmed, JPEG).await;
@@ -71,7 +71,7 @@ async fn r11_a_broker_says_at_once_that_it_stops_and_serves_until_a_balancer_has
     assert!(told.elapsed() >= Duration::from_secs(3), "too early");
     let (broker, status) = ended(broker).await;
     assert_eq!(status.code(), Some(0));
-    // The client's open connection was idle, so that nobody waited for it.
+    // The client's open connection was idle, so the stop did not wait for it.
     assert!(
         told.elapsed() < Duration::from_secs(12),
         "{:?}",
@@ -81,7 +81,7 @@ async fn r11_a_broker_says_at_once_that_it_stops_and_serves_until_a_balancer_has
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r11_a_second_signal_ends_a_stop_at_once_and_loses_nothing() {
+async fn second_signal_ends_a_stop_at_once_and_loses_nothing() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     for (delay, signal) in [(0, "TERM"), (60, "INT")] {
@@ -95,8 +95,11 @@ async fn r11_a_second_signal_ends_a_stop_at_once_and_loses_nothing() {
         let broker = test_env.process(change, &[]);
         let user = user_of(&broker);
         let staged = user.stage("Product.image", JPEG, "image/jpeg").await;
-        let hold = Hold::new();
-        proxy.rule(Which::copy().times(1), Act::HoldAnswer(hold.clone()));
+        let hold = RequestGate::new();
+        proxy.rule(
+            RequestMatch::copy().times(1),
+            Action::HoldAnswer(hold.clone()),
+        );
         let path = format!("/v1/uploads/{}/confirm", staged.id());
         let request = user.request(reqwest::Method::POST, &path);
         let confirm = tokio::spawn(async move { request.send().await.ok() });
@@ -120,7 +123,7 @@ async fn r11_a_second_signal_ends_a_stop_at_once_and_loses_nothing() {
         assert!(broker.log().contains("second signal"), "{}", broker.log());
         // Cut off, or told to come back: never an error of ours, never a guess.
         if let Some(answer) = confirm.await.expect("no panic") {
-            is_come_back(&Answer::read(answer).await);
+            is_retryable(&Answer::read(answer).await);
         }
         hold.release();
         let broker = broker.restart();
@@ -130,7 +133,7 @@ async fn r11_a_second_signal_ends_a_stop_at_once_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r11_turns_are_given_back_when_a_stop_begins_and_a_second_broker_sweeps_during_it() {
+async fn leases_are_released_when_a_stop_begins_and_a_second_broker_sweeps() {
     let test_env = TestEnv::new().await;
     let change = |delay: u32| {
         json!({
@@ -168,7 +171,7 @@ async fn r11_turns_are_given_back_when_a_stop_begins_and_a_second_broker_sweeps_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r11_a_recount_that_was_not_finished_is_given_back_too_and_another_broker_makes_it() {
+async fn unfinished_recount_is_released_and_another_broker_finishes_it() {
     let test_env = TestEnv::new().await;
     let rows = Rows::of(&test_env);
     let recount = || rows.lines("SELECT holder AS line FROM leases WHERE name = 'recount'");
@@ -180,7 +183,7 @@ async fn r11_a_recount_that_was_not_finished_is_given_back_too_and_another_broke
         }
     };
     drop(test_env.broker().await);
-    // What it compares with is away, so that the first broker takes the turn and can't finish.
+    // The database hangs, so that the first broker takes the lease and can't finish.
     test_env
         .database
         .execute("DELETE FROM leases; ALTER TABLE owner_usage RENAME TO away");
@@ -199,7 +202,7 @@ async fn r11_a_recount_that_was_not_finished_is_given_back_too_and_another_broke
     until("the second recounts", &|it| it == ["done"]).await;
 }
 
-/// A `serve` whose database takes connections and never says a word.
+/// A `serve` whose database accepts connections and sends nothing.
 fn serve_on_a_silent_database(
     test_env: &TestEnv,
     database: SocketAddr,
@@ -219,17 +222,14 @@ fn serve_on_a_silent_database(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r11_a_broker_that_still_waits_for_its_database_can_be_stopped() {
+async fn broker_waiting_for_its_database_can_be_stopped() {
     let test_env = TestEnv::new().await;
     let database = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = database.local_addr().expect("an address");
     let (mut child, _folder) = serve_on_a_silent_database(&test_env, address);
     let waited = tokio::task::spawn_blocking(move || {
         let _held = database.accept().expect("the broker calls");
-        let sent = Command::new("kill")
-            .args(["-TERM", &child.id().to_string()])
-            .status();
-        assert!(sent.expect("kill is there").success());
+        send_signal(&child, "TERM");
         let begun = Instant::now();
         loop {
             if let Some(status) = child.try_wait().expect("it is ours") {

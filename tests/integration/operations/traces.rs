@@ -1,4 +1,4 @@
-//! Traces by OTLP: a caller's trace goes on in ours, nothing of it is secret, and a collector is never in anyone's way.
+//! Traces by OTLP: a caller's trace continues in the broker, holds no secret, and a failing collector delays nothing.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, send};
 use crate::support::broker_process::{BrokerProcess, free_address};
-use crate::support::collector::{Collector, Span};
 use crate::support::command::bytepass;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
+use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::{TestEnv, sign_user, user_token};
+use crate::support::trace_collector::{Collector, Span};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 const FILE_NAME: &str = "Ada-Lovelace-1815-passport.jpg";
@@ -70,7 +70,7 @@ fn has(span: &Span, name: &str, value: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callers_trace_goes_on_to_the_bucket_and_the_database_and_holds_no_secret() {
+async fn trace_of_a_caller_reaches_bucket_and_database_and_holds_no_secret() {
     let (test_env, collector) = (TestEnv::new().await, Collector::start().await);
     let secret = "collectors-own-secret";
     let headers = format!("authorization=Bearer%20{secret}");
@@ -139,7 +139,7 @@ async fn a_callers_trace_goes_on_to_the_bucket_and_the_database_and_holds_no_sec
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sampled_flag_holds_and_who_brings_no_trace_gets_one() {
+async fn sampled_flag_is_respected_and_a_request_without_a_trace_gets_one() {
     let (test_env, collector) = (TestEnv::new().await, Collector::start().await);
     let proxy = S3Proxy::before(&test_env.bucket);
     let change = json!({"storage": {"endpoint": proxy.endpoint(), "public_endpoint": test_env.bucket.server.endpoint}});
@@ -160,7 +160,7 @@ async fn the_sampled_flag_holds_and_who_brings_no_trace_gets_one() {
             .await
             .expect(201);
     }
-    proxy.rule(Which::copy(), Act::Answer(503, "SlowDown"));
+    proxy.rule(RequestMatch::copy(), Action::Answer(503, "SlowDown"));
     user.confirm(created.id())
         .await
         .expect_problem(503, "store-unavailable");
@@ -189,7 +189,7 @@ async fn the_sampled_flag_holds_and_who_brings_no_trace_gets_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_spans_leave_before_the_process_ends_and_without_an_endpoint_there_are_none() {
+async fn last_spans_are_exported_before_exit_and_none_without_an_endpoint() {
     let (test_env, collector) = (TestEnv::new().await, Collector::start().await);
     let env = [
         (ENDPOINT, collector.endpoint.as_str()),
@@ -221,7 +221,7 @@ async fn the_last_spans_leave_before_the_process_ends_and_without_an_endpoint_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_gone_or_silent_holds_up_neither_requests_nor_the_end() {
+async fn unreachable_or_silent_collector_delays_neither_requests_nor_the_stop() {
     let test_env = TestEnv::new().await;
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent_address = silent.local_addr().expect("an address");
@@ -268,7 +268,7 @@ async fn a_collector_that_is_gone_or_silent_holds_up_neither_requests_nor_the_en
 }
 
 #[tokio::test]
-async fn variables_that_ask_for_what_is_not_there_are_a_mistake_in_the_configuration() {
+async fn unsupported_otel_variables_are_configuration_errors() {
     let folder = TestEnv::new().await.configured(json!({}));
     for (name, value) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),

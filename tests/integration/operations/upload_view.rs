@@ -1,4 +1,4 @@
-//! `upload_v1`: what other programs read in the database, with `SELECT` and nothing else.
+//! `upload_v1`: the view of the database that other programs read.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ fn is_postgres(test_env: &TestEnv) -> bool {
 }
 
 #[tokio::test]
-async fn the_view_has_these_columns_of_plain_types_on_both_databases() {
+async fn upload_view_has_the_same_columns_of_plain_types_on_both_databases() {
     let test_env = TestEnv::new().await;
     let _migrated = test_env.broker().await;
     let rows = Rows::of(&test_env);
@@ -84,7 +84,7 @@ fn row(test_env: &TestEnv, id: &str) -> Vec<(&'static str, Value)> {
 }
 
 #[tokio::test]
-async fn the_view_says_of_an_upload_in_every_status_what_the_api_says() {
+async fn upload_view_in_every_status_agrees_with_the_api() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
 use crate::support::browser::play;
-use crate::support::receiver::{Receiver, Reply, webhooks};
 use crate::support::statuses::{BYTES, in_status};
 use crate::support::test_env::{
     Broker, TestEnv, backend_token, sign_backend, sign_user, user_token,
 };
+use crate::support::webhook_receiver::{Receiver, Reply, webhooks};
 
 /// Markup that would run if a page took it for such.
 const NASTY: &str = "<img src=x onerror=window.ran=1>";

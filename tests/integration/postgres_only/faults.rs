@@ -1,16 +1,14 @@
-//! Postgres behind a proxy: cut at each statement, answers lost after the commit, outages. Without Postgres there is nothing
-//! to show here.
+//! Postgres behind a proxy: connections cut at each statement, answers lost after the commit, outages.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::support::api::Api;
-use crate::support::database::AnyDatabase;
 use crate::support::fault_proxy::Mode;
-use crate::support::postgres_proxy::{Do, On, PostgresProxy};
-use crate::support::records::{Records, confirm_within, is_come_back, is_confirmed_once};
+use crate::support::postgres_proxy::{Action, PostgresProxy, Trigger};
 use crate::support::test_env::{Broker, TestEnv};
+use crate::support::upload_rows::{StoredUploads, confirm_within, is_confirmed_once, is_retryable};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 const READ_WAIT_MS: u64 = 700;
@@ -26,13 +24,10 @@ struct Scene {
     test_env: TestEnv,
 }
 
-/// A broker that reaches Postgres through a proxy; `None`, with a word, on SQLite.
+/// A broker that reaches Postgres through a proxy; `None` on SQLite.
 async fn scene() -> Option<Scene> {
     let test_env = TestEnv::new().await;
-    let AnyDatabase::Postgres(database) = &test_env.database else {
-        println!("skipped: there is no Postgres in this cell");
-        return None;
-    };
+    let database = test_env.database.needs_postgres()?;
     let proxy = PostgresProxy::start(database.server());
     let url = database.url_through(proxy.network.address());
     let limits = json!({
@@ -46,7 +41,7 @@ async fn scene() -> Option<Scene> {
     })
 }
 
-/// Creates until it is done; gives the seconds of waiting up as a failure after `limit`.
+/// Creates until it succeeds; fails the test after `limit`.
 async fn create_within(api: &Api, limit: Duration) -> String {
     let end = Instant::now() + limit;
     loop {
@@ -54,18 +49,18 @@ async fn create_within(api: &Api, limit: Duration) -> String {
         if answer.status == 201 {
             return answer.id().to_owned();
         }
-        is_come_back(&answer);
+        is_retryable(&answer);
         assert!(Instant::now() < end, "still {}", answer.text);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-fn faults() -> [Do; 2] {
-    [Do::CutBefore, Do::LoseAnswer]
+fn faults() -> [Action; 2] {
+    [Action::CutBefore, Action::LoseAnswer]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r1_a_create_that_is_cut_at_any_statement_leaves_one_row_for_each_success() {
+async fn create_cut_at_any_statement_leaves_one_row_for_each_success() {
     let Some(Scene {
         broker,
         proxy,
@@ -88,29 +83,29 @@ async fn r1_a_create_that_is_cut_at_any_statement_leaves_one_row_for_each_succes
     let mut unclear = 0;
     for nth in 1..=statements {
         for fault in faults() {
-            proxy.rule(On::Statement(""), nth, fault);
+            proxy.rule(Trigger::Statement(""), nth, fault);
             let answer = user.create("Product.image", JPEG, "image/jpeg").await;
             if answer.status == 201 {
                 told.push(answer.id().to_owned());
             } else {
-                is_come_back(&answer);
+                is_retryable(&answer);
                 unclear += 1;
                 told.push(create_within(&user, HEALED).await);
             }
             assert!(proxy.clear(), "statement {nth} did not come");
         }
     }
-    let rows = Records::of(&test_env.database).uploads();
+    let rows = StoredUploads::of(&test_env.database).uploads();
     for id in &told {
         assert_eq!(rows.iter().filter(|row| row.id == *id).count(), 1);
     }
-    // One more was made before the count began. A create without an answer may have left a row that nobody knows.
+    // One more was made before the count began. A create without an answer may have left a row.
     let known = told.len() + 1;
     assert!((known..=known + unclear).contains(&rows.len()), "{rows:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r1_a_confirm_that_is_cut_at_any_statement_converges_to_one_record_and_one_event() {
+async fn confirm_cut_at_any_statement_ends_in_one_record_and_one_event() {
     let Some(Scene {
         broker,
         proxy,
@@ -131,7 +126,7 @@ async fn r1_a_confirm_that_is_cut_at_any_statement_converges_to_one_record_and_o
     for nth in 1..=statements {
         for fault in faults() {
             let staged = user.stage("Product.image", JPEG, "image/jpeg").await;
-            proxy.rule(On::Statement(""), nth, fault);
+            proxy.rule(Trigger::Statement(""), nth, fault);
             let confirmed = confirm_within(&user, staged.id(), HEALED).await;
             assert!(proxy.clear(), "statement {nth} did not come");
             is_confirmed_once(&test_env, &confirmed, JPEG).await;
@@ -141,7 +136,7 @@ async fn r1_a_confirm_that_is_cut_at_any_statement_converges_to_one_record_and_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r3_a_commit_that_succeeds_and_loses_its_answer_is_read_back_before_anyone_is_told() {
+async fn commit_with_a_lost_answer_is_read_back_before_the_response() {
     let Some(Scene {
         broker,
         proxy,
@@ -152,9 +147,9 @@ async fn r3_a_commit_that_succeeds_and_loses_its_answer_is_read_back_before_anyo
     };
     let user = broker.user();
     user.upload("Product.image", JPEG, "image/jpeg").await;
-    let mut records = Records::of(&test_env.database);
+    let mut records = StoredUploads::of(&test_env.database);
     let rows = records.uploads().len();
-    proxy.rule(On::Commit, 1, Do::LoseAnswer);
+    proxy.rule(Trigger::Commit, 1, Action::LoseAnswer);
     let created = user
         .create("Product.image", JPEG, "image/jpeg")
         .await
@@ -165,12 +160,12 @@ async fn r3_a_commit_that_succeeds_and_loses_its_answer_is_read_back_before_anyo
     // The attempt's commit, then the record's.
     for commit in [1, 2] {
         let staged = user.stage("Product.image", JPEG, "image/jpeg").await;
-        proxy.rule(On::Commit, commit, Do::LoseAnswer);
+        proxy.rule(Trigger::Commit, commit, Action::LoseAnswer);
         let confirmed = user.confirm(staged.id()).await.expect(200);
         assert!(proxy.clear());
         is_confirmed_once(&test_env, &confirmed, JPEG).await;
         assert_eq!(records.attempts(staged.id()).len(), 1, "one copy");
-        proxy.rule(On::Commit, 1, Do::LoseAnswer);
+        proxy.rule(Trigger::Commit, 1, Action::LoseAnswer);
         let path = format!("/v1/uploads/{}", staged.id());
         user.delete(&path).await.expect(204);
         assert!(proxy.clear());
@@ -183,7 +178,7 @@ async fn r3_a_commit_that_succeeds_and_loses_its_answer_is_read_back_before_anyo
     }
 }
 
-/// Each kind of request is told to come back, in time, and the process says that it lives.
+/// Each kind of request gets a retryable 503 in time, and `/livez` answers.
 async fn all_are_told(broker: &Broker, staged: &str, mode: Mode) {
     let (user, anyone) = (broker.user(), broker.anonymous());
     let in_time = |began: Instant, what: &str| {
@@ -199,10 +194,10 @@ async fn all_are_told(broker: &Broker, staged: &str, mode: Mode) {
         ("read", user.read(staged).await),
         ("list", user.get("/v1/uploads").await),
     ] {
-        is_come_back(&answer.expect_problem(503, "database-unavailable"));
+        is_retryable(&answer.expect_problem(503, "database-unavailable"));
         in_time(began, what);
     }
-    // What is remembered of the time before is forgotten after a second.
+    // The cached result of the time before expires after a second.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let began = Instant::now();
     let ready = anyone.get("/readyz").await;
@@ -218,7 +213,7 @@ async fn all_are_told(broker: &Broker, staged: &str, mode: Mode) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r1_a_database_that_goes_and_comes_back_is_200_then_503_then_200() {
+async fn database_outage_answers_200_then_503_then_200() {
     let Some(Scene {
         broker,
         proxy,
@@ -250,7 +245,7 @@ async fn r1_a_database_that_goes_and_comes_back_is_200_then_503_then_200() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r13_a_slow_database_fails_reads_in_time_and_the_process_stays_lively() {
+async fn slow_database_fails_reads_in_time_and_livez_still_answers() {
     let Some(scene) = scene().await else {
         return;
     };

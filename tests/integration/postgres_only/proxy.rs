@@ -1,12 +1,13 @@
-//! The Postgres proxy does what it promises, seen on the real server. Without one there is nothing to show here.
+//! The Postgres proxy injects the faults that other tests rely on.
 
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::BigInt;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
-use crate::support::hold::Hold;
+use crate::support::gate::RequestGate;
+use crate::support::needs;
 use crate::support::postgres::TestDatabase;
-use crate::support::postgres_proxy::{Do, On, PostgresProxy};
+use crate::support::postgres_proxy::{Action, PostgresProxy, Trigger};
 
 #[derive(QueryableByName)]
 struct Count {
@@ -32,6 +33,7 @@ fn insert_through(url: &str) -> diesel::QueryResult<()> {
 
 /// A database with an empty table `t`, and a proxy before it; `None` when the suite runs on SQLite.
 fn database_and_proxy() -> Option<(TestDatabase, PostgresProxy, String)> {
+    needs("BYTEPASS_TEST_DATABASE")?;
     let database = TestDatabase::create()?;
     PgConnection::establish(database.url())
         .expect("a connection")
@@ -43,20 +45,20 @@ fn database_and_proxy() -> Option<(TestDatabase, PostgresProxy, String)> {
 }
 
 #[test]
-fn the_postgres_proxy_cuts_before_a_commit_or_loses_its_answer() {
+fn postgres_proxy_cuts_before_a_commit_or_drops_its_answer() {
     let Some((database, proxy, url)) = database_and_proxy() else {
         return;
     };
     insert_through(&url).expect("nothing is broken yet");
     assert_eq!((rows(database.url()), proxy.commits()), (1, 1));
-    proxy.rule(On::Commit, 2, Do::CutBefore);
+    proxy.rule(Trigger::Commit, 2, Action::CutBefore);
     insert_through(&url).expect("the rule speaks of the second");
     insert_through(&url).expect_err("cut before the commit");
     assert_eq!((rows(database.url()), proxy.commits()), (2, 3));
-    proxy.rule(On::Commit, 1, Do::LoseAnswer);
+    proxy.rule(Trigger::Commit, 1, Action::LoseAnswer);
     insert_through(&url).expect_err("the answer is lost");
     assert_eq!(rows(database.url()), 3, "but the commit was done");
-    proxy.rule(On::Statement("INSERT INTO t"), 1, Do::LoseAnswer);
+    proxy.rule(Trigger::Statement("INSERT INTO t"), 1, Action::LoseAnswer);
     let mut connection = PgConnection::establish(&url).expect("a connection");
     let lost = sql_query("INSERT INTO t VALUES (2)").execute(&mut connection);
     lost.expect_err("a statement that commits by itself");
@@ -64,18 +66,18 @@ fn the_postgres_proxy_cuts_before_a_commit_or_loses_its_answer() {
 }
 
 #[tokio::test]
-async fn the_postgres_proxy_holds_a_commit() {
+async fn postgres_proxy_holds_a_commit() {
     let Some((database, proxy, url)) = database_and_proxy() else {
         return;
     };
     for (before, kept) in [(true, 0), (false, 2)] {
-        let hold = Hold::new();
+        let hold = RequestGate::new();
         let act = if before {
-            Do::HoldBefore(hold.clone())
+            Action::HoldBefore(hold.clone())
         } else {
-            Do::HoldAnswer(hold.clone())
+            Action::HoldAnswer(hold.clone())
         };
-        proxy.rule(On::Commit, 1, act);
+        proxy.rule(Trigger::Commit, 1, act);
         let through = url.clone();
         let insert = std::thread::spawn(move || insert_through(&through));
         hold.arrived().await;

@@ -1,4 +1,4 @@
-//! A Postgres whose certificate is checked: by its authority and by its name, or there is no connection.
+//! The certificate of a Postgres server is checked against the authority and the host name.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use tokio::task::block_in_place;
 use url::Url;
 
 use crate::support::command::bytepass;
-use crate::support::records::is_confirmed_once;
-use crate::support::setting;
+use crate::support::needs;
 use crate::support::statuses::BYTES;
 use crate::support::test_env::TestEnv;
+use crate::support::upload_rows::is_confirmed_once;
 
 /// An authority that has signed nothing here.
 const OTHER_AUTHORITY: &str = concat!(
@@ -28,9 +28,8 @@ fn checked(test_env: &TestEnv, host: &str, authority: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_is_believed_by_its_authority_and_its_name_and_no_other() {
-    let Some(authority) = setting("BYTEPASS_TEST_DATABASE_AUTHORITY") else {
-        // On SQLite there is nobody to believe.
+async fn postgres_certificate_must_match_the_authority_and_the_host_name() {
+    let Some(authority) = needs("BYTEPASS_TEST_DATABASE_AUTHORITY") else {
         return;
     };
     let test_env = TestEnv::new().await;

@@ -1,4 +1,4 @@
-//! B5: `typ` and `aud` keep callers' tokens, grants and receipts apart, although the broker signs two of them with one key.
+//! `typ` and `aud` keep callers' tokens, grants and receipts apart, although the broker signs two of them with one key.
 
 use bytepass::auth::{GrantToken, Signer, SignerOptions, SigningKeyPem};
 use bytepass::domain::attachment::ObjectId;
@@ -44,7 +44,7 @@ fn soon() -> DateTime<Utc> {
     Utc::now() + TimeDelta::minutes(5)
 }
 
-/// Whether this bearer is somebody, as the broker sees it: 401 says that it is not.
+/// Whether the broker accepts this bearer token: a 401 means no.
 async fn is_somebody(broker: &Broker, token: &str) -> bool {
     let answer = broker
         .anonymous()
@@ -64,7 +64,7 @@ fn callers_claims(iss: &str, aud: &str) -> Value {
 }
 
 #[tokio::test]
-async fn b5_a_receipt_is_nobodys_bearer() {
+async fn receipt_as_bearer_token_is_refused() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let confirmed = broker
@@ -74,7 +74,7 @@ async fn b5_a_receipt_is_nobodys_bearer() {
     let receipt = receipt_of(&confirmed);
     assert!(!is_somebody(&broker, &receipt).await);
     let (header, claims) = receipts::read(&receipt);
-    // With a grant's typ its audience gives it away; with a grant's audience too it says no grant's id.
+    // With a grant's `typ` its audience is wrong; with a grant's audience too, it has no grant id.
     for typ in ["grant+jwt", "JWT", "at+jwt", "RECEIPT+JWT"] {
         let mut other = header.clone();
         other["typ"] = json!(typ);
@@ -91,7 +91,7 @@ async fn b5_a_receipt_is_nobodys_bearer() {
 }
 
 #[tokio::test]
-async fn b5_a_grant_is_a_bearer_only_as_the_broker_signed_it_and_until_it_ends() {
+async fn grant_as_bearer_token_must_be_unchanged_and_unexpired() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let token = grant(soon());
@@ -140,7 +140,7 @@ async fn b5_a_grant_is_a_bearer_only_as_the_broker_signed_it_and_until_it_ends()
 }
 
 #[tokio::test]
-async fn b5_an_issuer_of_callers_can_sign_no_grant_and_the_brokers_key_no_caller() {
+async fn issuer_keys_sign_no_grant_and_broker_keys_sign_no_caller_token() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     // The issuer's own key, and everything else as a grant has it.
@@ -171,7 +171,7 @@ async fn b5_an_issuer_of_callers_can_sign_no_grant_and_the_brokers_key_no_caller
 }
 
 #[tokio::test]
-async fn b5_a_grant_of_a_broker_with_other_keys_is_nobody_here() {
+async fn grant_of_a_broker_with_other_keys_is_refused() {
     let test_env = TestEnv::new().await;
     let here = test_env.broker().await;
     let other = json!({"receipts": {"keys": [{"kid": KID, "pem": OTHER_PEM}]}});

@@ -1,4 +1,4 @@
-//! What we tell others to copy: `clients/` verifies a sound receipt and refuses each that is not, with stock libraries.
+//! The verifiers in `clients/` accept a valid receipt and refuse every other, with stock libraries.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -10,8 +10,8 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use super::{proof, receipt_of};
+use crate::support::needs;
 use crate::support::receipts::{self, AUDIENCE, ISSUER, KID, OTHER_PEM, P256_PEM, PEM};
-use crate::support::setting;
 use crate::support::test_env::{Broker, TestEnv, sign_user, user_token};
 use crate::support::tokens::now_secs;
 
@@ -30,7 +30,7 @@ fn with_header(receipt: &str, pem: &str, change: Value) -> String {
     receipts::sign(pem, &header, &claims)
 }
 
-/// Signed by HMAC with the public key as the secret, as who hopes for a careless library would.
+/// Signed by HMAC with the public key as the secret, which a careless library accepts.
 fn confused(receipt: &str, keys: &Value) -> String {
     let (header, claims) = receipts::read(receipt);
     let header = json!({"alg": "HS256", "kid": header["kid"], "typ": header["typ"]});
@@ -42,7 +42,7 @@ fn confused(receipt: &str, keys: &Value) -> String {
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
 }
 
-/// What must be refused, by its name: each differs from a sound receipt in one thing.
+/// Receipts to refuse, by name: each differs from a valid receipt in one thing.
 fn bad(receipt: &str, keys: &Value) -> Vec<Value> {
     let (_, claims) = receipts::read(receipt);
     let with = |name: &str, value: Value| receipts::with_claim(receipt, name, value);
@@ -121,7 +121,7 @@ fn bad(receipt: &str, keys: &Value) -> Vec<Value> {
     all
 }
 
-/// Runs a verifier on the cases of its standard input; gives what it said to each.
+/// Runs a verifier with these cases on standard input; returns its answer to each.
 fn run(mut command: Command, cases: &Value) -> Value {
     let mut child = command
         .stdin(Stdio::piped())
@@ -140,7 +140,7 @@ fn run(mut command: Command, cases: &Value) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-/// Holds that the sample accepts the sound receipts of this broker and refuses all others.
+/// Asserts that the sample accepts the valid receipts of this broker and refuses all others.
 async fn judge(broker: &Broker, command: Command) {
     let sound = proof(&broker.user(), Some("7")).await;
     let receipt = receipt_of(&sound);
@@ -175,9 +175,8 @@ async fn broker_of(test_env: &TestEnv) -> Broker {
 }
 
 #[tokio::test]
-async fn the_python_sample_takes_a_sound_receipt_and_refuses_every_other() {
-    let Some(python) = setting("BYTEPASS_TEST_PYTHON") else {
-        eprintln!("skipped: BYTEPASS_TEST_PYTHON names no Python with PyJWT (tests/run sets it)");
+async fn python_verifier_accepts_a_valid_receipt_and_refuses_every_other() {
+    let Some(python) = needs("BYTEPASS_TEST_PYTHON") else {
         return;
     };
     let test_env = TestEnv::new().await;
@@ -188,11 +187,8 @@ async fn the_python_sample_takes_a_sound_receipt_and_refuses_every_other() {
 }
 
 #[tokio::test]
-async fn the_node_sample_takes_a_sound_receipt_and_refuses_every_other() {
-    let Some(modules) = setting("BYTEPASS_TEST_NODE_MODULES") else {
-        eprintln!(
-            "skipped: BYTEPASS_TEST_NODE_MODULES names no folder with jose (tests/run sets it)"
-        );
+async fn node_verifier_accepts_a_valid_receipt_and_refuses_every_other() {
+    let Some(modules) = needs("BYTEPASS_TEST_NODE_MODULES") else {
         return;
     };
     let test_env = TestEnv::new().await;

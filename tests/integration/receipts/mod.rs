@@ -1,4 +1,4 @@
-//! A confirm answers with a receipt: a signed statement of what was recorded, which a backend verifies without asking.
+//! A confirm returns a receipt: a signed statement of what was recorded, which a backend verifies without a request.
 
 mod apart;
 mod clients;
@@ -59,7 +59,7 @@ fn restated(upload: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_receipt_says_exactly_what_was_confirmed_for_whom_and_until_when() {
+async fn receipt_states_the_confirmed_object_its_owner_and_its_expiry() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let keys = broker.anonymous().get("/.well-known/jwks.json").await;
@@ -89,7 +89,7 @@ async fn a_receipt_says_exactly_what_was_confirmed_for_whom_and_until_when() {
 }
 
 #[tokio::test]
-async fn every_confirm_brings_a_fresh_receipt_whoever_asks_and_no_other_answer_has_one() {
+async fn every_confirm_returns_a_fresh_receipt_and_no_other_response_has_one() {
     let test_env = TestEnv::new().await;
     let change = json!({"receipts": {"lifetime_secs": 60, "audience": "shop", "issuer": ""}});
     let broker = test_env.broker_with(change).await;
@@ -129,7 +129,7 @@ async fn every_confirm_brings_a_fresh_receipt_whoever_asks_and_no_other_answer_h
 }
 
 #[tokio::test]
-async fn anybody_may_read_the_public_keys_and_keep_them_for_five_minutes() {
+async fn public_keys_are_readable_without_a_token_and_cached_for_five_minutes() {
     let test_env = TestEnv::new().await;
     let shop = json!({"cors": {"allowed_origins": ["https://shop.example"]}});
     let broker = test_env.broker_with(shop).await;

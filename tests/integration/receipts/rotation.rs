@@ -1,4 +1,4 @@
-//! Keys are rotated while receipts live.
+//! Keys are rotated while receipts are valid.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::statuses::BYTES;
 use crate::support::test_env::TestEnv;
 
 #[tokio::test]
-async fn two_keys_live_at_once_and_a_retired_one_stays_published() {
+async fn rotated_keys_are_both_valid_and_a_retired_one_stays_published() {
     let test_env = TestEnv::new().await;
     let current = json!({"kid": KID, "pem": PEM});
     let next = json!({"kid": "2026-02", "pem": P256_PEM});

@@ -1,4 +1,4 @@
-//! The key that receipts are signed with: what `serve` demands of one, and the one that `dev` makes.
+//! The key that signs receipts: what `serve` requires, and the key that `dev` makes.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -24,7 +24,7 @@ fn refused(settings: &Value) -> String {
 }
 
 #[tokio::test]
-async fn serve_without_a_key_says_how_to_make_one() {
+async fn serve_without_a_key_explains_how_to_make_one() {
     let test_env = TestEnv::new().await;
     let line = refused(&test_env.settings(json!({"receipts": {"keys": []}})));
     for part in ["receipts.keys", "openssl genpkey -algorithm ed25519"] {
@@ -33,7 +33,7 @@ async fn serve_without_a_key_says_how_to_make_one() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_sign_is_refused_with_its_id_and_what_is_needed() {
+async fn key_that_cannot_sign_is_refused_with_its_id_and_what_is_needed() {
     let test_env = TestEnv::new().await;
     let damaged = PEM.replace("MC4C", "MC5C");
     let rsa = include_str!("../../fixtures/rsa-2048-private.pem");
@@ -68,7 +68,7 @@ async fn a_key_that_cannot_sign_is_refused_with_its_id_and_what_is_needed() {
 }
 
 #[tokio::test]
-async fn no_issuer_of_callers_may_be_taken_for_the_broker_itself() {
+async fn issuer_with_the_name_of_the_broker_is_refused() {
     let test_env = TestEnv::new().await;
     let mut settings = test_env.settings(json!({}));
     settings["auth"]["issuers"][0]["issuer"] = json!(ISSUER);
@@ -86,7 +86,7 @@ async fn no_issuer_of_callers_may_be_taken_for_the_broker_itself() {
 }
 
 #[tokio::test]
-async fn a_key_comes_from_a_file_beside_the_configuration_or_from_a_variable() {
+async fn key_is_read_from_a_file_beside_the_configuration_or_a_variable() {
     let test_env = TestEnv::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("receipts.pem");
@@ -107,7 +107,7 @@ async fn a_key_comes_from_a_file_beside_the_configuration_or_from_a_variable() {
 }
 
 #[tokio::test]
-async fn dev_makes_a_key_that_only_its_user_can_read_and_keeps_it() {
+async fn dev_makes_a_key_readable_only_by_its_user_and_keeps_it() {
     let broker = BrokerProcess::dev();
     let path = broker.folder().join("data/receipts.pem");
     let made = std::fs::metadata(&path).expect("a key");

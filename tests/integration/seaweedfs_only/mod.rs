@@ -1,4 +1,4 @@
-//! Tests that need an S3 server which is not ours.
+//! Tests that need an external S3 server.
 
 mod django;
 mod proxy;

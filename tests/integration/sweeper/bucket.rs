@@ -1,4 +1,4 @@
-//! What lies in the bucket too long goes, by the bucket's own clock and whatever the rows say; everything else stays.
+//! The sweep of the bucket removes staged objects and multipart uploads by the bucket's clock, and keeps everything else.
 
 use std::collections::BTreeSet;
 
@@ -7,26 +7,27 @@ use hyper::Method;
 use serde_json::json;
 
 use crate::support::rows::Rows;
-use crate::support::s3_script::{Act, Which};
-use crate::support::sweeping::{
-    a_year_ago, begin_multipart, overdue, round, swept, unfinished, verbs, verbs_behind_proxy,
+use crate::support::s3_script::{Action, RequestMatch};
+use crate::support::sweeps::{
+    a_year_ago, begin_multipart, broker_without_server, broker_without_server_behind_proxy,
+    overdue, round, swept, unfinished,
 };
-use crate::support::tamper::staging_key;
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::staging_key;
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes that were meant";
 const LATE: &[u8] = b"\xff\xd8\xff\xe0 the bytes that came late!!";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r6_a3_a_late_put_after_expiry_is_never_served_and_gone_in_the_next_sweep_of_its_age() {
+async fn put_after_expiry_is_never_served_and_removed_by_the_next_due_sweep() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let user = broker.user();
     let created = user.create("Product.image", LATE, "image/jpeg").await;
     let deleted = user.upload("Product.image", JPEG, "image/jpeg").await;
     overdue(&test_env, 60);
-    assert_eq!(swept(&verbs, SweepKind::Pending).await.expired, 1);
+    assert_eq!(swept(&sweeper, SweepKind::Pending).await.expired, 1);
     user.put(&created, LATE).await.expect(200);
     let path = format!("/v1/uploads/{}", deleted.id());
     user.delete(&path).await.expect(204);
@@ -36,12 +37,16 @@ async fn r6_a3_a_late_put_after_expiry_is_never_served_and_gone_in_the_next_swee
         .await;
 
     let staged = async || test_env.bucket.list("staging/").await.len();
-    assert_eq!(swept(&verbs, SweepKind::Staging).await.removed, 0, "young");
+    assert_eq!(
+        swept(&sweeper, SweepKind::Staging).await.removed,
+        0,
+        "young"
+    );
     assert_eq!(staged().await, 2);
     let late = user.confirm(created.id()).await;
     late.expect_problem(410, "upload-expired");
     a_year_ago(&proxy);
-    let counts = swept(&verbs, SweepKind::Staging).await;
+    let counts = swept(&sweeper, SweepKind::Staging).await;
     assert_eq!((counts.removed, counts.failed), (2, 0));
     assert_eq!(staged().await, 0);
     assert!(test_env.bucket.list("media/").await.is_empty());
@@ -52,10 +57,10 @@ async fn r6_a3_a_late_put_after_expiry_is_never_served_and_gone_in_the_next_swee
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i3_sweeping_the_bucket_touches_nothing_that_is_confirmed_attached_or_not_ours() {
+async fn bucket_sweep_keeps_confirmed_attached_and_foreign_objects() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let user = broker.user();
     let confirmed = user.upload("Product.image", JPEG, "image/jpeg").await;
     let key = confirmed.json["key"].as_str().expect("a key").to_owned();
@@ -76,10 +81,10 @@ async fn i3_sweeping_the_bucket_touches_nothing_that_is_confirmed_attached_or_no
             .await;
     }
     a_year_ago(&proxy);
-    let counts = swept(&verbs, SweepKind::Staging).await;
+    let counts = swept(&sweeper, SweepKind::Staging).await;
     assert_eq!((counts.removed, counts.foreign), (21, 2));
     for kind in SweepKind::ALL {
-        swept(&verbs, kind).await;
+        swept(&sweeper, kind).await;
     }
     let left = test_env.bucket.list("").await;
     let mut expected = vec![
@@ -95,9 +100,9 @@ async fn i3_sweeping_the_bucket_touches_nothing_that_is_confirmed_attached_or_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a12_abandoned_multipart_uploads_under_our_prefixes_are_aborted_and_no_others() {
+async fn abandoned_multipart_uploads_are_aborted_only_below_our_prefixes() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     for n in 0..12 {
         begin_multipart(&test_env, &format!("media/products/{n}.jpg")).await;
     }
@@ -105,59 +110,59 @@ async fn a12_abandoned_multipart_uploads_under_our_prefixes_are_aborted_and_no_o
     begin_multipart(&test_env, "elsewhere/backup.tar").await;
     assert_eq!(unfinished(&test_env).await.len(), 14);
     assert_eq!(
-        swept(&verbs, SweepKind::Multipart).await.aborted,
+        swept(&sweeper, SweepKind::Multipart).await.aborted,
         0,
         "young"
     );
     assert_eq!(unfinished(&test_env).await.len(), 14);
     a_year_ago(&proxy);
-    let counts = swept(&verbs, SweepKind::Multipart).await;
+    let counts = swept(&sweeper, SweepKind::Multipart).await;
     assert_eq!((counts.aborted, counts.failed), (13, 0));
     assert_eq!(unfinished(&test_env).await, ["elsewhere/backup.tar"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_round_over_multipart_uploads_that_ended_in_an_outage_goes_on_there_and_leaves_none() {
+async fn multipart_sweep_after_an_outage_resumes_and_misses_none() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     for n in 0..20 {
         begin_multipart(&test_env, &format!("media/products/{n}.jpg")).await;
     }
     a_year_ago(&proxy);
-    let aborting = Which::method(Method::DELETE).query_with("uploadId");
+    let aborting = RequestMatch::method(Method::DELETE).query_with("uploadId");
     // As often as the SDK tries it: the bucket is back after the first page.
-    proxy.rule(aborting.times(7 * 3), Act::Answer(503, "SlowDown"));
+    proxy.rule(aborting.times(7 * 3), Action::Answer(503, "SlowDown"));
     let mut walk = SweepWalk::new(SweepKind::Multipart, 7);
-    let aborted = round(&verbs, &mut walk).await.aborted;
+    let aborted = round(&sweeper, &mut walk).await.aborted;
     assert_eq!(aborted, 0, "nothing was answered");
-    let aborted = round(&verbs, &mut walk).await.aborted;
+    let aborted = round(&sweeper, &mut walk).await.aborted;
     assert_eq!(aborted, 20, "from there on, and then those before");
     assert!(unfinished(&test_env).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_multipart_uploads_that_an_outage_cut_is_gone_on_with_where_it_was_cut() {
+async fn multipart_page_cut_by_an_outage_resumes_where_it_was_cut() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     for n in 0..40 {
         begin_multipart(&test_env, &format!("media/products/{n}.jpg")).await;
     }
     a_year_ago(&proxy);
-    let aborting = Which::method(Method::DELETE).query_with("uploadId");
+    let aborting = RequestMatch::method(Method::DELETE).query_with("uploadId");
     // The first sixteen, as often as the SDK tries it.
-    proxy.rule(aborting.times(16 * 3), Act::Answer(503, "SlowDown"));
+    proxy.rule(aborting.times(16 * 3), Action::Answer(503, "SlowDown"));
     let mut walk = SweepWalk::new(SweepKind::Multipart, 100);
     let mut rounds = [0; 2];
     for aborted in &mut rounds {
-        *aborted = round(&verbs, &mut walk).await.aborted;
+        *aborted = round(&sweeper, &mut walk).await.aborted;
     }
     assert_eq!(rounds, [0, 40], "behind those that were not answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_that_the_bucket_refuses_to_list_from_is_given_up_and_a_pause_of_its_is_not() {
+async fn list_cursor_refused_by_the_bucket_is_dropped_and_kept_during_an_outage() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     for n in 0..4_u8 {
         let id = bytepass::domain::ids::UploadId::new(chrono::Utc::now(), &[n; 10]);
         let key = staging_key(&id.to_string());
@@ -166,13 +171,13 @@ async fn a_place_that_the_bucket_refuses_to_list_from_is_given_up_and_a_pause_of
     let old = async |listing: Option<(u16, &'static str)>, walk: &mut SweepWalk| {
         proxy.clear();
         if let Some((status, code)) = listing {
-            let behind = Which::method(Method::GET).query_with("start-after");
-            proxy.rule(behind, Act::Answer(status, code));
+            let behind = RequestMatch::method(Method::GET).query_with("start-after");
+            proxy.rule(behind, Action::Answer(status, code));
         }
         a_year_ago(&proxy);
-        let removal = Which::method(Method::DELETE).below("staging/");
-        proxy.rule(removal, Act::Answer(403, "AccessDenied"));
-        verbs.sweep(walk).await
+        let removal = RequestMatch::method(Method::DELETE).below("staging/");
+        proxy.rule(removal, Action::Answer(403, "AccessDenied"));
+        sweeper.sweep(walk).await
     };
     let asked = || {
         let seen = proxy.seen();
@@ -201,7 +206,7 @@ async fn a_place_that_the_bucket_refuses_to_list_from_is_given_up_and_a_pause_of
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_that_would_remove_what_may_still_be_confirmed_is_refused_at_start() {
+async fn staging_age_limit_below_the_confirm_deadline_is_refused_at_start() {
     let test_env = TestEnv::new().await;
     let refused = |change| {
         let settings = toml::to_string(&test_env.settings(change)).expect("TOML");
@@ -216,7 +221,7 @@ async fn a_limit_that_would_remove_what_may_still_be_confirmed_is_refused_at_sta
         json!({"sweeper": {"attempt_stale_secs": 60}, "storage": {"copy_base_ms": 600_000}});
     let hasty = refused(hasty);
     assert!(hasty.contains("sweeper.attempt_stale_secs"), "{hasty}");
-    verbs(
+    broker_without_server(
         &test_env,
         json!({"sweeper": {"staging_max_age_secs": 90_000}}),
     )

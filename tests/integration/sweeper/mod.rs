@@ -1,4 +1,4 @@
-//! What nobody finished is finished: pending uploads past their deadline end in exactly one way, by themselves.
+//! Pending uploads past their deadline are confirmed, rejected or expired by the sweeper.
 
 mod bucket;
 mod races;
@@ -8,20 +8,21 @@ mod unknown_uploads;
 use bytepass::broker::{SweepKind, SweepWalk};
 use serde_json::json;
 
-use crate::support::hold::Hold;
-use crate::support::records::Records;
+use crate::support::gate::RequestGate;
 use crate::support::rows::Rows;
-use crate::support::s3_script::{Act, Which};
-use crate::support::sweeping::{age_attempts, moment, overdue, swept, verbs, verbs_behind_proxy};
-use crate::support::tamper::{create_with, eventually, plant};
+use crate::support::s3_script::{Action, RequestMatch};
+use crate::support::sweeps::{
+    age_attempts, broker_without_server, broker_without_server_behind_proxy, moment, overdue, swept,
+};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_rows::StoredUploads;
+use crate::support::upload_steps::{create_with, eventually, plant};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes that were meant";
 const OTHER: &[u8] = b"\xff\xd8\xff\xe0 the bytes of somebody!!!!";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_dies_after_its_put_is_confirmed_by_the_sweeper_and_one_that_dies_before_expires()
- {
+async fn sweeper_confirms_after_a_put_and_expires_without_one() {
     let test_env = TestEnv::new().await;
     let sweeper = json!({"enabled": true, "interval_secs": 1});
     let broker = test_env.broker_with(json!({ "sweeper": sweeper })).await;
@@ -50,25 +51,31 @@ async fn a_client_that_dies_after_its_put_is_confirmed_by_the_sweeper_and_one_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_arrived_and_is_wrong_is_rejected_by_the_sweeper() {
+async fn sweeper_rejects_a_mismatched_object() {
     let test_env = TestEnv::new().await;
-    let (broker, verbs) = (test_env.broker().await, verbs(&test_env, json!({})).await);
+    let (broker, sweeper) = (
+        test_env.broker().await,
+        broker_without_server(&test_env, json!({})).await,
+    );
     let user = broker.user();
     let created = create_with(&user, "Product.image", JPEG, "image/jpeg", "sha256").await;
     let id = created.clone().expect(201).id().to_owned();
     plant(&test_env.bucket, &id, OTHER, Some("sha256")).await;
     overdue(&test_env, 60);
-    let counts = swept(&verbs, SweepKind::Pending).await;
+    let counts = swept(&sweeper, SweepKind::Pending).await;
     assert_eq!((counts.found, counts.rejected), (1, 1));
     assert_eq!(user.read(&id).await.json["status"], "rejected");
     assert!(test_env.bucket.list("media/").await.is_empty());
-    assert_eq!(swept(&verbs, SweepKind::Pending).await.found, 0);
+    assert_eq!(swept(&sweeper, SweepKind::Pending).await.found, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_tells_and_changes_nothing() {
+async fn dry_run_reports_and_changes_nothing() {
     let test_env = TestEnv::new().await;
-    let (broker, verbs) = (test_env.broker().await, verbs(&test_env, json!({})).await);
+    let (broker, sweeper) = (
+        test_env.broker().await,
+        broker_without_server(&test_env, json!({})).await,
+    );
     let staged = broker
         .user()
         .stage("Product.image", JPEG, "image/jpeg")
@@ -76,39 +83,43 @@ async fn a_dry_run_tells_and_changes_nothing() {
     overdue(&test_env, 60);
     for kind in SweepKind::ALL {
         let mut walk = SweepWalk::dry(kind, 100);
-        let report = verbs.sweep(&mut walk).await.expect("a sweep");
+        let report = sweeper.sweep(&mut walk).await.expect("a sweep");
         let told = report.would.iter().any(|line| line.contains(staged.id()));
         assert_eq!(told, kind == SweepKind::Pending, "{kind:?} {report:?}");
     }
-    Records::of(&test_env.database).untouched(staged.id());
+    StoredUploads::of(&test_env.database).untouched(staged.id());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i10_a_bucket_without_a_clear_answer_expires_nothing_and_is_not_in_the_way_of_the_others() {
+async fn unclear_bucket_answer_expires_nothing_and_does_not_delay_other_uploads() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let broker = test_env.broker().await;
     let user = broker.user();
     let absent = user.create("Product.image", JPEG, "image/jpeg").await;
     let staged = user.stage("Product.image", JPEG, "image/jpeg").await;
-    let mut records = Records::of(&test_env.database);
-    let hold = Hold::new();
+    let mut records = StoredUploads::of(&test_env.database);
+    let hold = RequestGate::new();
     let faults = [
-        Act::Answer(403, "AccessDenied"),
-        Act::Answer(404, "NoSuchBucket"),
-        Act::Answer(503, "SlowDown"),
-        Act::HoldBefore(hold.clone()),
+        Action::Answer(403, "AccessDenied"),
+        Action::Answer(404, "NoSuchBucket"),
+        Action::Answer(503, "SlowDown"),
+        Action::HoldBefore(hold.clone()),
     ];
     for fault in faults {
         overdue(&test_env, 60);
         records.execute("UPDATE uploads SET sweep_after = NULL");
-        proxy.rule(Which::any(), fault);
-        let counts = swept(&verbs, SweepKind::Pending).await;
+        proxy.rule(RequestMatch::any(), fault);
+        let counts = swept(&sweeper, SweepKind::Pending).await;
         assert_eq!((counts.found, counts.postponed), (2, 2));
         for id in [absent.id(), staged.id()] {
             records.untouched(id);
         }
-        assert_eq!(swept(&verbs, SweepKind::Pending).await.found, 0, "put off");
+        assert_eq!(
+            swept(&sweeper, SweepKind::Pending).await.found,
+            0,
+            "put off"
+        );
         proxy.clear();
     }
     let noted = Rows::of(&test_env)
@@ -117,14 +128,14 @@ async fn i10_a_bucket_without_a_clear_answer_expires_nothing_and_is_not_in_the_w
     assert!(told && noted.len() == 2, "{noted:?}");
     hold.release();
     records.execute("UPDATE uploads SET sweep_after = NULL");
-    let counts = swept(&verbs, SweepKind::Pending).await;
+    let counts = swept(&sweeper, SweepKind::Pending).await;
     assert_eq!((counts.confirmed, counts.expired), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i10_a_bucket_that_refuses_removes_nothing_and_loses_no_debt() {
+async fn refused_removal_keeps_the_object_pending_deletion() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let broker = test_env.broker().await;
     let user = broker.user();
     let confirmed = user.upload("Product.image", JPEG, "image/jpeg").await;
@@ -133,22 +144,22 @@ async fn i10_a_bucket_that_refuses_removes_nothing_and_loses_no_debt() {
     // As after a crash between the row and the object.
     let key = confirmed.json["key"].as_str().expect("a key");
     test_env.bucket.put(key, JPEG, "image/jpeg").await;
-    let mut records = Records::of(&test_env.database);
+    let mut records = StoredUploads::of(&test_env.database);
     records.execute("UPDATE uploads SET object_removed_at = NULL");
     for code in ["AccessDenied", "SlowDown"] {
-        let rule = proxy.rule(Which::any(), Act::Answer(403, code));
-        let counts = swept(&verbs, SweepKind::PendingDeletion).await;
+        let rule = proxy.rule(RequestMatch::any(), Action::Answer(403, code));
+        let counts = swept(&sweeper, SweepKind::PendingDeletion).await;
         assert_eq!((counts.found, counts.removed, counts.failed), (1, 0, 1));
         assert!(proxy.hits(rule) > 0);
         assert_eq!(records.upload(id).removed_at, None);
         assert!(
-            verbs
+            sweeper
                 .sweep(&mut SweepWalk::new(SweepKind::Staging, 9))
                 .await
                 .is_err()
         );
         assert!(
-            verbs
+            sweeper
                 .sweep(&mut SweepWalk::new(SweepKind::Multipart, 9))
                 .await
                 .is_err()
@@ -156,21 +167,21 @@ async fn i10_a_bucket_that_refuses_removes_nothing_and_loses_no_debt() {
         proxy.clear();
     }
     assert!(test_env.bucket.head(key).await.is_some());
-    assert_eq!(swept(&verbs, SweepKind::PendingDeletion).await.removed, 1);
+    assert_eq!(swept(&sweeper, SweepKind::PendingDeletion).await.removed, 1);
     assert!(test_env.bucket.head(key).await.is_none());
     assert!(records.upload(id).removed_at.is_some());
-    assert_eq!(swept(&verbs, SweepKind::PendingDeletion).await.found, 0);
+    assert_eq!(swept(&sweeper, SweepKind::PendingDeletion).await.found, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_confirmed_upload_goes_when_no_record_claims_it_and_its_field_says_so() {
+async fn unattached_confirmed_upload_is_removed_when_its_field_says_so() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
     let kept = user.upload("Product.image", JPEG, "image/jpeg").await;
     let young = user.upload("ProductImage.image", JPEG, "image/jpeg").await;
     let gone = user.upload("ProductImage.image", JPEG, "image/jpeg").await;
-    let mut records = Records::of(&test_env.database);
+    let mut records = StoredUploads::of(&test_env.database);
     let (at, young) = (moment(&test_env, 900), young.id().to_owned());
     records.execute(&format!(
         "UPDATE uploads SET confirmed_at = '{at}' WHERE id <> '{young}'"
@@ -179,8 +190,8 @@ async fn a_confirmed_upload_goes_when_no_record_claims_it_and_its_field_says_so(
     let mut listing = field("many");
     listing["unattached_lifetime_secs"] = json!(600);
     let fields = json!({"Product.image": field("one"), "ProductImage.image": listing});
-    let verbs = verbs(&test_env, json!({ "fields": fields })).await;
-    let counts = swept(&verbs, SweepKind::Unattached).await;
+    let sweeper = broker_without_server(&test_env, json!({ "fields": fields })).await;
+    let counts = swept(&sweeper, SweepKind::Unattached).await;
     assert_eq!((counts.found, counts.deleted, counts.removed), (1, 1, 1));
     let key = |answer: &crate::support::api::Answer| answer.json["key"].as_str().map(str::to_owned);
     let gone_key = key(&gone).expect("a key");
@@ -197,14 +208,14 @@ async fn a_confirmed_upload_goes_when_no_record_claims_it_and_its_field_says_so(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_whose_broker_died_is_removed_and_the_recorded_one_stays() {
+async fn unused_copy_of_a_dead_broker_is_removed_and_the_recorded_one_stays() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
-    let (flaky, proxy) = verbs_behind_proxy(&test_env).await;
+    let (flaky, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let user = broker.user();
     let staged = user.stage("Product.image", JPEG, "image/jpeg").await;
     overdue(&test_env, 60);
-    proxy.rule(Which::copy().times(2), Act::LoseAnswer);
+    proxy.rule(RequestMatch::copy().times(2), Action::LoseAnswer);
     assert_eq!(swept(&flaky, SweepKind::Pending).await.postponed, 1);
     let confirmed = user.confirm(staged.id()).await.expect(200);
     assert_eq!(test_env.bucket.list("media/").await.len(), 3);

@@ -10,11 +10,11 @@ use bytepass::broker::{Broker, SweepKind, SweepWalk};
 use futures::StreamExt as _;
 use serde_json::json;
 
-use crate::support::records::Records;
 use crate::support::setting;
-use crate::support::sweeping::{age_attempts, overdue, swept, verbs};
-use crate::support::tamper::eventually;
+use crate::support::sweeps::{age_attempts, broker_without_server, overdue, swept};
 use crate::support::test_env::{Broker as Served, TestEnv};
+use crate::support::upload_rows::StoredUploads;
+use crate::support::upload_steps::eventually;
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes that were meant";
 const KINDS: [SweepKind; 4] = [
@@ -24,7 +24,7 @@ const KINDS: [SweepKind; 4] = [
     SweepKind::Staging,
 ];
 
-/// Sweeps without asking whose turn it is, so that all of them meet at the same rows.
+/// Sweeps without a lease, so that all sweepers meet at the same rows.
 async fn sweep_until(broker: Broker, done: Arc<AtomicBool>) {
     while !done.load(Ordering::SeqCst) {
         for kind in KINDS {
@@ -44,7 +44,7 @@ async fn staged(test_env: &TestEnv, served: &Served, count: usize) -> Vec<String
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r4_r5_four_sweepers_and_every_client_race_and_each_upload_is_confirmed_once() {
+async fn four_sweepers_racing_all_clients_confirm_each_upload_once() {
     let count = setting("BYTEPASS_TEST_SWEPT").map_or(60, |it| it.parse().expect("a number"));
     let test_env = TestEnv::new().await;
     let served = test_env.broker().await;
@@ -52,7 +52,7 @@ async fn r4_r5_four_sweepers_and_every_client_race_and_each_upload_is_confirmed_
     let done = Arc::new(AtomicBool::new(false));
     let mut sweepers = Vec::new();
     for _ in 0..4 {
-        let broker = verbs(&test_env, json!({})).await;
+        let broker = broker_without_server(&test_env, json!({})).await;
         sweepers.push(tokio::spawn(sweep_until(broker, done.clone())));
     }
     let user = served.user();
@@ -76,10 +76,10 @@ async fn r4_r5_four_sweepers_and_every_client_race_and_each_upload_is_confirmed_
         sweeper.await.expect("no panic");
     }
     age_attempts(&test_env, 7_200);
-    let last = verbs(&test_env, json!({})).await;
+    let last = broker_without_server(&test_env, json!({})).await;
     swept(&last, SweepKind::Attempts).await;
 
-    let mut records = Records::of(&test_env.database);
+    let mut records = StoredUploads::of(&test_env.database);
     let mut keys = Vec::new();
     for row in records.uploads() {
         assert_eq!(
@@ -105,9 +105,9 @@ async fn r4_r5_four_sweepers_and_every_client_race_and_each_upload_is_confirmed_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r5_one_broker_sweeps_at_a_time_and_when_it_stops_another_goes_on_at_once() {
+async fn one_broker_sweeps_at_a_time_and_another_takes_over_when_it_stops() {
     let test_env = TestEnv::new().await;
-    // A lease far longer than the test: only its release can make room for the other.
+    // A lease far longer than the test: the other broker can only get it after a release.
     let sweeper = json!({"enabled": true, "interval_secs": 1, "lease_secs": 3600});
     let first = test_env.broker_with(json!({ "sweeper": sweeper })).await;
     let ids = staged(&test_env, &first, 1).await;
@@ -115,8 +115,8 @@ async fn r5_one_broker_sweeps_at_a_time_and_when_it_stops_another_goes_on_at_onc
     let is_confirmed = async || user.read(&ids[0]).await.json["status"] == "confirmed";
     eventually("the first broker sweeps", is_confirmed).await;
     let second = test_env.broker_with(json!({ "sweeper": sweeper })).await;
-    let outsider = verbs(&test_env, json!({})).await;
-    // For as long as the first one has it: a turn far longer than one's own would be taken for that of a clock that is ahead.
+    let outsider = broker_without_server(&test_env, json!({})).await;
+    // As long as the first one's: a lease far longer than its own would look like that of a clock that is ahead.
     let theirs = outsider.acquire_sweep(SweepKind::Pending, 3600).await;
     assert!(!theirs.expect("an answer"), "it is the first one's turn");
     drop(first);

@@ -1,17 +1,19 @@
-//! Objects that the bucket refuses to remove, because of a legal hold for example: they are in no other's way, however many there are,
-//! and a bucket that refuses everything is not asked without end.
+//! Objects that the bucket refuses to remove, because of a legal hold for example, do not delay the removal of others, and a bucket
+//! that refuses everything gets a bounded number of requests.
 
 use bytepass::broker::{RemovalWalk, SweepKind, SweepWalk};
 use hyper::Method;
 use serde_json::json;
 
-use crate::support::records::Records;
 use crate::support::rows::Rows;
 use crate::support::s3_proxy::{RuleId, S3Proxy};
-use crate::support::s3_script::{Act, Which};
-use crate::support::sweeping::{a_year_ago, age_attempts, round, swept, verbs_behind_proxy};
-use crate::support::tamper::{eventually, staging_key};
+use crate::support::s3_script::{Action, RequestMatch};
+use crate::support::sweeps::{
+    a_year_ago, age_attempts, broker_without_server_behind_proxy, round, swept,
+};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_rows::StoredUploads;
+use crate::support::upload_steps::{eventually, staging_key};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes that were meant";
 /// More than are removed at the same time.
@@ -19,7 +21,7 @@ const MANY: usize = 40;
 /// After how many refusals in a row a round over the rows ends.
 const PATIENCE: usize = 128;
 
-/// So many uploads, the oldest first, and one more.
+/// `count` uploads, the oldest first, and one more.
 async fn many_and_one(test_env: &TestEnv, many: usize) -> (Vec<String>, String) {
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -32,15 +34,15 @@ async fn many_and_one(test_env: &TestEnv, many: usize) -> (Vec<String>, String) 
     (ids, last)
 }
 
-/// Their objects are owed, as after a crash between the rows and the objects.
+/// Makes their objects pending deletions, as after a crash between the rows and the objects.
 fn owed(test_env: &TestEnv) {
-    Records::of(&test_env.database).execute("UPDATE uploads SET status = 'rejected'");
+    StoredUploads::of(&test_env.database).execute("UPDATE uploads SET status = 'rejected'");
 }
 
 /// Refuses to remove everything whose key begins so.
 fn refuse(proxy: &S3Proxy, prefix: &str) -> RuleId {
-    let removal = Which::method(Method::DELETE).below(prefix);
-    proxy.rule(removal, Act::Answer(403, "AccessDenied"))
+    let removal = RequestMatch::method(Method::DELETE).below(prefix);
+    proxy.rule(removal, Action::Answer(403, "AccessDenied"))
 }
 
 fn removed(test_env: &TestEnv, id: &str) -> bool {
@@ -51,21 +53,21 @@ fn removed(test_env: &TestEnv, id: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn debts_that_the_bucket_refuses_hold_up_no_other() {
+async fn refused_pending_deletions_do_not_delay_others() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let (refused, last) = many_and_one(&test_env, MANY).await;
     owed(&test_env);
     for id in &refused {
         refuse(&proxy, &staging_key(id));
     }
-    let counts = swept(&verbs, SweepKind::PendingDeletion).await;
+    let counts = swept(&sweeper, SweepKind::PendingDeletion).await;
     assert_eq!((counts.failed, counts.removed), (MANY as u64, 1));
     assert!(removed(&test_env, &last) && !removed(&test_env, &refused[0]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_gets_past_debts_that_the_bucket_refuses() {
+async fn worker_continues_past_refused_pending_deletions() {
     let test_env = TestEnv::new().await;
     let (_, last) = many_and_one(&test_env, MANY).await;
     owed(&test_env);
@@ -84,9 +86,9 @@ async fn a_worker_gets_past_debts_that_the_bucket_refuses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn staged_objects_that_the_bucket_refuses_hold_up_no_other() {
+async fn refused_staged_objects_do_not_delay_others() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let (refused, last) = many_and_one(&test_env, MANY).await;
     for id in refused.iter().chain([&last]) {
         test_env
@@ -98,17 +100,17 @@ async fn staged_objects_that_the_bucket_refuses_hold_up_no_other() {
     for id in &refused {
         refuse(&proxy, &staging_key(id));
     }
-    let counts = swept(&verbs, SweepKind::Staging).await;
+    let counts = swept(&sweeper, SweepKind::Staging).await;
     assert_eq!((counts.failed, counts.removed), (MANY as u64, 1));
     assert!(test_env.bucket.head(&staging_key(&last)).await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_that_the_bucket_refuses_hold_up_no_other() {
+async fn refused_copies_do_not_delay_others() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let (refused, last) = many_and_one(&test_env, MANY).await;
-    Records::of(&test_env.database).execute(
+    StoredUploads::of(&test_env.database).execute(
         "INSERT INTO seal_attempts (object_key, name, upload_id, state, started_at) \
          SELECT 'media/products/' || id, 'products/' || id, id, 'open', created_at FROM uploads",
     );
@@ -116,18 +118,18 @@ async fn copies_that_the_bucket_refuses_hold_up_no_other() {
     for id in &refused {
         refuse(&proxy, &format!("media/products/{id}"));
     }
-    let counts = swept(&verbs, SweepKind::Attempts).await;
+    let counts = swept(&sweeper, SweepKind::Attempts).await;
     assert_eq!((counts.abandoned, counts.removed), (MANY as u64 + 1, 1));
     let gone = "SELECT upload_id AS line FROM seal_attempts WHERE object_removed_at IS NOT NULL";
     assert_eq!(Rows::of(&test_env).lines(gone), [last]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn detached_uploads_that_the_bucket_refuses_hold_up_no_other() {
+async fn refused_detached_uploads_do_not_delay_others() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let (refused, last) = many_and_one(&test_env, MANY).await;
-    Records::of(&test_env.database).execute(
+    StoredUploads::of(&test_env.database).execute(
         "UPDATE uploads SET status = 'detached', remove_after = created_at, confirmed_at = created_at, confirmed_by = 'client', \
          etag = 'e', object_key = 'media/products/' || id, name = 'products/' || id",
     );
@@ -135,30 +137,37 @@ async fn detached_uploads_that_the_bucket_refuses_hold_up_no_other() {
         refuse(&proxy, &format!("media/products/{id}"));
     }
     let mut walk = RemovalWalk::default();
-    while verbs.remove_detached(&mut walk, 7).await.expect("removals") {}
+    while sweeper
+        .remove_detached(&mut walk, 7)
+        .await
+        .expect("removals")
+    {}
     assert!(removed(&test_env, &last) && !removed(&test_env, &refused[0]));
     let moved = "SELECT id AS line FROM uploads WHERE status = 'deleted'";
     assert_eq!(Rows::of(&test_env).lines(moved).len(), MANY + 1);
-    // Their rows have moved, so nothing is due twice; what the bucket still has is owed.
+    // Their rows have changed, so nothing is due twice; objects still in the bucket are pending deletions.
     let asked = proxy.seen().len();
-    while verbs.remove_detached(&mut walk, 7).await.expect("removals") {}
+    while sweeper
+        .remove_detached(&mut walk, 7)
+        .await
+        .expect("removals")
+    {}
     assert_eq!(proxy.seen().len(), asked);
     proxy.clear();
-    swept(&verbs, SweepKind::PendingDeletion).await;
+    swept(&sweeper, SweepKind::PendingDeletion).await;
     assert!(refused.iter().all(|id| removed(&test_env, id)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_refuses_everything_is_asked_so_often_a_round_and_each_round_goes_on_behind()
-{
+async fn bucket_that_refuses_everything_gets_a_bounded_number_of_requests_each_round() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let (refused, last) = many_and_one(&test_env, 2 * PATIENCE + MANY).await;
     owed(&test_env);
     let rule = refuse(&proxy, "staging/");
     let mut walk = SweepWalk::new(SweepKind::PendingDeletion, 64);
     for rounds in 1..=2 {
-        let counts = round(&verbs, &mut walk).await;
+        let counts = round(&sweeper, &mut walk).await;
         assert_eq!((counts.failed, counts.removed), (PATIENCE as u64, 0));
         assert_eq!(proxy.hits(rule), rounds * PATIENCE);
     }
@@ -167,43 +176,43 @@ async fn a_bucket_that_refuses_everything_is_asked_so_often_a_round_and_each_rou
         refuse(&proxy, &staging_key(id));
     }
     // Behind all that is refused, and then once more from the beginning, as far as its patience goes.
-    let counts = round(&verbs, &mut walk).await;
+    let counts = round(&sweeper, &mut walk).await;
     let failed = (MANY + PATIENCE) as u64;
     assert_eq!((counts.failed, counts.removed), (failed, 1));
     assert!(removed(&test_env, &last));
     proxy.clear();
-    let counts = round(&verbs, &mut walk).await;
+    let counts = round(&sweeper, &mut walk).await;
     assert_eq!((counts.failed, counts.removed), (0, refused.len() as u64));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_does_not_answer_is_asked_once_a_round_and_nothing_is_left_out() {
+async fn silent_bucket_is_asked_once_a_round_and_no_upload_is_skipped() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let (ids, _) = many_and_one(&test_env, MANY).await;
     owed(&test_env);
-    let removal = Which::method(Method::DELETE);
-    proxy.rule(removal, Act::Answer(503, "SlowDown"));
+    let removal = RequestMatch::method(Method::DELETE);
+    proxy.rule(removal, Action::Answer(503, "SlowDown"));
     let mut walk = SweepWalk::new(SweepKind::PendingDeletion, 100);
-    let counts = round(&verbs, &mut walk).await;
+    let counts = round(&sweeper, &mut walk).await;
     assert_eq!((counts.found, counts.failed), (ids.len() as u64 + 1, 16));
     proxy.clear();
-    let counts = round(&verbs, &mut walk).await;
+    let counts = round(&sweeper, &mut walk).await;
     let all = ids.len() as u64 + 1;
     assert_eq!(counts.removed, all, "from there on, and then the first");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_by_hand_goes_on_past_any_number_of_refused_objects() {
+async fn offline_sweep_continues_past_any_number_of_refused_objects() {
     let test_env = TestEnv::new().await;
-    let (verbs, proxy) = verbs_behind_proxy(&test_env).await;
+    let (sweeper, proxy) = broker_without_server_behind_proxy(&test_env).await;
     let (refused, last) = many_and_one(&test_env, PATIENCE + MANY).await;
     owed(&test_env);
     for id in &refused {
         refuse(&proxy, &staging_key(id));
     }
     let mut walk = SweepWalk::manual(SweepKind::PendingDeletion, 100);
-    let counts = round(&verbs, &mut walk).await;
+    let counts = round(&sweeper, &mut walk).await;
     assert_eq!((counts.failed, counts.removed), (refused.len() as u64, 1));
     assert!(removed(&test_env, &last));
 }

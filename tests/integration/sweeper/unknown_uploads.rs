@@ -1,12 +1,12 @@
-//! Pending uploads that this broker isn't configured for: they are in nobody's way, and they end too.
+//! Pending uploads of a bucket or field that this broker does not know delay no other, and expire.
 
 use bytepass::broker::SweepKind;
 use serde_json::json;
 
-use crate::support::records::Records;
 use crate::support::rows::Rows;
-use crate::support::sweeping::{overdue, swept, verbs};
+use crate::support::sweeps::{broker_without_server, overdue, swept};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_rows::StoredUploads;
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes that were meant";
 /// More than are settled at once.
@@ -21,7 +21,7 @@ async fn many_and_one(test_env: &TestEnv, foreign: &str) -> String {
         let created = user.create("Product.image", JPEG, "image/jpeg").await;
         created.expect(201);
     }
-    Records::of(&test_env.database).execute(foreign);
+    StoredUploads::of(&test_env.database).execute(foreign);
     let staged = user.stage("ProductImage.image", JPEG, "image/jpeg").await;
     staged.id().to_owned()
 }
@@ -31,10 +31,10 @@ async fn end_after_those_that_can_be_settled(
     change: serde_json::Value,
     staged: &str,
 ) {
-    let verbs = verbs(test_env, change).await;
-    let mut records = Records::of(&test_env.database);
+    let sweeper = broker_without_server(test_env, change).await;
+    let mut records = StoredUploads::of(&test_env.database);
     overdue(test_env, 60);
-    let counts = swept(&verbs, SweepKind::Pending).await;
+    let counts = swept(&sweeper, SweepKind::Pending).await;
     let (confirmed, postponed) = (counts.confirmed, counts.postponed);
     assert_eq!((confirmed, postponed), (1, MANY as u64), "{counts:?}");
     let pending = "SELECT status AS line FROM uploads WHERE status = 'pending'";
@@ -45,20 +45,20 @@ async fn end_after_those_that_can_be_settled(
     // What was staged for them is too old now to be sealed by any broker.
     overdue(test_env, 30 * DAY_SECS);
     records.execute("UPDATE uploads SET sweep_after = NULL");
-    let counts = swept(&verbs, SweepKind::Pending).await;
+    let counts = swept(&sweeper, SweepKind::Pending).await;
     assert_eq!((counts.expired, counts.postponed), (MANY as u64, 0));
-    assert_eq!(swept(&verbs, SweepKind::Pending).await.found, 0);
+    assert_eq!(swept(&sweeper, SweepKind::Pending).await.found, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_of_another_bucket_hold_up_no_other_and_expire_when_nobody_came_for_them() {
+async fn uploads_of_another_bucket_delay_no_other_and_expire_unclaimed() {
     let test_env = TestEnv::new().await;
     let staged = many_and_one(&test_env, "UPDATE uploads SET bucket = 'another'").await;
     end_after_those_that_can_be_settled(&test_env, json!({}), &staged).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_of_a_field_that_is_gone_hold_up_no_other_and_expire_when_nobody_came_for_them() {
+async fn uploads_of_a_removed_field_delay_no_other_and_expire_unclaimed() {
     let test_env = TestEnv::new().await;
     let staged = many_and_one(&test_env, "UPDATE uploads SET sweep_after = NULL").await;
     let field = json!({"upload_to": "others/", "content_types": ["image/jpeg"], "max_size": 999});

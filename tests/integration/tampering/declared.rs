@@ -1,4 +1,4 @@
-//! Lies about size and checksum: the store refuses what was signed otherwise, and confirm refuses what the store let pass.
+//! False sizes and checksums: the store refuses a PUT that differs from what was signed, and confirm rejects what the store accepted.
 
 use futures::stream;
 use reqwest::Body;
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, http_client, presigned, send};
 use crate::support::rows::Rows;
-use crate::support::tamper::{ALGORITHMS, create_with, plant, staging_key};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::{ALGORITHMS, create_with, plant, staging_key};
 
 const RIGHT: &[u8] = b"\x89PNG the bytes that were meant";
 const OTHER: &[u8] = b"\x89PNG the bytes of somebody!!!!";
@@ -44,7 +44,7 @@ async fn assert_rejected(test_env: &TestEnv, user: &Api, id: &str, pointer: &str
 }
 
 #[tokio::test]
-async fn a4_a_put_of_another_size_is_refused_and_leaves_nothing_to_confirm() {
+async fn put_of_another_size_is_refused_and_leaves_nothing_to_confirm() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -67,7 +67,7 @@ async fn a4_a_put_of_another_size_is_refused_and_leaves_nothing_to_confirm() {
 }
 
 #[tokio::test]
-async fn a4_an_object_of_another_size_is_rejected_where_the_store_let_it_pass() {
+async fn object_of_another_size_in_the_bucket_is_rejected() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -79,7 +79,7 @@ async fn a4_an_object_of_another_size_is_rejected_where_the_store_let_it_pass() 
 }
 
 #[tokio::test]
-async fn a5_other_bytes_of_the_same_length_are_refused_by_the_store_for_every_algorithm() {
+async fn put_of_other_bytes_is_refused_by_the_store_for_every_algorithm() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -97,7 +97,7 @@ async fn a5_other_bytes_of_the_same_length_are_refused_by_the_store_for_every_al
 }
 
 #[tokio::test]
-async fn a5_a_presigned_put_without_its_checksum_or_with_another_is_refused() {
+async fn put_without_its_checksum_or_with_another_is_refused() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -106,7 +106,7 @@ async fn a5_a_presigned_put_without_its_checksum_or_with_another_is_refused() {
     let bare = http_client().put(url).header("content-type", "image/png");
     let answer = send(bare.body(OTHER)).await;
     assert!(refused_by_store(&answer), "{answer:?}");
-    let lie = crate::support::tamper::digest("sha256", OTHER);
+    let lie = crate::support::upload_steps::digest("sha256", OTHER);
     let lying = http_client()
         .put(url)
         .header("content-type", "image/png")
@@ -117,7 +117,7 @@ async fn a5_a_presigned_put_without_its_checksum_or_with_another_is_refused() {
 }
 
 #[tokio::test]
-async fn a5_other_bytes_that_a_store_let_pass_are_rejected_for_every_algorithm() {
+async fn other_bytes_in_the_bucket_are_rejected_for_every_algorithm() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -129,7 +129,7 @@ async fn a5_other_bytes_that_a_store_let_pass_are_rejected_for_every_algorithm()
 }
 
 #[tokio::test]
-async fn a5_an_object_without_the_declared_checksum_is_neither_confirmed_nor_rejected() {
+async fn object_without_the_declared_checksum_is_neither_confirmed_nor_rejected() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -144,7 +144,7 @@ async fn a5_an_object_without_the_declared_checksum_is_neither_confirmed_nor_rej
 }
 
 #[tokio::test]
-async fn a11_sizes_at_the_edges_of_a_policy_are_decided_at_create() {
+async fn sizes_at_the_bounds_of_a_field_are_decided_at_create() {
     const GIB: u64 = 1 << 30;
     let test_env = TestEnv::new().await;
     let field = |name: &str, min: u64, max: u64| json!({"upload_to": format!("{name}/"), "content_types": ["image/png"], "min_size": min, "max_size": max});
@@ -187,7 +187,7 @@ async fn a11_sizes_at_the_edges_of_a_policy_are_decided_at_create() {
 }
 
 #[tokio::test]
-async fn a11_objects_at_the_edges_of_a_policy_go_all_the_way() {
+async fn objects_at_the_bounds_of_a_field_are_confirmed() {
     let test_env = TestEnv::new().await;
     let field = json!({"upload_to": "edges/", "content_types": ["image/png"], "min_size": 0, "max_size": 70_000});
     let change = json!({"fields": {"Edge.file": field}});

@@ -1,11 +1,11 @@
-//! Bytes that a browser would run, declared as a picture: they are served as a picture, whatever they are.
+//! Executable files declared as pictures are served as pictures.
 
 use futures::stream::{self, StreamExt as _};
 
 use crate::support::api::Api;
-use crate::support::executables::EXECUTABLES;
-use crate::support::tamper::{planting, text};
+use crate::support::executable_files::EXECUTABLES;
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::{planting, text};
 
 /// Types that some browser, plugin or mail program runs.
 const EXECUTED: [&str; 8] = [
@@ -20,7 +20,7 @@ const EXECUTED: [&str; 8] = [
 ];
 
 #[tokio::test]
-async fn a6_none_of_sixty_files_that_a_browser_would_run_is_served_as_one_that_it_runs() {
+async fn sixty_executable_files_declared_as_pictures_are_served_as_pictures() {
     let names: std::collections::BTreeSet<&str> = EXECUTABLES.iter().map(|it| it.0).collect();
     assert_eq!(names.len(), 60, "each file once");
     let test_env = TestEnv::new().await;

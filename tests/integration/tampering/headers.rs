@@ -1,4 +1,4 @@
-//! Types and headers: what is served carries what the broker chose, whatever came with the bytes.
+//! Types and headers: an object is served with the headers that the broker chose, whatever the client sent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use aws_sdk_s3::primitives::DateTime;
 use serde_json::json;
 
 use crate::support::api::{Answer, Api, http_client, presigned, send};
-use crate::support::tamper::{create_with, plant, planting, staging_key, text};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::{create_with, plant, planting, staging_key, text};
 
 const RIGHT: &[u8] = b"%PDF- the bytes that were meant";
 const FIELD: &str = "Deposit.deposit_proof";
 
-/// Headers that a client adds although nobody signed them.
+/// Headers that a client adds without a signature over them.
 const SMUGGLED: [(&str, &str); 28] = [
     ("content-disposition", "inline; filename=\"evil.html\""),
     ("content-encoding", "gzip"),
@@ -89,7 +89,7 @@ async fn declare(user: &Api) -> Answer {
         .expect(201)
 }
 
-/// What lies on an upload with which nobody meddled.
+/// The headers of an unchanged upload.
 async fn policy_headers(test_env: &TestEnv, user: &Api) -> BTreeMap<String, String> {
     let clean = declare(user).await;
     user.put(&clean, RIGHT).await.expect(200);
@@ -103,7 +103,7 @@ async fn policy_headers(test_env: &TestEnv, user: &Api) -> BTreeMap<String, Stri
 }
 
 #[tokio::test]
-async fn a7_no_header_that_a_client_adds_to_its_put_is_ever_served() {
+async fn headers_added_to_the_put_are_never_served() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -139,7 +139,7 @@ async fn a7_no_header_that_a_client_adds_to_its_put_is_ever_served() {
 }
 
 #[tokio::test]
-async fn a7_nothing_that_lies_on_a_staged_object_survives_the_seal() {
+async fn headers_of_a_staged_object_do_not_survive_the_seal() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -165,7 +165,7 @@ async fn a7_nothing_that_lies_on_a_staged_object_survives_the_seal() {
 }
 
 #[tokio::test]
-async fn a6_a_put_with_another_type_than_declared_is_refused() {
+async fn put_with_another_type_than_declared_is_refused() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -190,7 +190,7 @@ async fn a6_a_put_with_another_type_than_declared_is_refused() {
 }
 
 #[tokio::test]
-async fn a6_types_that_a_browser_runs_are_accepted_by_no_default_field() {
+async fn executable_types_are_refused_by_every_default_field() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -224,7 +224,7 @@ async fn a6_types_that_a_browser_runs_are_accepted_by_no_default_field() {
         for content_type in types {
             let body = json!({
                 "field": field, "filename": "f", "content_type": content_type, "size": 9,
-                "checksum": {"algorithm": "sha256", "value": crate::support::tamper::digest("sha256", b"")},
+                "checksum": {"algorithm": "sha256", "value": crate::support::upload_steps::digest("sha256", b"")},
             });
             let answer = user.post("/v1/uploads", &body).await;
             answer.expect_problem(422, "media-type-not-allowed");
@@ -233,7 +233,7 @@ async fn a6_types_that_a_browser_runs_are_accepted_by_no_default_field() {
 }
 
 #[tokio::test]
-async fn a6_a_presigned_get_lets_nobody_choose_the_type_of_what_is_served() {
+async fn presigned_get_with_another_response_type_is_refused() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();

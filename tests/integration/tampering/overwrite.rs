@@ -1,15 +1,15 @@
-//! Overwriting and swapping: whoever holds a presigned URL may write again and again, and changes nothing that was recorded.
+//! Overwriting: later PUTs with the same presigned URL never change a recorded object.
 
 use serde_json::json;
 
 use crate::support::api::{Answer, Api};
-use crate::support::hold::Hold;
+use crate::support::gate::RequestGate;
 use crate::support::rows::Rows;
-use crate::support::s3_script::{Act, Which};
-use crate::support::tamper::{
+use crate::support::s3_script::{Action, RequestMatch};
+use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::{
     behind_proxy, create_with, digest, plant, planting, staging_key, text,
 };
-use crate::support::test_env::TestEnv;
 
 const RIGHT: &[u8] = b"\xff\xd8\xff\xe0 the bytes that were meant";
 const OTHER: &[u8] = b"\xff\xd8\xff\xe0 the bytes of somebody!!!!";
@@ -34,7 +34,7 @@ fn confirming(api: &Api, id: &str) -> tokio::task::JoinHandle<Answer> {
 }
 
 #[tokio::test]
-async fn a1_a_hundred_puts_after_confirm_leave_the_recorded_object_as_it_is() {
+async fn hundred_puts_after_confirm_leave_the_recorded_object_unchanged() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -60,7 +60,7 @@ async fn a1_a_hundred_puts_after_confirm_leave_the_recorded_object_as_it_is() {
 }
 
 #[tokio::test]
-async fn a1_puts_that_race_a_confirm_end_in_one_of_the_two_files_and_never_change_it() {
+async fn puts_racing_a_confirm_record_one_of_two_files_that_never_changes() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -83,13 +83,13 @@ async fn a1_puts_that_race_a_confirm_end_in_one_of_the_two_files_and_never_chang
 }
 
 #[tokio::test]
-async fn a2_bytes_swapped_after_the_copy_or_after_its_head_are_not_what_is_recorded() {
+async fn bytes_swapped_after_the_copy_or_its_head_are_not_recorded() {
     let test_env = TestEnv::new().await;
-    for which in [Which::copy(), Which::head().below("media/")] {
+    for which in [RequestMatch::copy(), RequestMatch::head().below("media/")] {
         let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
         let user = broker.user();
-        let hold = Hold::new();
-        proxy.rule(which, Act::HoldAnswer(hold.clone()));
+        let hold = RequestGate::new();
+        proxy.rule(which, Action::HoldAnswer(hold.clone()));
         let created = user.stage("Product.image", RIGHT, "image/jpeg").await;
         let confirm = confirming(&user, created.id());
         hold.arrived().await;
@@ -103,12 +103,15 @@ async fn a2_bytes_swapped_after_the_copy_or_after_its_head_are_not_what_is_recor
 }
 
 #[tokio::test]
-async fn a2_bytes_of_another_size_that_come_after_the_head_are_not_recorded_either() {
+async fn bytes_of_another_size_after_the_head_are_not_recorded() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
     let user = broker.user();
-    let hold = Hold::new();
-    proxy.rule(Which::head().below("media/"), Act::HoldAnswer(hold.clone()));
+    let hold = RequestGate::new();
+    proxy.rule(
+        RequestMatch::head().below("media/"),
+        Action::HoldAnswer(hold.clone()),
+    );
     let created = create_with(&user, "Deposit.deposit_proof", RIGHT, "image/png", "sha256").await;
     user.put(&created.clone().expect(201), RIGHT)
         .await
@@ -129,12 +132,12 @@ async fn a2_bytes_of_another_size_that_come_after_the_head_are_not_recorded_eith
 }
 
 #[tokio::test]
-async fn a2_bytes_swapped_before_the_copy_are_held_against_the_declared_checksum() {
+async fn bytes_swapped_before_the_copy_are_rejected_by_the_declared_checksum() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
     let user = broker.user();
-    let hold = Hold::new();
-    proxy.rule(Which::copy(), Act::HoldBefore(hold.clone()));
+    let hold = RequestGate::new();
+    proxy.rule(RequestMatch::copy(), Action::HoldBefore(hold.clone()));
     let created = create_with(&user, "Product.image", RIGHT, "image/jpeg", "sha256").await;
     user.put(&created.clone().expect(201), RIGHT)
         .await
@@ -149,7 +152,7 @@ async fn a2_bytes_swapped_before_the_copy_are_held_against_the_declared_checksum
 }
 
 #[tokio::test]
-async fn a2_a_twin_with_the_same_md5_is_told_apart_by_the_sha256() {
+async fn file_with_the_same_md5_is_rejected_by_the_sha256() {
     let [ours, twin] = COLLISION.map(|hex| hex::decode(hex).expect("hex"));
     assert_ne!(ours, twin);
     assert_eq!(digest("md5", &ours), digest("md5", &twin), "a collision");
@@ -182,7 +185,7 @@ async fn a2_a_twin_with_the_same_md5_is_told_apart_by_the_sha256() {
 }
 
 #[tokio::test]
-async fn a3_a_put_after_delete_creates_nothing_that_is_served() {
+async fn put_after_delete_is_never_served() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -208,7 +211,7 @@ async fn a3_a_put_after_delete_creates_nothing_that_is_served() {
 }
 
 #[tokio::test]
-async fn a3_a_put_after_cancel_creates_nothing_that_is_served() {
+async fn put_after_cancel_is_never_served() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();

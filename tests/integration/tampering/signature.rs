@@ -1,17 +1,17 @@
-//! The presigned PUT is good for one thing: these headers, this key, this method, this host. Everything else is refused.
+//! The presigned PUT is valid for its headers, key, method and host only.
 
 use reqwest::{Method, RequestBuilder};
 use url::Url;
 
 use crate::support::api::{Answer, http_client, presigned, send};
-use crate::support::tamper::{raw_put, staging_key};
 use crate::support::test_env::{Broker, TestEnv};
+use crate::support::upload_steps::{raw_put, staging_key};
 
 const RIGHT: &[u8] = b"\x89PNG the bytes that were meant";
 const SECRET: &[u8] = b"somebody else's payment proof!!";
 const SECRET_KEY: &str = "media/deposit_proofs/secret.pdf";
 
-/// A world with an upload that waits for its PUT, and a secret of somebody else's.
+/// A test environment with a pending upload, and an object of another owner.
 struct Scene {
     test_env: TestEnv,
     broker: Broker,
@@ -86,7 +86,7 @@ fn is_refusal(status: u16) -> bool {
 }
 
 #[tokio::test]
-async fn a8_a_copy_source_on_the_presigned_put_reads_nothing() {
+async fn copy_source_on_the_presigned_put_reads_nothing() {
     let scene = Scene::new().await;
     let bucket = scene.test_env.bucket.name.clone();
     let sources = [
@@ -124,7 +124,7 @@ async fn a8_a_copy_source_on_the_presigned_put_reads_nothing() {
 }
 
 #[tokio::test]
-async fn a8_a_signature_moved_into_the_header_covers_no_copy_source() {
+async fn signature_moved_into_the_header_covers_no_copy_source() {
     let scene = Scene::new().await;
     let mut url = scene.url();
     url.set_query(None);
@@ -151,7 +151,7 @@ async fn a8_a_signature_moved_into_the_header_covers_no_copy_source() {
 }
 
 #[tokio::test]
-async fn a8_no_spelling_of_the_header_gets_through() {
+async fn copy_source_in_any_spelling_is_refused() {
     let scene = Scene::new().await;
     let url = scene.url();
     let host = format!(
@@ -191,7 +191,7 @@ async fn a8_no_spelling_of_the_header_gets_through() {
 }
 
 #[tokio::test]
-async fn a9_another_query_method_key_or_host_is_refused() {
+async fn presigned_put_with_another_query_method_key_or_host_is_refused() {
     let scene = Scene::new().await;
     let (client, url) = (http_client(), scene.url());
     let put = |url: Url| {
@@ -266,7 +266,7 @@ async fn a9_another_query_method_key_or_host_is_refused() {
 }
 
 #[tokio::test]
-async fn a10_sentinels_for_streamed_payloads_are_refused_on_a_presigned_put() {
+async fn streaming_payload_markers_are_refused_on_a_presigned_put() {
     let scene = Scene::new().await;
     let framed = format!("{:x}\r\n{}\r\n0\r\n\r\n", 5, "hello");
     for sentinel in [

@@ -1,4 +1,4 @@
-//! Two keys, two buckets: who signs what, and what happens to uploads of a bucket that is no longer the configured one.
+//! Separate keys for signing and sealing, and uploads of a bucket that is no longer the configured one.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn signed_by(url: &str) -> &str {
 }
 
 async fn confirmed_proof(user: &crate::support::api::Api) -> String {
-    let sha256 = crate::support::tamper::digest("sha256", PROOF);
+    let sha256 = crate::support::upload_steps::digest("sha256", PROOF);
     let body = json!({
         "field": "Order.txid_proof", "filename": "proof.pdf", "content_type": "application/pdf",
         "size": PROOF.len(), "checksum": {"algorithm": "sha256", "value": sha256},
@@ -27,7 +27,7 @@ async fn confirmed_proof(user: &crate::support::api::Api) -> String {
 }
 
 #[tokio::test]
-async fn a8_a_signer_of_its_own_signs_uploads_and_never_a_download() {
+async fn separate_signer_signs_uploads_and_never_a_download() {
     let test_env = TestEnv::new().await;
     let plain = test_env.broker().await;
     let id = confirmed_proof(&plain.user()).await;
@@ -56,8 +56,7 @@ async fn a8_a_signer_of_its_own_signs_uploads_and_never_a_download() {
 }
 
 #[tokio::test]
-async fn an_upload_of_another_bucket_is_read_and_deleted_but_nothing_is_concluded_about_its_object()
-{
+async fn upload_of_another_bucket_is_readable_and_deletable_and_its_object_is_untouched() {
     let test_env = TestEnv::new().await;
     let first = test_env.broker().await;
     let (id, pending) = (

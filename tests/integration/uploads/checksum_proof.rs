@@ -1,11 +1,11 @@
-//! Stores that check no checksum: what is required of them is refused at start, or the broker reads and hashes.
+//! Stores that check no checksum: a field that requires one is refused at start, or the broker reads and hashes the object.
 
 use bytepass::config::{Config, Sources};
 use serde_json::{Value, json};
 
 use crate::support::rows::Rows;
-use crate::support::tamper::{create_with, plant};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::{create_with, plant};
 
 const RIGHT: &[u8] = b"\x89PNG the bytes that were meant";
 const OTHER: &[u8] = b"\x89PNG the bytes of somebody!!!!";
@@ -18,7 +18,7 @@ fn load(test_env: &TestEnv, change: Value) -> Result<Config, String> {
 }
 
 #[tokio::test]
-async fn a_required_checksum_that_nobody_checks_is_a_configuration_error() {
+async fn required_checksum_without_any_check_is_a_configuration_error() {
     let test_env = TestEnv::new().await;
     let refused = load(&test_env, json!({"storage": {"checksum_proof": "none"}}));
     let Err(error) = refused else {
@@ -43,7 +43,7 @@ async fn a_required_checksum_that_nobody_checks_is_a_configuration_error() {
 }
 
 #[tokio::test]
-async fn a5_a_broker_that_reads_to_prove_confirms_right_bytes_and_rejects_others() {
+async fn broker_that_reads_to_prove_confirms_right_bytes_and_rejects_others() {
     let test_env = TestEnv::new().await;
     let change = json!({"storage": {"checksum_proof": "none", "read_to_prove": true}});
     let broker = test_env.broker_with(change).await;
@@ -77,7 +77,7 @@ async fn a5_a_broker_that_reads_to_prove_confirms_right_bytes_and_rejects_others
 }
 
 #[tokio::test]
-async fn a5_a_required_checksum_is_held_by_reading() {
+async fn required_checksum_is_proved_by_reading() {
     let test_env = TestEnv::new().await;
     let change = json!({"storage": {"checksum_proof": "none", "read_to_prove": true}});
     let broker = test_env.broker_with(change).await;
@@ -100,7 +100,7 @@ async fn a5_a_required_checksum_is_held_by_reading() {
 }
 
 #[tokio::test]
-async fn a_checksum_that_nobody_can_prove_is_refused_at_create() {
+async fn unprovable_checksum_is_refused_at_create() {
     let test_env = TestEnv::new().await;
     let field = json!({"upload_to": "files/", "content_types": ["image/png"], "max_size": 4096});
     let change = json!({"storage": {"checksum_proof": "none"}, "fields": {"Any.file": field}});

@@ -1,4 +1,4 @@
-//! Confirms that race: callers in one broker, two brokers, a broker that slept, a copy that lands late, a caller that hangs up.
+//! Confirms that race: in one broker, over two brokers, with a frozen broker, a late copy, or a caller that hangs up.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use futures::future::join_all;
 use serde_json::json;
 
 use crate::support::api::{Answer, Api};
-use crate::support::hold::Hold;
+use crate::support::gate::RequestGate;
 use crate::support::rows::Rows;
-use crate::support::s3_script::{Act, Which};
-use crate::support::tamper::{behind_proxy, create_with, eventually, plant, text};
+use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::{behind_proxy, create_with, eventually, plant, text};
 
 const RIGHT: &[u8] = b"\xff\xd8\xff\xe0 the bytes that were meant";
 const OTHER: &[u8] = b"\xff\xd8\xff\xe0 the bytes of somebody!!!!";
@@ -23,14 +23,14 @@ fn confirming(api: &Api, id: &str) -> tokio::task::JoinHandle<Answer> {
 }
 
 #[tokio::test]
-async fn r16_a_broker_that_slept_between_copy_and_record_changes_nothing() {
+async fn broker_that_slept_between_copy_and_record_changes_nothing() {
     let test_env = TestEnv::new().await;
     let awake = test_env.broker().await;
     let (sleepy, proxy) = behind_proxy(&test_env, json!({})).await;
     let rows = Rows::of(&test_env);
-    for which in [Which::copy(), Which::head().below("media/")] {
-        let hold = Hold::new();
-        proxy.rule(which.times(1), Act::HoldAnswer(hold.clone()));
+    for which in [RequestMatch::copy(), RequestMatch::head().below("media/")] {
+        let hold = RequestGate::new();
+        proxy.rule(which.times(1), Action::HoldAnswer(hold.clone()));
         let user = awake.user();
         let created = user.stage("Product.image", RIGHT, "image/jpeg").await;
         let id = created.id();
@@ -58,13 +58,16 @@ async fn r16_a_broker_that_slept_between_copy_and_record_changes_nothing() {
 }
 
 #[tokio::test]
-async fn r16_a_broker_that_slept_over_a_rejection_or_a_deletion_revives_nothing() {
+async fn broker_that_slept_through_a_rejection_or_deletion_revives_nothing() {
     let test_env = TestEnv::new().await;
     let awake = test_env.broker().await;
     let (sleepy, proxy) = behind_proxy(&test_env, json!({})).await;
     for end in ["rejected", "deleted", "canceled"] {
-        let hold = Hold::new();
-        proxy.rule(Which::copy().times(1), Act::HoldAnswer(hold.clone()));
+        let hold = RequestGate::new();
+        proxy.rule(
+            RequestMatch::copy().times(1),
+            Action::HoldAnswer(hold.clone()),
+        );
         let user = awake.user();
         let created = create_with(&user, "Product.image", RIGHT, "image/jpeg", "sha256").await;
         let id = created.clone().expect(201).id().to_owned();
@@ -96,14 +99,14 @@ async fn r16_a_broker_that_slept_over_a_rejection_or_a_deletion_revives_nothing(
 }
 
 #[tokio::test]
-async fn a_copy_that_lands_after_our_time_limit_is_never_recorded() {
+async fn copy_that_lands_after_the_time_limit_is_never_recorded() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({"copy_base_ms": 500})).await;
     let user = broker.user();
     let created = user.stage("Product.image", RIGHT, "image/jpeg").await;
     let id = created.id();
-    let late = Act::Late(Duration::from_millis(1_500));
-    proxy.rule(Which::copy().times(1), late);
+    let late = Action::Late(Duration::from_millis(1_500));
+    proxy.rule(RequestMatch::copy().times(1), late);
     let timeout = user.confirm(id).await;
     timeout.expect_problem(503, "store-unavailable");
     assert_eq!(user.read(id).await.json["status"], "pending");
@@ -135,11 +138,11 @@ async fn a_copy_that_lands_after_our_time_limit_is_never_recorded() {
 }
 
 #[tokio::test]
-async fn b8_sixty_four_confirms_in_one_broker_do_the_work_once() {
+async fn sixty_four_concurrent_confirms_in_one_broker_copy_once() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
     let user = broker.user();
-    let copies = proxy.rule(Which::copy(), Act::Count);
+    let copies = proxy.rule(RequestMatch::copy(), Action::Count);
     for _ in 0..5 {
         let before = proxy.hits(copies);
         let created = user.stage("Product.image", RIGHT, "image/jpeg").await;
@@ -156,11 +159,11 @@ async fn b8_sixty_four_confirms_in_one_broker_do_the_work_once() {
 }
 
 #[tokio::test]
-async fn b8_confirms_that_wait_for_the_copy_join_it_whoever_asks() {
+async fn confirms_by_different_callers_share_one_copy() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
-    let hold = Hold::new();
-    let copies = proxy.rule(Which::copy(), Act::HoldAnswer(hold.clone()));
+    let hold = RequestGate::new();
+    let copies = proxy.rule(RequestMatch::copy(), Action::HoldAnswer(hold.clone()));
     let user = broker.user();
     let created = user.stage("Product.image", RIGHT, "image/jpeg").await;
     let mut waiting = vec![confirming(&user, created.id())];
@@ -169,7 +172,7 @@ async fn b8_confirms_that_wait_for_the_copy_join_it_whoever_asks() {
         waiting.push(confirming(&user, created.id()));
         waiting.push(confirming(&broker.service(), created.id()));
     }
-    // Strangers are refused at once, while the work they may not join is under way.
+    // Other owners are refused at once, while the copy is in progress.
     let stranger = broker.user_named("2").confirm(created.id()).await;
     stranger.expect_problem(404, "upload-not-found");
     let anonymous = broker.anonymous().confirm(created.id()).await;
@@ -184,11 +187,11 @@ async fn b8_confirms_that_wait_for_the_copy_join_it_whoever_asks() {
 }
 
 #[tokio::test]
-async fn many_confirms_of_what_never_arrived_are_few_copies() {
+async fn repeated_confirms_without_an_object_make_few_copies() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
-    let hold = Hold::new();
-    let copies = proxy.rule(Which::copy(), Act::HoldAnswer(hold.clone()));
+    let hold = RequestGate::new();
+    let copies = proxy.rule(RequestMatch::copy(), Action::HoldAnswer(hold.clone()));
     let user = broker.user();
     let created = user.create("Product.image", RIGHT, "image/jpeg").await;
     let mut waiting = vec![confirming(&user, created.id())];
@@ -207,7 +210,7 @@ async fn many_confirms_of_what_never_arrived_are_few_copies() {
 }
 
 #[tokio::test]
-async fn b8_confirms_by_two_brokers_end_in_one_record_and_one_event() {
+async fn confirms_by_two_brokers_end_in_one_record_and_one_event() {
     let test_env = TestEnv::new().await;
     let brokers = [test_env.broker().await, test_env.broker().await];
     let users = brokers.each_ref().map(|broker| broker.user());
@@ -236,13 +239,13 @@ async fn b8_confirms_by_two_brokers_end_in_one_record_and_one_event() {
 }
 
 #[tokio::test]
-async fn the_work_of_a_confirm_goes_on_when_its_caller_hangs_up() {
+async fn confirm_continues_after_its_caller_hangs_up() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
     let user = broker.user();
-    for which in [Which::copy(), Which::head().below("media/")] {
-        let hold = Hold::new();
-        proxy.rule(which.times(1), Act::HoldAnswer(hold.clone()));
+    for which in [RequestMatch::copy(), RequestMatch::head().below("media/")] {
+        let hold = RequestGate::new();
+        proxy.rule(which.times(1), Action::HoldAnswer(hold.clone()));
         let created = user.stage("Product.image", RIGHT, "image/jpeg").await;
         let caller = confirming(&broker.user(), created.id());
         hold.arrived().await;

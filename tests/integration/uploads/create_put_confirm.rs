@@ -1,4 +1,4 @@
-//! The main job: ask, PUT, confirm.
+//! The main path: create, PUT, confirm.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::support::test_env::TestEnv;
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 
 #[tokio::test]
-async fn a_picture_goes_from_a_client_to_the_bucket_and_is_confirmed() {
+async fn create_put_and_confirm_records_the_object() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -63,7 +63,7 @@ async fn a_picture_goes_from_a_client_to_the_bucket_and_is_confirmed() {
 }
 
 #[tokio::test]
-async fn a_confirm_before_the_put_is_told_to_come_back_and_then_succeeds() {
+async fn confirm_before_the_put_is_refused_and_succeeds_after_it() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();

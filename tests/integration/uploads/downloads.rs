@@ -1,4 +1,4 @@
-//! A private object is read by a URL that lives shortly and brings the file back under the name and type it was given.
+//! A private object is readable by a short-lived URL, with its declared file name and media type.
 
 use bytepass::domain::file_name::FileName;
 use percent_encoding::percent_decode_str;
@@ -9,7 +9,7 @@ use crate::support::api::{Answer, Api, http_client};
 use crate::support::statuses::BYTES;
 use crate::support::test_env::TestEnv;
 
-/// A field whose files anybody may see if they may see the URL: no checksum, pictures and documents.
+/// A private field without a required checksum, for pictures and documents.
 fn private_field() -> Value {
     json!({"fields": {"Note.file": {
         "upload_to": "notes/", "content_types": ["image/png", "application/pdf"], "max_size": 1000,
@@ -74,7 +74,7 @@ fn odd_names() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn b3_a_download_brings_back_the_name_and_no_name_leaves_its_header() {
+async fn download_carries_the_file_name_and_no_name_injects_a_header() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker_with(private_field()).await;
     let (user, client) = (broker.user(), http_client());
@@ -109,7 +109,7 @@ async fn b3_a_download_brings_back_the_name_and_no_name_leaves_its_header() {
 }
 
 #[tokio::test]
-async fn a_private_url_lives_for_five_minutes_or_as_configured_and_no_part_of_it_can_be_changed() {
+async fn private_url_lasts_as_configured_and_no_part_of_it_can_be_changed() {
     let test_env = TestEnv::new().await;
     let mut short = private_field();
     short["limits"] = json!({"download_lifetime_secs": 20});
@@ -148,7 +148,7 @@ async fn a_private_url_lives_for_five_minutes_or_as_configured_and_no_part_of_it
 }
 
 #[tokio::test]
-async fn a_public_object_is_read_at_its_plain_url() {
+async fn public_object_is_readable_at_its_plain_url() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let confirmed = broker

@@ -1,4 +1,4 @@
-//! B3: a client's file name is read by people and by nothing else.
+//! A client's file name is stored for people to read, and used for nothing else.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -151,7 +151,7 @@ fn check_key(key: &str) {
 }
 
 #[tokio::test]
-async fn b3_nasty_names_come_back_normalized_and_never_reach_a_key_or_a_header() {
+async fn hostile_file_names_are_normalized_and_never_reach_a_key_or_a_header() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -188,7 +188,7 @@ async fn b3_nasty_names_come_back_normalized_and_never_reach_a_key_or_a_header()
 }
 
 #[test]
-fn b3_any_name_comes_back_readable_and_unchanged_by_a_second_trip() {
+fn any_file_name_is_returned_readable_and_unchanged_by_a_second_trip() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let test_env = runtime.block_on(TestEnv::new());
     let broker = runtime.block_on(test_env.broker());
@@ -233,7 +233,7 @@ fn b3_any_name_comes_back_readable_and_unchanged_by_a_second_trip() {
 }
 
 #[tokio::test]
-async fn b3_names_that_are_no_unicode_are_refused() {
+async fn file_names_that_are_not_unicode_are_refused() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();

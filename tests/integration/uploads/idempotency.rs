@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: what is asked for twice happens once, and the second answer is about the same thing as it is by then.
+//! `Idempotency-Key`: a repeated request has one effect, and its answer shows the current state of the same upload.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn uploads(test_env: &TestEnv) -> usize {
 }
 
 #[tokio::test]
-async fn i9_the_same_request_is_the_same_upload_freshly_presigned_while_pending() {
+async fn repeated_request_returns_the_same_upload_presigned_afresh() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -71,7 +71,7 @@ async fn i9_the_same_request_is_the_same_upload_freshly_presigned_while_pending(
 }
 
 #[tokio::test]
-async fn another_body_is_refused_and_only_successes_are_kept() {
+async fn repeated_key_with_another_body_is_refused_and_only_successes_are_kept() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -99,7 +99,7 @@ async fn another_body_is_refused_and_only_successes_are_kept() {
 }
 
 #[tokio::test]
-async fn a_grants_retry_is_the_same_grant_and_an_attachs_retry_the_same_upload() {
+async fn retried_grant_and_retried_attach_return_the_first_outcome() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let service = broker.service();
@@ -152,7 +152,7 @@ fn claims(minted: &Answer) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i9_many_at_once_by_two_brokers_make_one_upload() {
+async fn concurrent_requests_with_one_key_on_two_brokers_make_one_upload() {
     let test_env = TestEnv::new().await;
     let brokers = [test_env.broker().await, test_env.broker().await];
     let users = brokers.each_ref().map(|broker| broker.user());
@@ -182,7 +182,7 @@ async fn i9_many_at_once_by_two_brokers_make_one_upload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_first_is_under_way_a_second_one_is_told_so() {
+async fn second_request_during_the_first_answers_in_progress() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -201,7 +201,7 @@ async fn while_the_first_is_under_way_a_second_one_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_key_is_free_again_after_its_day() {
+async fn key_is_reusable_after_a_day() {
     let test_env = TestEnv::new().await;
     let broker = test_env
         .broker_with(json!({"workers": {"prune_interval_secs": 1}}))

@@ -1,4 +1,4 @@
-//! A broker that dies, or whose database does, between the effect and the answer: the retry gets the one outcome.
+//! A broker or its database dies between the effect and the answer: the retry has the same outcome.
 
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,15 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
 use crate::support::broker_process::BrokerProcess;
-use crate::support::database::AnyDatabase;
-use crate::support::postgres_proxy::{Do, On, PostgresProxy};
-use crate::support::records::is_come_back;
+use crate::support::postgres_proxy::{Action, PostgresProxy, Trigger};
 use crate::support::rows::Rows;
 use crate::support::test_env::{TestEnv, backend_token, sign_backend};
+use crate::support::upload_rows::is_retryable;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const KEYS: usize = 12;
 
-/// The requests of the story: a create and a mint, each with the rows that it makes.
+/// The requests: creates of an upload and a grant, each with the rows that it makes.
 const ROUTES: [(&str, &str); 2] = [("/v1/uploads", "uploads"), ("/v1/grants", "grants")];
 
 fn body(path: &str) -> Value {
@@ -43,7 +42,7 @@ async fn insist(api: &Api, path: &str, key: &str) -> Answer {
             match answer.status {
                 201 => return answer,
                 409 => drop(answer.expect_problem(409, "request-in-progress")),
-                _ => is_come_back(&answer),
+                _ => is_retryable(&answer),
             }
         }
         assert!(Instant::now() < end, "no answer to {path} {key}");
@@ -78,7 +77,7 @@ fn service_of(url: &str) -> Api {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i9_a_broker_killed_under_keyed_requests_leaves_one_outcome_for_each_key() {
+async fn broker_killed_during_keyed_requests_leaves_one_outcome_for_each_key() {
     let test_env = TestEnv::new().await;
     let mut broker: BrokerProcess = test_env.process(json!({}), &[]);
     let mut told: Vec<(usize, String, String)> = Vec::new();
@@ -123,10 +122,9 @@ async fn i9_a_broker_killed_under_keyed_requests_leaves_one_outcome_for_each_key
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r3_a_keyed_request_cut_at_any_statement_has_one_outcome() {
+async fn keyed_request_cut_at_any_statement_has_one_outcome() {
     let test_env = TestEnv::new().await;
-    let AnyDatabase::Postgres(database) = &test_env.database else {
-        println!("skipped: there is no Postgres in this cell");
+    let Some(database) = test_env.database.needs_postgres() else {
         return;
     };
     let proxy = PostgresProxy::start(database.server());
@@ -143,9 +141,9 @@ async fn r3_a_keyed_request_cut_at_any_statement_has_one_outcome() {
         assert!(statements >= 4, "BEGIN, the key, the row, COMMIT");
         let mut outcomes = Vec::new();
         for nth in 1..=statements {
-            for (name, fault) in [("cut", Do::CutBefore), ("lost", Do::LoseAnswer)] {
+            for (name, fault) in [("cut", Action::CutBefore), ("lost", Action::LoseAnswer)] {
                 let key = format!("{name}-{nth}");
-                proxy.rule(On::Statement(""), nth, fault);
+                proxy.rule(Trigger::Statement(""), nth, fault);
                 let first = outcome(&insist(&service, path, &key).await);
                 proxy.clear();
                 let again = outcome(&insist(&service, path, &key).await);

@@ -1,12 +1,12 @@
-//! What a caller may do with an upload in each status: presign again, cancel, delete, confirm too late.
+//! What a caller may do with an upload in each status: presign again, cancel, delete, confirm late.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, send};
 use crate::support::rows::Rows;
-use crate::support::tamper::{plant, staging_key, text};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_steps::{plant, staging_key, text};
 
 const RIGHT: &[u8] = b"\x89PNG the bytes that were meant";
 
@@ -57,7 +57,7 @@ fn expire(test_env: &TestEnv, id: &str) {
 }
 
 #[tokio::test]
-async fn a_pending_upload_is_presigned_again_with_a_fresh_url_for_the_same_key() {
+async fn pending_upload_is_presigned_again_for_the_same_key() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -89,7 +89,7 @@ async fn a_pending_upload_is_presigned_again_with_a_fresh_url_for_the_same_key()
 }
 
 #[tokio::test]
-async fn a_presigned_request_never_outlives_its_upload() {
+async fn presigned_request_never_outlives_its_upload() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -115,7 +115,7 @@ async fn a_presigned_request_never_outlives_its_upload() {
 }
 
 #[tokio::test]
-async fn only_a_pending_upload_is_presigned_again() {
+async fn presign_of_an_upload_that_is_not_pending_is_refused() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -135,7 +135,7 @@ async fn only_a_pending_upload_is_presigned_again() {
 }
 
 #[tokio::test]
-async fn confirm_tells_apart_what_became_of_an_upload() {
+async fn confirm_answers_each_status_differently() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -154,7 +154,7 @@ async fn confirm_tells_apart_what_became_of_an_upload() {
 }
 
 #[tokio::test]
-async fn a_pending_upload_past_its_deadline_is_still_tried() {
+async fn confirm_past_the_deadline_still_seals_a_pending_upload() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -173,7 +173,7 @@ async fn a_pending_upload_past_its_deadline_is_still_tried() {
 }
 
 #[tokio::test]
-async fn delete_cancels_what_is_pending_and_removes_what_is_confirmed() {
+async fn delete_cancels_a_pending_upload_and_removes_a_confirmed_one() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -207,7 +207,7 @@ async fn delete_cancels_what_is_pending_and_removes_what_is_confirmed() {
 }
 
 #[tokio::test]
-async fn deleting_what_is_over_changes_nothing_and_succeeds() {
+async fn delete_of_an_ended_upload_changes_nothing_and_succeeds() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -223,7 +223,7 @@ async fn deleting_what_is_over_changes_nothing_and_succeeds() {
 }
 
 #[tokio::test]
-async fn no_url_is_issued_before_its_row_is_committed() {
+async fn presigned_url_is_issued_only_after_its_row_is_committed() {
     let test_env = TestEnv::new().await;
     let change = json!({"database": {"write_wait_ms": 600, "read_wait_ms": 600}});
     let broker = test_env.broker_with(change).await;
@@ -240,7 +240,7 @@ async fn no_url_is_issued_before_its_row_is_committed() {
         }
     }
     drop(locked);
-    crate::support::tamper::eventually("the database is back", || async {
+    crate::support::upload_steps::eventually("the database is back", || async {
         user.create("Product.image", RIGHT, "image/png")
             .await
             .status
@@ -256,7 +256,7 @@ async fn no_url_is_issued_before_its_row_is_committed() {
 }
 
 #[tokio::test]
-async fn an_upload_whose_field_is_gone_from_the_configuration_keeps_its_status() {
+async fn upload_of_a_removed_field_keeps_its_status() {
     let test_env = TestEnv::new().await;
     let before = test_env.broker().await;
     let created = before

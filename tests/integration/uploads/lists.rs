@@ -1,4 +1,4 @@
-//! Lists and statistics: pages, filters, and who sees what.
+//! Lists and statistics: pages, filters and visibility.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
 use crate::support::statuses::{self, BYTES};
-use crate::support::sweeping::moment;
+use crate::support::sweeps::moment;
 use crate::support::test_env::{Broker, TestEnv};
 
 /// Ids of a page, in its order.
@@ -47,7 +47,7 @@ fn next(broker: &Broker, page: &Answer) -> Option<String> {
     )
 }
 
-/// Follows the links to the end; gives all ids and the pages' lengths.
+/// Follows the links to the end; returns all ids and the lengths of the pages.
 async fn walk(broker: &Broker, caller: &Api, first: &str) -> (Vec<String>, Vec<usize>) {
     let (mut all, mut lengths, mut path) = (Vec::new(), Vec::new(), Some(first.to_owned()));
     while let Some(at) = path {
@@ -73,7 +73,7 @@ async fn create_many(user: &Api, count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_without_a_gap_or_a_repetition_newest_first() {
+async fn pages_have_no_gap_and_no_repetition_newest_first() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (first, second) = (broker.user(), broker.user_named("2"));
@@ -103,7 +103,7 @@ async fn pages_follow_each_other_without_a_gap_or_a_repetition_newest_first() {
         "no empty page at the end"
     );
 
-    // Who comes while somebody reads on is on none of the older pages, and moves nothing.
+    // An upload made during the reading is on none of the older pages, and shifts nothing.
     let page = first.get("/v1/uploads?limit=30").await.expect(200);
     let rest = next(&broker, &page).expect("more");
     let late = create_many(&first, 20).await;
@@ -116,7 +116,7 @@ async fn pages_follow_each_other_without_a_gap_or_a_repetition_newest_first() {
 }
 
 #[tokio::test]
-async fn filters_keep_what_they_name_and_stay_on_the_next_page() {
+async fn filters_apply_and_stay_on_the_next_page() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, ops) = (broker.user(), broker.ops());
@@ -193,7 +193,7 @@ async fn filters_keep_what_they_name_and_stay_on_the_next_page() {
 }
 
 #[tokio::test]
-async fn a_query_that_is_not_understood_is_refused_and_not_ignored() {
+async fn unknown_query_parameter_is_refused() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -244,7 +244,7 @@ async fn a_query_that_is_not_understood_is_refused_and_not_ignored() {
 }
 
 #[tokio::test]
-async fn statistics_count_what_is_there() {
+async fn statistics_count_every_status() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let ops = broker.ops();

@@ -1,4 +1,4 @@
-//! What a client gets to see of an upload: the contract's members, all of them, always; and where its bytes are.
+//! The JSON of an upload: all members of the contract in every status, and the URLs of its object.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,7 @@ fn is_time(value: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn an_upload_shows_every_member_in_every_status_with_null_where_there_is_nothing() {
+async fn upload_in_every_status_shows_every_member_and_null_for_absent_values() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -104,7 +104,7 @@ async fn an_upload_shows_every_member_in_every_status_with_null_where_there_is_n
 }
 
 #[tokio::test]
-async fn an_answer_that_presigns_shows_what_to_send_and_where_to_confirm() {
+async fn presign_response_names_the_request_to_send_and_the_confirm_url() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -177,7 +177,7 @@ async fn private(user: &Api, field: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_private_object_is_read_by_a_presigned_get_and_by_nothing_else() {
+async fn private_object_is_readable_only_by_a_presigned_get() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -218,7 +218,7 @@ async fn a_private_object_is_read_by_a_presigned_get_and_by_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_public_object_is_at_its_url_for_everybody() {
+async fn public_object_is_readable_without_a_signature() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -241,7 +241,7 @@ async fn a_public_object_is_at_its_url_for_everybody() {
         )
     );
     if S3Server::external().is_some() {
-        eprintln!("skipped: the anonymous read, because this store's buckets are private");
+        // The buckets of an external store are private: nothing can be read without a signature.
         return;
     }
     assert_eq!(fetch(url).await, (200, BYTES.to_vec()));
@@ -256,7 +256,7 @@ async fn a_public_object_is_at_its_url_for_everybody() {
 }
 
 #[tokio::test]
-async fn what_is_not_confirmed_can_not_be_downloaded() {
+async fn unconfirmed_upload_cannot_be_downloaded() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();

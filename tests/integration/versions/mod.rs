@@ -7,11 +7,11 @@ mod older;
 use bytepass::domain::upload::Status;
 use serde_json::Value;
 
-use crate::support::records::is_confirmed_once;
 use crate::support::rows::Rows;
 use crate::support::statuses::{BYTES, in_every_status};
-use crate::support::sweeping::{moment, overdue};
+use crate::support::sweeps::{moment, overdue};
 use crate::support::test_env::TestEnv;
+use crate::support::upload_rows::is_confirmed_once;
 
 /// The columns that the version before reads.
 const COLUMNS: [&str; 27] = [

@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use super::callers::{CALLERS, UPLOADS, Work, load};
+use super::issuers::{CALLERS, UPLOADS, Work, load};
 use crate::support::api::Api;
 use crate::support::broker_process::BrokerProcess;
+use crate::support::needs;
 use crate::support::rows::Rows;
-use crate::support::setting;
 use crate::support::statuses::BYTES;
-use crate::support::sweeping::overdue;
-use crate::support::tamper::eventually;
+use crate::support::sweeps::overdue;
 use crate::support::test_env::{TestEnv, backend_token, sign_backend};
+use crate::support::upload_steps::eventually;
 
 /// Which status follows which.
 const STEPS: [(&str, &str); 8] = [
@@ -125,8 +125,7 @@ async fn counts_are_right(ops: &Api, statuses: &BTreeMap<String, usize>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r9_r18_an_older_version_and_this_one_share_a_database_and_a_bucket_under_load() {
-    let Some(binary) = setting("BYTEPASS_TEST_OLDER") else {
-        println!("left out: BYTEPASS_TEST_OLDER names no binary of an older version");
+    let Some(binary) = needs("BYTEPASS_TEST_OLDER") else {
         return;
     };
     let test_env = TestEnv::new().await;

@@ -1,4 +1,4 @@
-//! Endpoints that fail, ask to be left alone, or mean harm: what waits, what goes on, and what an operator does about it.
+//! Endpoints that fail, answer 410 or are hostile: which deliveries wait, which continue, and what an operator can do.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::support::api::Api;
 use crate::support::command::{Outcome, bytepass};
-use crate::support::receiver::{Received, Receiver, Reply, SECRET, impatient, webhooks};
 use crate::support::rows::Rows;
 use crate::support::test_env::TestEnv;
+use crate::support::webhook_receiver::{Received, Receiver, Reply, SECRET, impatient, webhooks};
 
 const JPEG: &[u8] = b"a picture";
 
@@ -58,7 +58,7 @@ fn printed(folder: &Path, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_event_holds_back_the_later_ones_of_its_upload_and_no_other() {
+async fn failing_delivery_delays_later_events_of_its_upload_only() {
     let (test_env, receiver) = (TestEnv::new().await, Receiver::start().await);
     let broker = test_env
         .broker_with(webhooks(30, vec![receiver.endpoint("shop")]))
@@ -97,7 +97,7 @@ async fn a_failing_event_holds_back_the_later_ones_of_its_upload_and_no_other() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_delivery_is_visible_lets_the_later_ones_go_and_can_be_replayed() {
+async fn dead_delivery_is_listed_unblocks_later_ones_and_can_be_replayed() {
     let (test_env, receiver) = (
         TestEnv::new().await,
         Receiver::answering(|_| Reply::Status(500)).await,
@@ -157,7 +157,7 @@ async fn a_dead_delivery_is_visible_lets_the_later_ones_go_and_can_be_replayed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_answers_410_is_left_alone_until_it_is_enabled() {
+async fn endpoint_that_answers_410_is_disabled_until_enabled_again() {
     let (test_env, receiver) = (
         TestEnv::new().await,
         Receiver::answering(|_| Reply::Status(410)).await,
@@ -175,7 +175,7 @@ async fn an_endpoint_that_answers_410_is_left_alone_until_it_is_enabled() {
     )
     .await;
     cancel_one(&broker.user()).await;
-    // Two looks of the worker at what is due.
+    // The worker looks for due deliveries twice.
     tokio::time::sleep(Duration::from_millis(2_200)).await;
     assert_eq!(receiver.received().len(), 1, "it was called again");
     let shown = printed(folder.path(), &["ls"]);
@@ -195,7 +195,7 @@ async fn an_endpoint_that_answers_410_is_left_alone_until_it_is_enabled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c4_slow_and_hostile_endpoints_delay_no_other() {
+async fn slow_and_hostile_endpoints_delay_no_other() {
     let (test_env, honest) = (TestEnv::new().await, Receiver::start().await);
     let hanging = Receiver::answering(|_| Reply::Hang).await;
     let endless = Receiver::answering(|_| Reply::Endless).await;
@@ -228,7 +228,7 @@ async fn c4_slow_and_hostile_endpoints_delay_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c2_a_target_that_resolves_to_this_machine_is_refused_when_it_is_connected_to() {
+async fn target_that_resolves_to_this_machine_is_refused_at_connect() {
     let (test_env, canary) = (TestEnv::new().await, Receiver::start().await);
     let port = canary.url.split(':').nth(2).expect("a port");
     let url = format!("https://localhost:{port}");
@@ -262,10 +262,10 @@ async fn c2_a_target_that_resolves_to_this_machine_is_refused_when_it_is_connect
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_can_try_an_endpoint() {
+async fn test_event_is_delivered_to_an_endpoint_on_request() {
     let (test_env, receiver) = (TestEnv::new().await, Receiver::start().await);
     let change = webhooks(2, vec![receiver.endpoint("shop")]);
-    // A broker brings the schema.
+    // A broker creates the schema.
     drop(test_env.broker_with(change.clone()).await);
     let folder = test_env.configured(change);
     let said = command(folder.path(), &["test", "shop"]).expect(0).stdout;

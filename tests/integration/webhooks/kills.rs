@@ -1,5 +1,5 @@
-//! A receiver that fails three times in ten, and a deliverer that is killed again and again: no event is lost, sequences have no
-//! gap, and what comes twice has the same id and the same bytes (R8).
+//! A receiver that fails three times in ten, and brokers that are killed while they deliver: no event is lost, sequences have no gap,
+//! and a repeated delivery has the same id and bytes.
 //!
 //! `BYTEPASS_TEST_EVENTS` says how many events at least, `BYTEPASS_TEST_KILLS` how many kills; 2,000 and 20 are the whole of it.
 
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api, http_client, presigned};
 use crate::support::broker_process::BrokerProcess;
-use crate::support::receiver::{Received, Receiver, Reply, SECRET, impatient};
 use crate::support::rows::Rows;
 use crate::support::setting;
 use crate::support::test_env::{TestEnv, backend_token, sign_backend};
+use crate::support::webhook_receiver::{Received, Receiver, Reply, SECRET, impatient};
 
 const CLIENTS: usize = 4;
 /// The events of an upload that goes all the way.
@@ -74,7 +74,7 @@ async fn live(api: &Api, http: &reqwest::Client, n: usize) {
     ask(api, "DELETE", &path, None).await;
 }
 
-/// Kills the broker, so many times, spread over the events.
+/// Kills the broker `kills` times, spread over the events.
 fn reap(
     mut broker: BrokerProcess,
     times: usize,
@@ -94,7 +94,7 @@ fn reap(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r8_no_event_is_lost_to_a_receiver_that_fails_and_a_deliverer_that_is_killed() {
+async fn failing_receiver_and_killed_brokers_lose_no_event() {
     let (events, kills) = (
         number("BYTEPASS_TEST_EVENTS", 160),
         number("BYTEPASS_TEST_KILLS", 4),

@@ -1,4 +1,4 @@
-//! A backend is told of every status change: signed as Standard Webhooks says, with the upload as the API shows it.
+//! Webhooks: every status change is delivered, signed by Standard Webhooks, with the upload as in the API.
 
 mod failures;
 mod kills;
@@ -8,9 +8,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::api::Answer;
-use crate::support::receiver::{NEXT_SECRET, Received, Receiver, Reply, SECRET, webhooks};
+use crate::support::needs;
 use crate::support::rows::Rows;
 use crate::support::test_env::{Broker, TestEnv};
+use crate::support::webhook_receiver::{NEXT_SECRET, Received, Receiver, Reply, SECRET, webhooks};
 
 const JPEG: &[u8] = b"a picture";
 
@@ -20,7 +21,7 @@ async fn attach(broker: &Broker, id: &str, object_id: &str) -> Answer {
     broker.service().post(&path, &body).await.expect(200)
 }
 
-/// An upload as a webhook shows it: without what is for one caller only, or ends.
+/// An upload as in a webhook: without members for one caller only or with a short life.
 fn as_told(answer: &Answer) -> Value {
     let mut upload = answer.json.clone();
     let members = upload.as_object_mut().expect("an upload");
@@ -40,7 +41,7 @@ fn data(received: &Received) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_status_change_is_told_with_the_upload_as_the_api_shows_it() {
+async fn every_status_change_is_delivered_with_the_upload_as_in_the_api() {
     let (test_env, receiver) = (TestEnv::new().await, Receiver::start().await);
     let broker = test_env
         .broker_with(webhooks(3, vec![receiver.endpoint("shop")]))
@@ -80,7 +81,7 @@ async fn every_status_change_is_told_with_the_upload_as_the_api_shows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejection_is_told_with_its_reasons_and_a_cancel_without() {
+async fn rejection_event_has_its_reasons_and_a_cancel_event_has_none() {
     let (test_env, receiver) = (TestEnv::new().await, Receiver::start().await);
     let broker = test_env
         .broker_with(webhooks(3, vec![receiver.endpoint("shop")]))
@@ -112,7 +113,7 @@ async fn a_rejection_is_told_with_its_reasons_and_a_cancel_without() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_is_told_only_of_the_types_that_it_wants() {
+async fn endpoint_receives_only_its_event_types() {
     let (test_env, all, some) = (
         TestEnv::new().await,
         Receiver::start().await,
@@ -136,7 +137,7 @@ async fn an_endpoint_is_told_only_of_the_types_that_it_wants() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c3_while_a_secret_is_being_replaced_receivers_with_either_accept() {
+async fn receivers_with_either_secret_accept_during_rotation() {
     let (test_env, receiver) = (TestEnv::new().await, Receiver::start().await);
     let mut endpoint = receiver.endpoint("shop");
     endpoint["secrets"] = json!([NEXT_SECRET, SECRET]);
@@ -151,7 +152,7 @@ async fn c3_while_a_secret_is_being_replaced_receivers_with_either_accept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_attempt_is_made_again_with_the_same_id_and_the_same_bytes() {
+async fn failed_attempt_is_repeated_with_the_same_id_and_bytes() {
     let (test_env, canary) = (TestEnv::new().await, Receiver::start().await);
     let receiver = Receiver::start().await;
     let (elsewhere, count) = (canary.url.clone(), receiver.clone());
@@ -182,7 +183,7 @@ async fn a_failed_attempt_is_made_again_with_the_same_id_and_the_same_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r8_two_brokers_deliver_each_event_once_when_nothing_fails() {
+async fn two_brokers_deliver_each_event_once_without_failures() {
     let (test_env, receiver) = (TestEnv::new().await, Receiver::start().await);
     let change = webhooks(3, vec![receiver.endpoint("shop")]);
     let brokers = [
@@ -210,11 +211,8 @@ async fn r8_two_brokers_deliver_each_event_once_when_nothing_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c3_a_verifier_from_pypi_accepts_ours_and_refuses_a_thousand_mutated() {
-    let Some(python) = std::env::var_os("BYTEPASS_TEST_PYTHON") else {
-        eprintln!(
-            "skipped: BYTEPASS_TEST_PYTHON names no Python with standardwebhooks (tests/run sets it)"
-        );
+async fn pypi_verifier_accepts_deliveries_and_refuses_a_thousand_mutations() {
+    let Some(python) = needs("BYTEPASS_TEST_PYTHON") else {
         return;
     };
     let (test_env, receiver) = (TestEnv::new().await, Receiver::start().await);

@@ -4,11 +4,11 @@ use std::process::Command;
 
 use super::running::{BUCKET, running};
 use super::sign::{ACCESS_KEY, SECRET_KEY};
+use crate::support::needs;
 
 #[test]
 fn boto3_agrees_with_the_development_bucket() {
-    let Some(python) = std::env::var_os("BYTEPASS_TEST_PYTHON") else {
-        eprintln!("skipped: BYTEPASS_TEST_PYTHON names no Python with boto3 (tests/run sets it)");
+    let Some(python) = needs("BYTEPASS_TEST_PYTHON") else {
         return;
     };
     let bucket = running();

@@ -1,4 +1,4 @@
-//! Bodies: too long, too deep, ambiguous, not JSON, not UTF-8, of the wrong types.
+//! Malformed request bodies: too long, too deep, ambiguous, not JSON, not UTF-8, wrong types.
 
 use serde_json::{Value, json};
 

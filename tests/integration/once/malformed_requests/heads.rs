@@ -1,4 +1,4 @@
-//! Heads: too long, too many, ambiguous about where the body ends, or no HTTP at all.
+//! Malformed request heads: too long, too many lines, ambiguous body length, not HTTP.
 
 use super::bodies::good;
 use super::{Case, post};
@@ -81,7 +81,7 @@ fn sizes(token: &str) -> Vec<Case> {
     ]
 }
 
-/// Where does the body end? Whoever answers one way and a proxy in front another way lets a request be smuggled.
+/// Ambiguous body lengths: a server and a proxy that read them differently allow request smuggling.
 fn framing(token: &str) -> Vec<Case> {
     let post = |lines: &str, body: &str| {
         format!(

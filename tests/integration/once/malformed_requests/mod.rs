@@ -1,5 +1,4 @@
-//! B10 and B11: requests that no client would send, against the real binary. Each is refused or cut off, none is a fault of
-//! ours, and the server goes on.
+//! Requests that no HTTP client sends, against the real binary: each is refused or cut off without a 500, and the server keeps serving.
 
 mod bodies;
 mod heads;
@@ -17,7 +16,7 @@ const DEADLINES: [(&str, &str); 2] = [
 /// How much more memory a broker may hold after all of it, KiB.
 const MAX_GROWTH_KIB: u64 = 50 * 1024;
 
-/// What is sent, with what it is.
+/// A request and its name.
 type Case = (String, Vec<u8>);
 
 fn token(broker: &BrokerProcess) -> String {
@@ -73,7 +72,7 @@ fn each_is_refused(broker: &BrokerProcess, cases: &[Case]) {
 }
 
 #[test]
-fn b10_a_corpus_of_hostile_requests_is_refused_and_the_server_goes_on() {
+fn hostile_requests_are_refused_and_the_server_keeps_serving() {
     let broker = BrokerProcess::dev_with(&DEADLINES);
     let token = token(&broker);
     let cases = [bodies::cases(&token), heads::cases(&token)].concat();
@@ -85,7 +84,7 @@ fn b10_a_corpus_of_hostile_requests_is_refused_and_the_server_goes_on() {
         runtime.block_on(created).expect(201);
     };
     create();
-    // Once without looking, so that what is allocated once counts as there before.
+    // A first pass is not measured, because it allocates memory that later passes reuse.
     each_is_refused(&broker, &cases[..cases.len() / 4]);
     let before = resident_kib(broker.pid());
     each_is_refused(&broker, &cases);
@@ -106,7 +105,7 @@ fn b10_a_corpus_of_hostile_requests_is_refused_and_the_server_goes_on() {
 }
 
 #[test]
-fn b11_heads_and_bodies_that_drip_meet_a_deadline() {
+fn slow_heads_and_bodies_are_cut_off_at_a_deadline() {
     let broker = BrokerProcess::dev_with(&DEADLINES);
     let whole = post(&token(&broker), "", b"{}");
     let body_at = whole.len() - 2;
@@ -132,7 +131,7 @@ fn b11_heads_and_bodies_that_drip_meet_a_deadline() {
 }
 
 #[test]
-fn b11_one_byte_at_a_time_does_not_buy_more_time() {
+fn single_bytes_do_not_extend_the_deadline() {
     let broker = BrokerProcess::dev_with(&DEADLINES);
     let whole = post(&token(&broker), "", &[b' '; 2000]);
     let body_at = whole.len() - 2000;
@@ -158,7 +157,7 @@ fn b11_one_byte_at_a_time_does_not_buy_more_time() {
 }
 
 #[test]
-fn b11_idle_and_half_open_connections_do_not_keep_others_out() {
+fn idle_and_half_open_connections_do_not_block_other_clients() {
     let broker = BrokerProcess::dev_with(&DEADLINES);
     let mut open: Vec<RawHttp> = (0..200).map(|_| RawHttp::to(&broker.url)).collect();
     for line in open.iter_mut().step_by(2) {

@@ -1,11 +1,11 @@
-//! B5: forged and malformed tokens. A table of mutations, each applied to a good token of each algorithm; every one must
-//! be refused, for the reason that it is in the table for, and the reason must show nothing of the token.
+//! Forged tokens: a table of mutations, each applied to a valid token of each algorithm. Each is refused for the reason in its row, and
+//! the reason shows nothing of the token.
 
 use bytepass::auth::Algorithm;
 use serde_json::{Value, json};
 
-use crate::support::callers::*;
-use crate::support::forgeries::*;
+use crate::support::issuers::*;
+use crate::support::token_cases::*;
 
 /// Header members that no token may carry: their name, a list of values in JSON, and why.
 const BAD_MEMBERS: [(&str, &str, &str); 12] = [
@@ -48,7 +48,7 @@ const BAD_MEMBERS: [(&str, &str, &str); 12] = [
 ];
 
 #[tokio::test]
-async fn b5_a_token_chooses_neither_its_algorithm_nor_its_key() {
+async fn token_header_chooses_neither_algorithm_nor_key() {
     let cases = |signer: &Signer| {
         let mut cases = Vec::new();
         for (name, values, why) in BAD_MEMBERS {
@@ -77,7 +77,7 @@ async fn b5_a_token_chooses_neither_its_algorithm_nor_its_key() {
 }
 
 #[tokio::test]
-async fn b5_a_token_signed_with_the_public_key_as_hmac_secret_is_refused() {
+async fn token_signed_with_the_public_key_as_hmac_secret_is_refused() {
     for signer in Signer::all() {
         if signer.algorithm == Algorithm::HS256 {
             continue;
@@ -106,7 +106,7 @@ async fn b5_a_token_signed_with_the_public_key_as_hmac_secret_is_refused() {
 /// Sets a bit that decodes to nothing: the lowest of the last character.
 
 #[tokio::test]
-async fn b5_a_signature_covers_every_bit_of_header_and_claims() {
+async fn signature_covers_every_bit_of_header_and_claims() {
     let cases = |signer: &Signer| {
         let good = signer.token(&claims());
         let [h, c, s] = parts(&good);

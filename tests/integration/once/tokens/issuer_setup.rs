@@ -1,8 +1,8 @@
-//! Issuers that can't be used as configured: the error names the issuer, what is wrong and what is allowed.
+//! Issuers with an invalid configuration: the error names the issuer, the mistake and what is allowed.
 
 use bytepass::auth::{Algorithm, IssuerOptions, KeySource, PemKey};
 
-use crate::support::callers::*;
+use crate::support::issuers::*;
 
 fn secret(text: &str) -> KeySource {
     KeySource::Secret {
@@ -25,7 +25,7 @@ fn problem(issuers: Vec<IssuerOptions>) -> String {
 }
 
 #[test]
-fn b5_a_secret_shorter_than_the_hash_is_refused() {
+fn secret_shorter_than_the_hash_is_refused() {
     let error = problem(vec![options(secret(&"x".repeat(31)))]);
     assert_eq!(
         error,
@@ -35,7 +35,7 @@ fn b5_a_secret_shorter_than_the_hash_is_refused() {
 }
 
 #[test]
-fn two_issuers_that_could_name_the_same_owner_are_refused() {
+fn issuers_with_overlapping_owner_prefixes_are_refused() {
     let second = |iss: &str, prefix: &str| {
         let mut second = options(secret(SECRET));
         second.name = "partner".to_owned();
@@ -57,14 +57,14 @@ fn two_issuers_that_could_name_the_same_owner_are_refused() {
 }
 
 #[test]
-fn b7_a_leeway_above_30_s_is_refused() {
+fn leeway_above_30_s_is_refused() {
     let mut issuer = options(secret(SECRET));
     issuer.leeway_secs = 31;
     assert!(problem(vec![issuer]).contains("at most 30 s"));
 }
 
 #[test]
-fn a_lifetime_of_nothing_an_empty_issuer_and_no_key_are_refused() {
+fn zero_lifetime_empty_issuer_and_missing_key_are_refused() {
     let good = options(secret(SECRET));
     let cases = [
         IssuerOptions {
@@ -90,7 +90,7 @@ fn a_lifetime_of_nothing_an_empty_issuer_and_no_key_are_refused() {
 }
 
 #[test]
-fn b5_keys_that_are_weak_private_or_of_another_kind_are_refused() {
+fn weak_private_and_mismatched_keys_are_refused() {
     let rsa = include_str!("../../../fixtures/rsa-2048-public.pem");
     let p256 = Signer::new(Algorithm::ES256).pem();
     let ed = Signer::new(Algorithm::EdDSA).pem();
@@ -141,14 +141,14 @@ fn b5_keys_that_are_weak_private_or_of_another_kind_are_refused() {
 }
 
 #[test]
-fn an_rsa_key_may_come_as_pkcs1_too() {
+fn rsa_key_in_pkcs1_is_accepted() {
     let der = Signer::new(Algorithm::RS256).public();
     let source = pem_key(Algorithm::RS256, pem("RSA PUBLIC KEY", &der));
     assert!(authenticator(vec![options(source)]).is_ok());
 }
 
 #[test]
-fn two_keys_with_one_id_are_refused() {
+fn keys_with_the_same_id_are_refused() {
     let key = |kid: Option<&str>| PemKey {
         kid: kid.map(str::to_owned),
         algorithm: Algorithm::ES256,
@@ -161,7 +161,7 @@ fn two_keys_with_one_id_are_refused() {
 }
 
 #[test]
-fn c2_a_key_sets_url_is_https_or_loopback_and_never_link_local() {
+fn key_set_url_must_be_https_or_loopback_and_not_link_local() {
     let jwks = |url: &str| {
         options(KeySource::Jwks {
             url: url.to_owned(),
@@ -194,7 +194,7 @@ fn c2_a_key_sets_url_is_https_or_loopback_and_never_link_local() {
 }
 
 #[test]
-fn c1_no_debug_output_shows_a_secret_or_a_key() {
+fn debug_output_shows_no_secret_and_no_key() {
     let es = Signer::new(Algorithm::ES256);
     let pem = es.pem();
     for source in [secret(SECRET), es.source()] {

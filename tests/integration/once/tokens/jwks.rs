@@ -1,16 +1,16 @@
-//! B6: issuers that publish their keys. What is fetched, how often, and what happens when that fails.
+//! Issuers that publish their keys: what is fetched, how often, and what a failed fetch means.
 
 use std::time::{Duration, Instant};
 
 use bytepass::auth::AuthError;
 use serde_json::json;
 
-use crate::support::brokers::*;
-use crate::support::callers::*;
+use crate::support::issuers::*;
+use crate::support::jwks_broker::*;
 use crate::support::key_server::{Answer, KeyServer, key_set};
 
 #[tokio::test]
-async fn b6_ten_thousand_random_key_ids_cause_at_most_one_fetch_in_30_s() {
+async fn ten_thousand_random_key_ids_cause_at_most_one_fetch_in_30_s() {
     let (signer, token) = es();
     let broker = Broker::publishing(&[signer.jwk(KID)]).await;
     broker.ask(&token).await.unwrap();
@@ -38,7 +38,7 @@ async fn b6_ten_thousand_random_key_ids_cause_at_most_one_fetch_in_30_s() {
 }
 
 #[tokio::test]
-async fn b6_failed_fetches_count_too() {
+async fn failed_fetches_count_for_the_throttle() {
     let (signer, token) = es();
     let broker = Broker::start(Answer::Status(500, None)).await;
     for _ in 0..50 {
@@ -56,7 +56,7 @@ async fn b6_failed_fetches_count_too() {
 }
 
 #[tokio::test]
-async fn b6_many_callers_share_one_fetch() {
+async fn concurrent_callers_share_one_fetch() {
     let (signer, _) = es();
     let body = key_set(&[signer.jwk(KID)]);
     let broker = Broker::start(Answer::Slow(Duration::from_millis(200), body)).await;
@@ -67,7 +67,7 @@ async fn b6_many_callers_share_one_fetch() {
 }
 
 #[tokio::test]
-async fn b6_a_caller_that_hangs_up_does_not_take_the_fetch_with_it() {
+async fn fetch_continues_after_its_caller_hangs_up() {
     let (signer, token) = es();
     let body = key_set(&[signer.jwk(KID)]);
     let broker = Broker::start(Answer::Slow(Duration::from_millis(200), body)).await;
@@ -78,7 +78,7 @@ async fn b6_a_caller_that_hangs_up_does_not_take_the_fetch_with_it() {
 }
 
 #[tokio::test]
-async fn b6_a_new_key_is_found_and_a_removed_one_is_refused_with_the_tokens_it_signed() {
+async fn new_key_is_found_and_tokens_of_a_removed_key_are_refused() {
     let ((old, old_token), (new, _)) = (es(), es());
     let broker = Broker::publishing(&[old.jwk(KID)]).await;
     broker.ask(&old_token).await.unwrap();
@@ -94,7 +94,7 @@ async fn b6_a_new_key_is_found_and_a_removed_one_is_refused_with_the_tokens_it_s
 }
 
 #[tokio::test]
-async fn b6_a_removed_key_is_refused_within_five_minutes_without_any_hint() {
+async fn removed_key_is_refused_within_five_minutes_without_unknown_key_ids() {
     let (signer, token) = es();
     let broker = Broker::publishing(&[signer.jwk(KID)]).await;
     broker.ask(&token).await.unwrap();
@@ -106,7 +106,7 @@ async fn b6_a_removed_key_is_refused_within_five_minutes_without_any_hint() {
 }
 
 #[tokio::test]
-async fn b6_a_key_whose_id_now_means_another_key_is_refused() {
+async fn replaced_key_with_the_same_id_is_refused() {
     let ((old, _), (new, new_token)) = (es(), es());
     let broker = Broker::publishing(&[old.jwk(KID)]).await;
     broker.ask(&fresh_token(&old, 1)).await.unwrap();
@@ -120,7 +120,7 @@ async fn b6_a_key_whose_id_now_means_another_key_is_refused() {
 }
 
 #[tokio::test]
-async fn b6_keys_serve_for_an_hour_of_outage_and_then_fail_closed() {
+async fn keys_are_used_for_an_hour_of_outage_and_then_fail_closed() {
     let (signer, token) = es();
     let broker = Broker::publishing(&[signer.jwk(KID)]).await;
     broker.ask(&token).await.unwrap();
@@ -140,7 +140,7 @@ async fn b6_keys_serve_for_an_hour_of_outage_and_then_fail_closed() {
 }
 
 #[tokio::test]
-async fn b6_keys_older_than_four_minutes_are_refreshed_behind_the_callers_back() {
+async fn keys_older_than_four_minutes_are_refreshed_in_the_background() {
     let (signer, token) = es();
     let broker = Broker::publishing(&[signer.jwk(KID)]).await;
     broker.ask(&token).await.unwrap();
@@ -159,7 +159,7 @@ async fn b6_keys_older_than_four_minutes_are_refreshed_behind_the_callers_back()
 }
 
 #[tokio::test]
-async fn b6_answers_that_are_no_key_set_of_a_sane_size_give_no_keys() {
+async fn invalid_and_oversized_key_sets_give_no_keys() {
     let (signer, token) = es();
     let keys = |count: usize| {
         let keys = (0..count).map(|n| signer.jwk(&format!("key-{n}")));
@@ -200,7 +200,7 @@ async fn b6_answers_that_are_no_key_set_of_a_sane_size_give_no_keys() {
 }
 
 #[tokio::test]
-async fn b6_a_server_that_never_answers_costs_two_seconds_once() {
+async fn silent_key_server_costs_two_seconds_once() {
     let (_, token) = es();
     let broker = Broker::start(Answer::Slow(Duration::from_secs(60), vec![])).await;
     let began = Instant::now();

@@ -1,13 +1,13 @@
-//! Which tokens make a principal, what the principal may do, and until when.
+//! Which tokens make a principal, what the principal may do, and when the token ends.
 
 use bytepass::auth::{Algorithm, AuthError, KeySource, MintRequest, mint_hs256};
 use bytepass::domain::principal::{FieldPattern, Scope};
 use serde_json::{Value, json};
 
-use crate::support::callers::*;
+use crate::support::issuers::*;
 
 #[tokio::test]
-async fn a_good_token_of_each_algorithm_makes_a_principal() {
+async fn valid_token_of_each_algorithm_makes_a_principal() {
     for signer in Signer::all() {
         let principal = trusting(&signer)
             .authenticate(&signer.token(&claims()), at(NOW))
@@ -21,7 +21,7 @@ async fn a_good_token_of_each_algorithm_makes_a_principal() {
 }
 
 #[tokio::test]
-async fn scopes_are_cut_to_the_issuers_ceiling_and_unknown_ones_mean_nothing() {
+async fn scopes_are_cut_to_the_issuers_ceiling_and_unknown_ones_are_ignored() {
     let signer = Signer::new(Algorithm::HS256);
     let auth = trusting(&signer);
     let cases = [
@@ -43,7 +43,7 @@ async fn scopes_are_cut_to_the_issuers_ceiling_and_unknown_ones_mean_nothing() {
 }
 
 #[tokio::test]
-async fn the_fields_claim_narrows_a_principal() {
+async fn fields_claim_narrows_a_principal() {
     let signer = Signer::new(Algorithm::HS256);
     let token = signer.token(&with(
         claims(),
@@ -59,7 +59,7 @@ async fn the_fields_claim_narrows_a_principal() {
 }
 
 #[tokio::test]
-async fn an_empty_fields_claim_narrows_to_nothing_and_not_to_everything() {
+async fn empty_fields_claim_allows_no_field() {
     let signer = Signer::new(Algorithm::HS256);
     let token = signer.token(&with(claims(), "fields", json!([])));
     let principal = trusting(&signer)
@@ -99,7 +99,7 @@ async fn harmless_variations_of_a_token_are_accepted() {
 }
 
 #[tokio::test]
-async fn no_token_is_an_error_of_its_own() {
+async fn missing_token_has_its_own_error() {
     let auth = trusting(&Signer::new(Algorithm::HS256));
     assert_eq!(
         auth.authenticate("", at(NOW)).await,
@@ -108,7 +108,7 @@ async fn no_token_is_an_error_of_its_own() {
 }
 
 #[tokio::test]
-async fn b7_a_clock_may_be_off_by_the_leeway_and_no_more() {
+async fn clock_difference_up_to_the_leeway_is_accepted() {
     for signer in Signer::all() {
         let token = signer.token(&with(claims(), "nbf", json!(NOW)));
         // A fresh authenticator for each moment, so that nothing is remembered.
@@ -127,7 +127,7 @@ async fn b7_a_clock_may_be_off_by_the_leeway_and_no_more() {
 }
 
 #[tokio::test]
-async fn b5_the_lifetime_is_capped_with_and_without_iat() {
+async fn lifetime_is_capped_with_and_without_iat() {
     let signer = Signer::new(Algorithm::HS256);
     let auth = trusting(&signer);
     let day = 86_400;
@@ -146,7 +146,7 @@ async fn b5_the_lifetime_is_capped_with_and_without_iat() {
 }
 
 #[tokio::test]
-async fn a_remembered_token_is_refused_once_it_has_expired() {
+async fn cached_token_is_refused_after_it_has_expired() {
     for signer in Signer::all() {
         let auth = trusting(&signer);
         let token = signer.token(&with(claims(), "exp", json!(NOW + 5)));
@@ -168,7 +168,7 @@ async fn a_remembered_token_is_refused_once_it_has_expired() {
 }
 
 #[tokio::test]
-async fn a_token_is_remembered_for_a_minute_at_most() {
+async fn token_is_cached_for_at_most_a_minute() {
     let signer = Signer::new(Algorithm::ES256);
     let auth = trusting(&signer);
     let token = signer.token(&claims());
@@ -181,7 +181,7 @@ async fn a_token_is_remembered_for_a_minute_at_most() {
 }
 
 #[tokio::test]
-async fn a_token_that_only_resembles_a_remembered_one_is_refused() {
+async fn token_similar_to_a_cached_one_is_refused() {
     let signer = Signer::new(Algorithm::EdDSA);
     let auth = trusting(&signer);
     let token = signer.token(&claims());
@@ -195,7 +195,7 @@ async fn a_token_that_only_resembles_a_remembered_one_is_refused() {
 }
 
 #[tokio::test]
-async fn b1_two_issuers_tokens_never_cross() {
+async fn token_of_one_issuer_is_refused_for_another() {
     let (one, two) = (Signer::new(Algorithm::ES256), Signer::new(Algorithm::ES256));
     let mut second = options(two.source());
     second.name = "partner".to_owned();
@@ -218,7 +218,7 @@ async fn b1_two_issuers_tokens_never_cross() {
 }
 
 #[tokio::test]
-async fn a_minted_token_is_a_good_token() {
+async fn minted_token_is_valid() {
     let secret = SECRET.to_owned().into();
     let fields = ["Product.*".to_owned()];
     for kid in [None, Some("dev")] {

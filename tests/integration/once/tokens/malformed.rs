@@ -1,10 +1,10 @@
-//! B5: tokens that an issuer signed and that still mean nothing: another spelling, broken JSON, claims that are missing
-//! or of the wrong type. A table, applied to each algorithm, like that of the forgeries.
+//! Malformed tokens with a valid signature: another encoding, broken JSON, missing or mistyped claims. A table like that of the
+//! forged tokens, applied to each algorithm.
 
 use serde_json::{Value, json};
 
-use crate::support::callers::*;
-use crate::support::forgeries::*;
+use crate::support::issuers::*;
+use crate::support::token_cases::*;
 
 /// A good token with bits to spare in every part, which a lax decoder ignores, and the means to sign other parts.
 struct Spelled<'a> {
@@ -50,7 +50,7 @@ fn case(name: &str, token: String, why: &'static str) -> Case {
 }
 
 #[tokio::test]
-async fn b5_a_token_is_three_parts_with_two_dots_and_nothing_else() {
+async fn token_must_have_three_parts_and_two_dots() {
     let cases = |signer: &Signer| {
         let it = Spelled::new(signer);
         let (good, h, c, s) = (&it.good, &it.header, &it.claims, &it.signature);
@@ -80,7 +80,7 @@ async fn b5_a_token_is_three_parts_with_two_dots_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn b5_a_token_has_one_spelling() {
+async fn token_in_another_encoding_is_refused() {
     let cases = |signer: &Signer| {
         let it = Spelled::new(signer);
         let (good, h, c, s) = (&it.good, &it.header, &it.claims, &it.signature);
@@ -114,7 +114,7 @@ async fn b5_a_token_has_one_spelling() {
 }
 
 #[tokio::test]
-async fn b5_header_and_claims_are_objects_whose_members_have_distinct_names() {
+async fn header_and_claims_must_be_objects_with_distinct_names() {
     let no_objects = [
         "[]",
         "\"x\"",
@@ -189,7 +189,7 @@ const BAD_CLAIMS: [(&str, &str, &str); 15] = [
 ];
 
 #[tokio::test]
-async fn b5_every_claim_that_we_rely_on_is_required_and_typed() {
+async fn missing_and_mistyped_claims_are_refused() {
     let cases = |signer: &Signer| {
         let mut cases = Vec::new();
         for (name, values, why) in BAD_CLAIMS {

@@ -3,11 +3,11 @@
 use bytepass::auth::Algorithm;
 use serde_json::{Value, json};
 
-use crate::support::brokers::*;
-use crate::support::callers::*;
+use crate::support::issuers::*;
+use crate::support::jwks_broker::*;
 
 #[tokio::test]
-async fn tokens_of_each_public_key_algorithm_are_checked_with_published_keys() {
+async fn tokens_of_each_public_key_algorithm_are_verified_with_published_keys() {
     for signer in Signer::all().iter().skip(1) {
         let broker = Broker::publishing(&[signer.jwk(KID)]).await;
         let token = signer.token(&claims());
@@ -16,7 +16,7 @@ async fn tokens_of_each_public_key_algorithm_are_checked_with_published_keys() {
 }
 
 #[tokio::test]
-async fn b5_published_keys_that_are_not_for_verifying_are_not_used() {
+async fn published_keys_not_meant_for_verifying_are_not_used() {
     let (signer, token) = es();
     let jwk = || signer.jwk(KID);
     let hs = Signer::new(Algorithm::HS256);
@@ -55,14 +55,14 @@ async fn b5_published_keys_that_are_not_for_verifying_are_not_used() {
 }
 
 #[tokio::test]
-async fn b5_of_two_published_keys_with_one_id_neither_is_used() {
+async fn published_keys_with_the_same_id_are_not_used() {
     let ((one, token), (two, _)) = (es(), es());
     let broker = Broker::publishing(&[one.jwk(KID), two.jwk(KID)]).await;
     assert_eq!(reason(broker.ask(&token).await, "twice"), UNKNOWN);
 }
 
 #[tokio::test]
-async fn b5_a_token_without_a_key_id_needs_an_issuer_with_one_key() {
+async fn token_without_key_id_needs_an_issuer_with_one_key() {
     let ((one, _), (two, _)) = (es(), es());
     let header = with(one.header(), "kid", Value::Null).to_string();
     let token = one.raw(&header, &claims().to_string());

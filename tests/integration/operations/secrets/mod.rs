@@ -1,5 +1,5 @@
-//! C1: no secret, token, signature or file name of a person in a log line, a problem or a database, at the most talkative
-//! setting and with everything failing that can.
+//! No secret, token, signature or personal file name appears in a log line, a problem document or a database, at the most verbose log
+//! level and with every possible failure.
 
 mod serve;
 
@@ -54,7 +54,7 @@ fn keep_url(canaries: &mut Canaries, url: &str) {
     }
 }
 
-/// Everything a caller can do, right and wrong; gives the problems, and adds what was issued to the canaries.
+/// Sends every kind of valid and invalid request; returns the problems, and adds issued secrets to the canaries.
 async fn drive(user: &Api, canaries: &mut Canaries) -> Vec<Answer> {
     let body = json!({"field": "Product.image", "filename": PERSON, "content_type": "image/jpeg", "size": BYTES.len()});
     let created = user.post("/v1/uploads", &body).await.expect(201);
@@ -120,7 +120,7 @@ async fn drive(user: &Api, canaries: &mut Canaries) -> Vec<Answer> {
     answers
 }
 
-/// What nobody may read in a problem: a member that a request named itself may come back to who sent it.
+/// Secrets that no problem may show. A member that a request named itself may be returned to its sender.
 fn without_person(canaries: &Canaries) -> Canaries {
     let mut canaries = canaries.clone();
     canaries.remove("a person's file name");
@@ -148,7 +148,7 @@ fn files_below(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn c1_dev_at_trace_shows_no_canary_in_logs_problems_and_files() {
+fn dev_at_trace_level_shows_no_secret_in_logs_problems_and_files() {
     let broker = BrokerProcess::dev_with(&TALKATIVE);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let secrets =
@@ -219,7 +219,7 @@ fn c1_dev_at_trace_shows_no_canary_in_logs_problems_and_files() {
 }
 
 #[test]
-fn c1_a_start_that_fails_names_no_secret() {
+fn failed_start_shows_no_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     let secrets = [
         "canary-database-password",

@@ -1,4 +1,4 @@
-//! The configured broker, in front of a bucket that fails in every way.
+//! `serve` in front of a bucket that fails in every way.
 
 use serde_json::json;
 
@@ -6,11 +6,11 @@ use super::{Canaries, PERSON, TALKATIVE, clean, drive, without_person};
 use crate::support::api::Api;
 use crate::support::broker_process::BrokerProcess;
 use crate::support::s3_proxy::S3Proxy;
-use crate::support::s3_script::{Act, Which};
+use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::{TestEnv, user_token};
 
 #[tokio::test]
-async fn c1_serve_at_trace_shows_no_canary_while_the_bucket_fails_in_every_way() {
+async fn serve_at_trace_level_shows_no_secret_while_the_bucket_fails() {
     let test_env = TestEnv::new().await;
     let upstream = test_env
         .bucket
@@ -69,15 +69,22 @@ async fn c1_serve_at_trace_shows_no_canary_while_the_bucket_fails_in_every_way()
         }
         let mut problems = Vec::new();
         for act in [
-            Act::Count,
-            Act::Answer(403, "SignatureDoesNotMatch"),
-            Act::Answer(500, "InternalError"),
-            Act::Answer(503, "SlowDown"),
-            Act::LoseAnswer,
+            Action::Count,
+            Action::Answer(403, "SignatureDoesNotMatch"),
+            Action::Answer(500, "InternalError"),
+            Action::Answer(503, "SlowDown"),
+            Action::LoseAnswer,
         ] {
             // The client's own PUT gets an answer, as the client of this test demands one.
-            let lost = matches!(act, Act::LoseAnswer);
-            proxy.rule(if lost { Which::copy() } else { Which::any() }, act);
+            let lost = matches!(act, Action::LoseAnswer);
+            proxy.rule(
+                if lost {
+                    RequestMatch::copy()
+                } else {
+                    RequestMatch::any()
+                },
+                act,
+            );
             problems.extend(drive(&user, &mut canaries).await);
             proxy.clear();
         }

@@ -1,4 +1,4 @@
-//! A receiver of webhooks: keeps everything that it was sent, and answers as a test wants.
+//! A receiver of webhooks: records every request, and answers as the test says.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -137,12 +137,12 @@ impl Receiver {
         *self.connections.lock().expect("no panic")
     }
 
-    /// Waits until so many requests have come, and gives all.
+    /// Waits for this many requests, and returns all.
     pub async fn expect(&self, count: usize) -> Vec<Received> {
         self.until(|all| all.len() >= count).await
     }
 
-    /// Waits until what came is as wished, and gives all.
+    /// Waits until the requests satisfy the condition, and returns all.
     pub async fn until(&self, wished: impl Fn(&[Received]) -> bool) -> Vec<Received> {
         let end = Instant::now() + LIMIT;
         loop {
@@ -173,7 +173,7 @@ impl Receiver {
             Reply::Drop | Reply::Hang => 0,
         };
         self.kept.lock().expect("no panic").push(received);
-        // Who hung up doesn't want the answer.
+        // The client may have hung up.
         let _ = answer(&mut socket, reply).await;
     }
 }
@@ -244,7 +244,7 @@ pub fn impatient(attempts: usize, timeout_ms: u64, endpoints: Vec<Value>) -> Val
     change
 }
 
-/// A change of the settings: these endpoints, and so many attempts without a pause.
+/// A change of the settings: these endpoints, and this many attempts without a backoff.
 pub fn webhooks(attempts: usize, endpoints: Vec<Value>) -> Value {
     json!({"webhooks": {
         "schedule_secs": vec![0; attempts], "jitter_percent": 0, "lease_secs": 30, "timeout_ms": 10_000,

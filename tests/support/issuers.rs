@@ -1,4 +1,4 @@
-//! Issuers for the tests: one signer for each algorithm, and tokens that differ from a good one in exactly one thing.
+//! Issuers: one signer for each algorithm, and tokens that differ from a valid one in one thing.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

@@ -1,8 +1,8 @@
-//! The table that forged and malformed tokens are written in: what it is, the token, and why it is refused.
+//! Cases of forged and malformed tokens: a name, the token, and the reason of its refusal.
 
 use serde_json::Value;
 
-use super::callers::*;
+use super::issuers::*;
 
 pub const SHAPE: &str = "the token is not three parts with two dots";
 pub const ENCODING: &str = "a part of the token is empty or no canonical base64url";

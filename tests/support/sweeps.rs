@@ -1,4 +1,4 @@
-//! Brokers without a server that sweep when a test says so, and a bucket whose clock a test moves.
+//! Brokers without a server, which sweep when the test says so, and a bucket whose clock the test moves.
 
 use bytepass::app::open_broker;
 use bytepass::broker::{Broker, Counts, SweepKind, SweepWalk};
@@ -6,13 +6,13 @@ use bytepass::telemetry::metrics::Metrics;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::records::Records;
 use super::s3_proxy::S3Proxy;
-use super::s3_script::{Act, Which};
+use super::s3_script::{Action, RequestMatch};
 use super::test_env::TestEnv;
+use super::upload_rows::StoredUploads;
 
-/// The verbs over this world, by the same settings as its brokers'.
-pub async fn verbs(test_env: &TestEnv, change: Value) -> Broker {
+/// A broker on this test environment, with the settings of its served brokers.
+pub async fn broker_without_server(test_env: &TestEnv, change: Value) -> Broker {
     // Verbs make no schema; a broker's start does.
     drop(test_env.broker().await);
     let opened = open_broker(&test_env.config(change), &Metrics::new()).await;
@@ -20,13 +20,16 @@ pub async fn verbs(test_env: &TestEnv, change: Value) -> Broker {
 }
 
 /// The verbs with a proxy before their bucket, which they don't wait long for.
-pub async fn verbs_behind_proxy(test_env: &TestEnv) -> (Broker, S3Proxy) {
+pub async fn broker_without_server_behind_proxy(test_env: &TestEnv) -> (Broker, S3Proxy) {
     let proxy = S3Proxy::before(&test_env.bucket);
     let storage = json!({
         "endpoint": proxy.endpoint(), "public_endpoint": test_env.bucket.server.endpoint,
         "attempt_timeout_ms": 300, "operation_timeout_ms": 700, "copy_base_ms": 500,
     });
-    (verbs(test_env, json!({ "storage": storage })).await, proxy)
+    (
+        broker_without_server(test_env, json!({ "storage": storage })).await,
+        proxy,
+    )
 }
 
 /// A whole walk; what all of its batches counted.
@@ -66,18 +69,18 @@ pub async fn unfinished(test_env: &TestEnv) -> Vec<String> {
     keys.map(str::to_owned).collect()
 }
 
-/// Moves the deadline of every pending upload to so many seconds ago.
+/// Moves the deadline of every pending upload to `secs` ago.
 pub fn overdue(test_env: &TestEnv, secs: i64) {
     let at = moment(test_env, secs);
     let sql = format!("UPDATE uploads SET expires_at = '{at}' WHERE status = 'pending'");
-    Records::of(&test_env.database).execute(&sql);
+    StoredUploads::of(&test_env.database).execute(&sql);
 }
 
-/// Makes every open attempt so many seconds old. Tries again where brokers at work are in the way.
+/// Makes every open attempt `secs` old. Retries while a broker holds a lock.
 pub fn age_attempts(test_env: &TestEnv, secs: i64) {
     let at = moment(test_env, secs);
     let sql = format!("UPDATE seal_attempts SET started_at = '{at}' WHERE state = 'open'");
-    let mut records = Records::of(&test_env.database);
+    let mut records = StoredUploads::of(&test_env.database);
     let mut last = Ok(());
     for _ in 0..20 {
         last = records.try_execute(&sql);
@@ -88,7 +91,7 @@ pub fn age_attempts(test_env: &TestEnv, secs: i64) {
     panic!("{sql}: {last:?}");
 }
 
-/// So many seconds ago, as the database writes it.
+/// The time `secs_ago`, in the format of the database.
 pub fn moment(test_env: &TestEnv, secs_ago: i64) -> String {
     let at = chrono::Utc::now() - chrono::TimeDelta::seconds(secs_ago);
     let zone = if test_env.database.url().starts_with("postgres") {
@@ -113,7 +116,7 @@ pub fn a_year_ago(proxy: &S3Proxy) {
         text
     }
     for query in ["list-type=2", "uploads"] {
-        let listing = Which::method(Method::GET).query_with(query);
-        proxy.rule(listing, Act::Rewrite(shift));
+        let listing = RequestMatch::method(Method::GET).query_with(query);
+        proxy.rule(listing, Action::Rewrite(shift));
     }
 }

@@ -1,6 +1,5 @@
-//! Temporary credentials and a store that knows them: an endpoint as ECS and EKS have it, whose every answer is a new set
-//! with an end, and an S3 that judges presigned requests by our own reading of Signature Version 4. The test servers'
-//! buckets can't play that part: they know no session tokens.
+//! Temporary credentials: an endpoint as on ECS and EKS, which returns new keys with an expiry each time, and an S3 store that checks
+//! presigned requests with its own Signature Version 4. The test buckets can't do that, because they know no session tokens.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -35,15 +34,15 @@ struct State {
 }
 
 /// Both servers on one port.
-pub struct TemporaryKeys {
+pub struct TemporaryCredentials {
     /// The store's endpoint; the credentials are at `/credentials` below it.
     pub url: String,
     state: Arc<Mutex<State>>,
 }
 
-impl TemporaryKeys {
+impl TemporaryCredentials {
     /// Starts; each set of credentials lives so long.
-    pub async fn start(life: TimeDelta) -> TemporaryKeys {
+    pub async fn start(life: TimeDelta) -> TemporaryCredentials {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(Mutex::new(State::default()));
@@ -62,13 +61,13 @@ impl TemporaryKeys {
                 tokio::spawn(http.serve_connection(TokioIo::new(socket), service));
             }
         });
-        TemporaryKeys {
+        TemporaryCredentials {
             url: format!("http://{address}"),
             state,
         }
     }
 
-    /// Whether the endpoint gives credentials; the store always works.
+    /// Whether the endpoint returns credentials; the store always works.
     pub fn set_down(&self, is_down: bool) {
         self.state.lock().expect("no panic while held").is_down = is_down;
     }
@@ -115,7 +114,7 @@ impl State {
         .to_string()
     }
 
-    /// What a store says to a presigned request: who signed it, is it untouched, is it still time, and are the keys.
+    /// Checks a presigned request: its key, its signature, its expiry, and the expiry of the credentials.
     fn judge(&self, request: &Request<Incoming>) -> Result<(), &'static str> {
         let query = request.uri().query().ok_or("AccessDenied")?;
         let mut pairs: Vec<(&str, &str)> = query

@@ -1,4 +1,4 @@
-//! What the database holds, read past the broker: stories look here whether what a caller was told is the truth.
+//! Rows of the database, read without the broker, to check the broker's answers.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::database::AnyDatabase;
 use super::test_env::TestEnv;
 
 /// A connection of the test's own.
-pub enum Records {
+pub enum StoredUploads {
     /// To the file.
     Sqlite(SqliteConnection),
     /// To the server, past every proxy.
@@ -55,29 +55,31 @@ pub struct EventRow {
 macro_rules! load {
     ($records:expr, $sql:expr) => {
         match $records {
-            Records::Sqlite(connection) => sql_query($sql).load(connection),
-            Records::Postgres(connection) => sql_query($sql).load(connection),
+            StoredUploads::Sqlite(connection) => sql_query($sql).load(connection),
+            StoredUploads::Postgres(connection) => sql_query($sql).load(connection),
         }
         .expect("the database answers its owner")
     };
 }
 
-impl Records {
+impl StoredUploads {
     /// Connects.
-    pub fn of(database: &AnyDatabase) -> Records {
-        Records::at(&database.url())
+    pub fn of(database: &AnyDatabase) -> StoredUploads {
+        StoredUploads::at(&database.url())
     }
 
     /// Connects to the database with this URL.
-    pub fn at(url: &str) -> Records {
+    pub fn at(url: &str) -> StoredUploads {
         let Some(path) = url.strip_prefix("sqlite://") else {
-            return Records::Postgres(PgConnection::establish(url).expect("the server answers"));
+            return StoredUploads::Postgres(
+                PgConnection::establish(url).expect("the server answers"),
+            );
         };
         let mut connection = SqliteConnection::establish(path).expect("the file opens");
         connection
             .batch_execute("PRAGMA busy_timeout = 20000")
             .expect("a setting");
-        Records::Sqlite(connection)
+        StoredUploads::Sqlite(connection)
     }
 
     /// Runs statements.
@@ -87,24 +89,24 @@ impl Records {
         }
     }
 
-    /// Runs statements; a broker that holds what they need may be in the way.
+    /// Runs statements, and retries while a broker holds a lock they need.
     pub fn try_execute(&mut self, sql: &str) -> Result<(), String> {
         match self {
-            Records::Sqlite(connection) => connection.batch_execute(sql),
-            Records::Postgres(connection) => connection.batch_execute(sql),
+            StoredUploads::Sqlite(connection) => connection.batch_execute(sql),
+            StoredUploads::Postgres(connection) => connection.batch_execute(sql),
         }
         .map_err(|error| error.to_string())
     }
 
-    /// Takes the database's write lock, so that every broker's writes wait and reads go on, until [`Records::unlock`].
+    /// Takes the database's write lock, so that writes of every broker wait and reads continue, until [`StoredUploads::unlock`].
     pub fn lock_writes(&mut self) {
         self.execute(match self {
-            Records::Sqlite(_) => "BEGIN IMMEDIATE",
-            Records::Postgres(_) => "BEGIN; LOCK TABLE uploads IN EXCLUSIVE MODE",
+            StoredUploads::Sqlite(_) => "BEGIN IMMEDIATE",
+            StoredUploads::Postgres(_) => "BEGIN; LOCK TABLE uploads IN EXCLUSIVE MODE",
         });
     }
 
-    /// Lets the writes go on.
+    /// Releases the write lock.
     pub fn unlock(&mut self) {
         self.execute("ROLLBACK");
     }
@@ -158,7 +160,7 @@ impl Records {
 pub async fn is_confirmed_once(test_env: &TestEnv, confirmed: &Answer, bytes: &[u8]) {
     let (id, key) = (confirmed.id(), confirmed.json["key"].as_str());
     assert_eq!(confirmed.json["status"], "confirmed");
-    let mut records = Records::of(&test_env.database);
+    let mut records = StoredUploads::of(&test_env.database);
     let row = records.upload(id);
     assert_eq!((row.status.as_str(), row.version), ("confirmed", 1));
     assert_eq!(row.object_key.as_deref(), key, "{id}");
@@ -188,7 +190,7 @@ pub async fn confirm_within(api: &Api, id: &str, limit: Duration) -> Answer {
         if answer.status == 200 {
             return answer;
         }
-        is_come_back(&answer);
+        is_retryable(&answer);
         assert!(Instant::now() < end, "still {}", answer.text);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -196,7 +198,7 @@ pub async fn confirm_within(api: &Api, id: &str, limit: Duration) -> Answer {
 
 /// Fails the test unless this is a 503 that says which part is missing and when to come back.
 #[track_caller]
-pub fn is_come_back(answer: &Answer) {
+pub fn is_retryable(answer: &Answer) {
     let known = ["store-unavailable", "database-unavailable"].contains(&answer.code());
     let after = answer.header("retry-after").parse::<u32>();
     let sound = answer.status == 503 && known && after.is_ok_and(|secs| (1..=60).contains(&secs));

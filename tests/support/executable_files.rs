@@ -1,4 +1,4 @@
-//! Sixty small files that some browser, plugin, mail program or shell would run, each by a trick of its own.
+//! Sixty small files that a browser, plugin, mail program or shell would execute, each in another way.
 
 /// Name and bytes.
 pub const EXECUTABLES: [(&str, &[u8]); 60] = [

@@ -1,4 +1,4 @@
-//! Events as stores send them, and senders who post them.
+//! Bucket notifications in the formats of the stores, and requests that send them.
 
 use std::time::{Duration, Instant};
 
@@ -42,13 +42,13 @@ pub fn minio(bucket: &str, key: &str, name: &str) -> Value {
 /// What Ceph's radosgw sends.
 pub fn ceph(bucket: &str, key: &str, name: &str) -> Value {
     let mut body = notification("ceph:s3", bucket, key, name);
-    body["Records"][0]["eventId"] = json!("1785062455.394951.f5bd9d4ac2ec");
-    body["Records"][0]["opaqueData"] = json!("");
+    body["StoredUploads"][0]["eventId"] = json!("1785062455.394951.f5bd9d4ac2ec");
+    body["StoredUploads"][0]["opaqueData"] = json!("");
     body
 }
 
 fn notification(source: &str, bucket: &str, key: &str, name: &str) -> Value {
-    json!({"Records": [{
+    json!({"StoredUploads": [{
         "eventVersion": "2.1", "eventSource": source, "awsRegion": "us-east-1", "eventTime": "2026-11-23T22:00:00.000Z",
         "eventName": name, "userIdentity": {"principalId": "A1"}, "requestParameters": {"sourceIPAddress": "127.0.0.1"},
         "s3": {
@@ -77,12 +77,12 @@ pub fn post(broker: &Broker, body: &Value) -> RequestBuilder {
 }
 
 /// A POST by a sender that knows the secret.
-pub async fn tell(broker: &Broker, body: &Value) -> Answer {
+pub async fn notify(broker: &Broker, body: &Value) -> Answer {
     send(post(broker, body).bearer_auth(SECRET)).await
 }
 
 /// A POST as SNS does it: JSON that is called text.
-pub async fn tell_as_sns(broker: &Broker, message: &Value) -> Answer {
+pub async fn notify_as_sns(broker: &Broker, message: &Value) -> Answer {
     let request = broker
         .anonymous()
         .request(Method::POST, PATH)
@@ -108,8 +108,8 @@ pub async fn settled(api: &Api, id: &str) -> Answer {
     }
 }
 
-/// Waits until the broker has counted so many hints that ended like this.
-pub async fn hints_ended(broker: &Broker, outcome: &str, count: usize) {
+/// Waits until the broker has counted this many notifications with this outcome.
+pub async fn notifications_counted(broker: &Broker, outcome: &str, count: usize) {
     let line = format!("bytepass_s3_event_hints_total{{outcome=\"{outcome}\"}} {count}\n");
     let end = Instant::now() + LIMIT;
     while !broker.metrics.render().contains(&line) {

@@ -1,5 +1,4 @@
-//! What attacks on an upload have in common: a proxy between broker and bucket, objects planted past the broker, and
-//! digests computed without its help.
+//! Steps that tests of attacks and faults share: a broker behind a proxy, objects put without the broker, digests computed without it.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -114,7 +113,7 @@ pub async fn plant(bucket: &TestBucket, id: &str, bytes: &[u8], algorithm: Optio
     sent.expect("the bucket takes it");
 }
 
-/// Sends a PUT whose head lines stand as they are, and gives the status of what comes back.
+/// Sends a PUT with exactly these head lines; returns the status of the answer.
 pub async fn raw_put(url: &Url, head_lines: &[String], body: &[u8]) -> u16 {
     let address = url.socket_addrs(|| None).expect("an address")[0];
     let mut stream = TcpStream::connect(address).await.expect("the store");

@@ -1,4 +1,4 @@
-//! A collector of traces: takes what is posted by OTLP over HTTP and reads it, as protobuf, with the specification's own messages.
+//! A collector of traces: accepts OTLP over HTTP and decodes it with the messages of the specification.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -44,7 +44,7 @@ pub struct Span {
     pub status: i32,
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
-    /// What is said of who made it.
+    /// The resource attributes.
     pub resource: BTreeMap<String, String>,
 }
 

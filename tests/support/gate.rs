@@ -1,5 +1,5 @@
-//! A gate in the path of one request: a test sees it arrive, does something else, and lets it go on. The fault proxies
-//! wait in it; stories that need an exact interleaving own one.
+//! A gate in the path of one request: a test waits until the request arrives, does something else, and opens the gate. The fault
+//! proxies hold requests in it.
 
 use std::time::Duration;
 
@@ -8,23 +8,23 @@ use tokio::sync::watch;
 /// How long a test waits for a request to arrive before it fails, seconds.
 const ARRIVAL_LIMIT_SECS: u64 = 30;
 
-/// A gate that is closed until [`Hold::release`]. Clones are the same gate.
+/// A gate that is closed until [`RequestGate::release`]. Clones are the same gate.
 #[derive(Clone)]
-pub struct Hold {
+pub struct RequestGate {
     arrived: watch::Sender<usize>,
     released: watch::Sender<bool>,
 }
 
-impl Hold {
+impl RequestGate {
     /// A closed gate.
-    pub fn new() -> Hold {
-        Hold {
+    pub fn new() -> RequestGate {
+        RequestGate {
             arrived: watch::Sender::new(0),
             released: watch::Sender::new(false),
         }
     }
 
-    /// Waits until somebody stands in the gate. Fails the test after 30 s.
+    /// Waits until a request is in the gate. Fails the test after 30 s.
     pub async fn arrived(&self) {
         let mut arrived = self.arrived.subscribe();
         let limit = Duration::from_secs(ARRIVAL_LIMIT_SECS);
@@ -34,17 +34,17 @@ impl Hold {
             .expect("the gate itself holds the sender");
     }
 
-    /// How many have come to the gate so far.
+    /// The number of requests that reached the gate so far.
     pub fn arrivals(&self) -> usize {
         *self.arrived.borrow()
     }
 
-    /// Opens the gate for those who wait and for all who come later.
+    /// Opens the gate for waiting and later requests.
     pub fn release(&self) {
         self.released.send_replace(true);
     }
 
-    /// Stands in the gate until it is opened.
+    /// Waits in the gate until it is opened.
     pub async fn pass(&self) {
         self.arrived.send_modify(|count| *count += 1);
         let mut released = self.released.subscribe();

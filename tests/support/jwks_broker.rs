@@ -1,4 +1,4 @@
-//! A broker whose issuer publishes its keys at a server of the test's own.
+//! A broker whose issuer publishes its keys at a server of the test.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use bytepass::domain::principal::Principal;
 use bytepass::outbound::Outbound;
 use serde_json::{Value, json};
 
-use super::callers::*;
+use super::issuers::*;
 use super::key_server::{Answer, KeyServer, key_set};
 
 /// A broker whose issuer publishes at `server`, and a clock that a test moves.
