@@ -1,7 +1,7 @@
-//! What `POST /v1/uploads/{id}/confirm` costs: an ES256 token, an open attempt, copy and HEAD in the embedded bucket, the record.
+//! The cost of `POST /v1/uploads/{id}/confirm`: an ES256 token, an open seal attempt, copy and HEAD in the embedded bucket, the record.
 //!
 //! `cargo bench --bench confirm` stages small objects, then confirms each once. The bucket is a process of its own, so the CPU
-//! column is the broker's. The baselines are those of `create`; none of them speaks to the bucket.
+//! column is the broker's. The baselines are those of `create`; none of them sends requests to the bucket.
 
 mod support;
 
@@ -11,9 +11,9 @@ use std::sync::Arc;
 use clap::Parser;
 
 use support::baselines::{DEV_BUCKET, NO_WORK, SIGNING_ONLY};
-use support::broker::{BATCH_MAX, Ground};
+use support::broker::{BATCH_MAX, BrokerSetup};
 use support::client::{Until, post};
-use support::contest::{Contestant, run_benchmark};
+use support::comparison::{MeasuredServer, run_benchmark};
 use support::databases::Databases;
 use support::options::{Common, Database};
 use support::process::Process;
@@ -53,14 +53,14 @@ async fn measure(options: &Options) -> Outcome<()> {
     let tokens = Tokens::sign(options.common.tokens, "uploads:write")?;
     for &kind in &options.common.databases {
         match Databases::of(kind, &options.common)? {
-            Some(databases) => contest(options, kind, databases, &tokens).await?,
+            Some(databases) => comparison(options, kind, databases, &tokens).await?,
             None => println!("\n{}: left out, it is not installed here", kind.title()),
         }
     }
     Ok(())
 }
 
-async fn contest(
+async fn comparison(
     options: &Options,
     kind: Database,
     mut databases: Databases,
@@ -71,7 +71,7 @@ async fn contest(
     let endpoint = format!("http://{}", bucket.address);
     let mut broker = |name: &str, batch_max| {
         let folder = folder.path().join(name);
-        let ground = Ground {
+        let ground = BrokerSetup {
             database: &databases.create(&folder)?,
             folder: &folder,
             bucket: &endpoint,
@@ -84,18 +84,18 @@ async fn contest(
     let (single, real) = (broker("single", 1)?, broker("confirm", BATCH_MAX)?);
     let mut all = [
         (
-            Contestant::new("no work", Process::of_ours(NO_WORK, &[])?, false),
+            MeasuredServer::new("no work", Process::of_ours(NO_WORK, &[])?, false),
             201,
         ),
         (
-            Contestant::new("signing only", Process::of_ours(SIGNING_ONLY, &[])?, false),
+            MeasuredServer::new("signing only", Process::of_ours(SIGNING_ONLY, &[])?, false),
             201,
         ),
         (
-            Contestant::new("one transaction a request", single, true),
+            MeasuredServer::new("one transaction a request", single, true),
             200,
         ),
-        (Contestant::new("confirm", real, true), 200),
+        (MeasuredServer::new("confirm", real, true), 200),
     ];
     for round in 0..=options.common.rounds {
         for (contestant, status) in &mut all {
@@ -110,7 +110,7 @@ async fn contest(
             contestant
                 .round(requests, options.confirms, Until::AllSent, *status)
                 .await?;
-            // The first round warms up: connections, allocators, remembered tokens.
+            // The first round warms up: connections, allocators, cached tokens.
             if round == 0 {
                 contestant.forget();
             }

@@ -1,7 +1,7 @@
-//! What `POST /v1/uploads` costs: an ES256 token, a committed row, a signed URL; log lines and metrics on.
+//! The cost of `POST /v1/uploads`: an ES256 token, a committed row, a signed URL; log lines and metrics on.
 //!
-//! `cargo bench --bench create` runs the real `bytepass serve` against three baselines, in turns: no work, signing only, and one
-//! transaction a request. No bucket is needed. Aim: 40 % of signing only, on both databases.
+//! `cargo bench --bench create` runs the real `bytepass serve` in alternation with three baselines: no work, signing only, and one
+//! transaction a request. It needs no bucket. Target: 40 % of signing only, on both databases.
 
 mod support;
 
@@ -12,9 +12,9 @@ use std::time::Duration;
 use clap::Parser;
 
 use support::baselines::{NO_WORK, SIGNING_ONLY};
-use support::broker::{BATCH_MAX, Ground, NO_BUCKET};
+use support::broker::{BATCH_MAX, BrokerSetup, NO_BUCKET};
 use support::client::{Requests, Until, post};
-use support::contest::{Contestant, run_benchmark};
+use support::comparison::{MeasuredServer, run_benchmark};
 use support::databases::Databases;
 use support::options::{Common, Database};
 use support::process::Process;
@@ -25,7 +25,7 @@ use support::{Outcome, broker, failed, table};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The share of signing only that is aimed at.
+/// The target share of signing only.
 const AIM: f64 = 0.40;
 
 /// Measures POST /v1/uploads against three baselines
@@ -34,7 +34,7 @@ struct Options {
     /// Seconds of a round
     #[arg(long, env = "BYTEPASS_BENCH_SECONDS", default_value_t = 3.0)]
     seconds: f64,
-    /// Connections, each with one request under way
+    /// Connections, each with one request in flight
     #[arg(long, env = "BYTEPASS_BENCH_CONNECTIONS", default_value_t = 64)]
     connections: usize,
     #[command(flatten)]
@@ -59,14 +59,14 @@ async fn measure(options: &Options) -> Outcome<()> {
     let requests = Arc::new(tokens.all.iter().map(request).collect());
     for &kind in &options.common.databases {
         match Databases::of(kind, &options.common)? {
-            Some(databases) => contest(options, kind, databases, &tokens, &requests).await?,
+            Some(databases) => comparison(options, kind, databases, &tokens, &requests).await?,
             None => println!("\n{}: left out, it is not installed here", kind.title()),
         }
     }
     Ok(())
 }
 
-async fn contest(
+async fn comparison(
     options: &Options,
     kind: Database,
     mut databases: Databases,
@@ -76,7 +76,7 @@ async fn contest(
     let folder = tempfile::tempdir_in(&options.common.dir).map_err(failed("a folder"))?;
     let mut broker = |name: &str, batch_max| {
         let folder = folder.path().join(name);
-        let ground = Ground {
+        let ground = BrokerSetup {
             database: &databases.create(&folder)?,
             folder: &folder,
             bucket: NO_BUCKET,
@@ -88,13 +88,13 @@ async fn contest(
     };
     let (single, real) = (broker("single", 1)?, broker("create", BATCH_MAX)?);
     let mut all = [
-        Contestant::new("no work", Process::of_ours(NO_WORK, &[])?, false),
-        Contestant::new("signing only", Process::of_ours(SIGNING_ONLY, &[])?, false),
-        Contestant::new("one transaction a request", single, true),
-        Contestant::new("create", real, true),
+        MeasuredServer::new("no work", Process::of_ours(NO_WORK, &[])?, false),
+        MeasuredServer::new("signing only", Process::of_ours(SIGNING_ONLY, &[])?, false),
+        MeasuredServer::new("one transaction a request", single, true),
+        MeasuredServer::new("create", real, true),
     ];
     for round in 0..=options.common.rounds {
-        // The first round warms up: connections, allocators, remembered tokens.
+        // The first round warms up: connections, allocators, cached tokens.
         let seconds = if round == 0 { 1.0 } else { options.seconds };
         let until = Until::Elapsed(Duration::from_secs_f64(seconds));
         for contestant in &mut all {

@@ -1,7 +1,7 @@
 //! The cost of a flood by one owner for the others: the p99 of their `POST /v1/uploads`, without and with it, in alternation.
 //!
-//! `cargo bench --bench limits` runs the real `bytepass serve` with a limit for each owner and, to compare, without one. The others ask
-//! at a pace; the flood sends as fast as it is answered. Aim: at most twice the p99.
+//! `cargo bench --bench limits` runs the real `bytepass serve` with a limit for each owner and, to compare, without one. The others
+//! send at a fixed rate; the flood sends as fast as it is answered. Target: at most twice the p99.
 
 mod support;
 
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use support::broker::{BATCH_MAX, Ground, NO_BUCKET};
+use support::broker::{BATCH_MAX, BrokerSetup, NO_BUCKET};
 use support::client::{Connection, post};
-use support::contest::run_benchmark;
+use support::comparison::run_benchmark;
 use support::databases::Databases;
 use support::options::{Common, Database};
 use support::process::Process;
@@ -26,16 +26,16 @@ use support::{Outcome, broker, failed};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How many requests an owner may send a second where there is a limit: the default.
+/// The default limit of requests a second for each owner.
 const PER_SEC: u32 = 200;
 
-/// Measures what a flood by one owner costs the others
+/// Measures the cost of a flood by one owner for the others
 #[derive(Parser)]
 struct Options {
     /// Seconds of a round
     #[arg(long, env = "BYTEPASS_BENCH_SECONDS", default_value_t = 3.0)]
     seconds: f64,
-    /// Connections of the others, each of which asks 50 times a second
+    /// Connections of the others, each with 50 requests a second
     #[arg(long, env = "BYTEPASS_BENCH_OTHERS", default_value_t = 16)]
     others: usize,
     /// Connections of the flood
@@ -83,7 +83,7 @@ async fn compare(
     let folder = tempfile::tempdir_in(&options.common.dir).map_err(failed("a folder"))?;
     let mut start = |name: &str, owner_requests_per_sec| {
         let folder = folder.path().join(name);
-        let ground = Ground {
+        let ground = BrokerSetup {
             database: &databases.create(&folder)?,
             folder: &folder,
             bucket: NO_BUCKET,
@@ -171,7 +171,7 @@ async fn p99_ms(
     ))
 }
 
-/// The flood: the first token, and whatever it is answered.
+/// The flood: the first token, with any answer.
 async fn send_all(
     address: SocketAddr,
     requests: Arc<Vec<Vec<u8>>>,

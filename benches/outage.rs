@@ -1,7 +1,7 @@
-//! What clients are told while the bucket or the database is gone, and how soon after its return all is well.
+//! Answers during an outage of the bucket or the database, and the time to recovery after its return.
 //!
-//! `cargo bench --bench outage` cuts them off for 20 s each, in every way there is, under load, with a broker's own limits. It is
-//! the story `outages` with a stopwatch: a wrong answer ends it.
+//! `cargo bench --bench outage` cuts them off for 20 s each, in every way, under load, with the default limits. It measures the same
+//! as the integration tests `faults::outages`: a wrong answer ends it.
 
 #[path = "support/mod.rs"]
 mod bench;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use bench::contest::run_benchmark;
+use bench::comparison::run_benchmark;
 use bench::databases::Databases;
 use bench::options::{Common, Database};
 use bench::{Outcome, failed};

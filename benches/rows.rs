@@ -16,9 +16,9 @@ use chrono::Utc;
 use clap::Parser;
 use secrecy::SecretString;
 
-use support::broker::{BATCH_MAX, Ground, NO_BUCKET};
+use support::broker::{BATCH_MAX, BrokerSetup, NO_BUCKET};
 use support::client::{Connection, get};
-use support::contest::run_benchmark;
+use support::comparison::run_benchmark;
 use support::databases::Databases;
 use support::options::{Common, Database};
 use support::seeding::{Seeded, seed};
@@ -181,7 +181,7 @@ fn filled(
 ) -> Outcome<(String, support::process::Process, Seeded)> {
     std::fs::create_dir_all(folder).map_err(failed("a folder"))?;
     let url = databases.create(folder)?;
-    let ground = Ground {
+    let ground = BrokerSetup {
         folder,
         database: &url,
         bucket: NO_BUCKET,

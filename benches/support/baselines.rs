@@ -1,7 +1,7 @@
-//! The servers that the broker is compared with, each a process of its own, put together from the library's own parts.
+//! The servers that the broker is compared with, each a process of its own, built from parts of the library.
 //!
-//! `no-work` answers the same bytes to everyone: what HTTP costs. `signing-only` reads the same request, admits it, signs the
-//! same URL and answers the same members, for anyone and without a row, a log line or a metric: what can't be left out.
+//! `no-work` always answers the same bytes: the cost of HTTP. `signing-only` reads the same request, admits it, signs the same URL and
+//! answers the same members, without authentication, row, log line or metric: the work that can't be left out.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};

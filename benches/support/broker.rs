@@ -1,4 +1,4 @@
-//! The broker that is measured: the real one, as an operator would run it. Log lines at info into a file, metrics on.
+//! The measured broker: the real binary, with log lines at info into a file, and metrics.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,27 +19,27 @@ pub const ACCESS_KEY_ID: &str = "bench-access-key";
 pub const SECRET_ACCESS_KEY: &str = "bench-secret-key";
 /// An address without a server: creating uploads sends no request to the bucket.
 pub const NO_BUCKET: &str = "http://127.0.0.1:9";
-/// How many changes share a commit unless the configuration says otherwise.
+/// The default number of changes in one commit.
 pub const BATCH_MAX: usize = 256;
 
-/// What a broker stands on.
-pub struct Ground<'a> {
+/// The parts that a broker needs.
+pub struct BrokerSetup<'a> {
     /// A folder of its own.
     pub folder: &'a Path,
     /// The database's URL.
     pub database: &'a str,
     /// The bucket's endpoint.
     pub bucket: &'a str,
-    /// The callers.
+    /// Tokens of its callers.
     pub tokens: &'a Tokens,
-    /// How many changes may share a commit.
+    /// The largest number of changes in one commit.
     pub batch_max: usize,
-    /// How many requests an owner may send a second; 0: any number.
+    /// The limit of requests a second for each owner; 0: none.
     pub owner_requests_per_sec: u32,
 }
 
 /// Starts one.
-pub fn start(ground: &Ground<'_>) -> Outcome<Process> {
+pub fn start(ground: &BrokerSetup<'_>) -> Outcome<Process> {
     std::fs::create_dir_all(ground.folder).map_err(failed("a folder"))?;
     let file = ground.folder.join("bytepass.toml");
     let toml = toml::to_string(&settings(ground)).map_err(failed("the configuration"))?;
@@ -47,7 +47,7 @@ pub fn start(ground: &Ground<'_>) -> Outcome<Process> {
     Process::bytepass(&file, ground.folder)
 }
 
-fn settings(ground: &Ground<'_>) -> Value {
+fn settings(ground: &BrokerSetup<'_>) -> Value {
     json!({
         "server": {"listen": SocketAddr::from(([127, 0, 0, 1], 0)).to_string()},
         "database": {"url": ground.database, "batch_max": ground.batch_max},

@@ -1,4 +1,4 @@
-//! The load generator: HTTP/1.1 over kept connections, as little work as possible, and no answer taken on trust.
+//! The load generator: HTTP/1.1 over kept connections, with as little work as possible; every status is checked.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub enum Until {
     AllSent,
 }
 
-/// What a round gave.
+/// The result of a round.
 pub struct Load {
     /// From the first request to the last answer, in seconds.
     pub elapsed_secs: f64,
@@ -132,7 +132,7 @@ impl Connection {
         status.map_err(|_| format!("an answer has no status{}", self.beginning()))
     }
 
-    /// Where the body of the answer lies.
+    /// The position of the body in the answer.
     async fn ask(&mut self, request: &[u8]) -> Outcome<(usize, usize)> {
         let written = self.stream.write_all(request).await;
         written.map_err(failed("sending"))?;
@@ -161,7 +161,7 @@ impl Connection {
     }
 }
 
-/// Where the body begins and ends; `None` while the head is incomplete.
+/// The start and end of the body; `None` while the head is incomplete.
 fn bounds(answer: &[u8]) -> Outcome<Option<(usize, usize)>> {
     let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Databases to measure on: SQLite files, and a Postgres server that is given, or found and started for the time.
+//! Databases to measure on: SQLite files, and a Postgres server that is given, or started for the benchmark.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -11,7 +11,7 @@ use url::Url;
 use super::options::{Common, Database};
 use super::{Outcome, failed};
 
-/// A place that makes databases.
+/// A kind of database, and what makes one.
 pub enum Databases {
     /// Files in folders.
     Sqlite,
@@ -19,7 +19,7 @@ pub enum Databases {
     Postgres {
         /// A role that may create databases.
         admin: Url,
-        /// The server, where it is ours.
+        /// The server, if the benchmark started it.
         server: Option<Child>,
         /// The databases made.
         made: Vec<String>,

@@ -1,4 +1,4 @@
-//! What both benchmarks share: servers in processes of their own, a load generator, a table.
+//! Shared by the benchmarks: servers in processes of their own, a load generator, a table.
 
 // Each benchmark uses a part of it.
 #![allow(dead_code)]
@@ -6,7 +6,7 @@
 pub mod baselines;
 pub mod broker;
 pub mod client;
-pub mod contest;
+pub mod comparison;
 pub mod databases;
 pub mod options;
 pub mod process;
@@ -16,7 +16,7 @@ pub mod staging;
 pub mod table;
 pub mod tokens;
 
-/// What went wrong, for a person. A benchmark with one failed request has measured nothing.
+/// An error as text. One failed request makes a benchmark fail.
 pub type Outcome<T> = Result<T, String>;
 
 /// Turns an error into an [`Outcome`] that names the failed step.

@@ -1,4 +1,4 @@
-//! The command line. Every option has a variable too, because `cargo bench` passes both benchmarks the same arguments.
+//! The command line. Every option has a variable too, because `cargo bench` passes all benchmarks the same arguments.
 
 use clap::{Args, ValueEnum};
 
@@ -12,7 +12,7 @@ pub enum Database {
 }
 
 impl Database {
-    /// As it stands in the table.
+    /// Its name in the table.
     pub fn title(self) -> &'static str {
         match self {
             Database::Sqlite => "SQLite",
@@ -21,7 +21,7 @@ impl Database {
     }
 }
 
-/// What both benchmarks know.
+/// The options of every benchmark.
 #[derive(Debug, Args)]
 pub struct Common {
     /// Rounds of each server; the table shows medians
@@ -42,7 +42,7 @@ pub struct Common {
     /// Be one of the servers that are measured (used by the benchmark itself)
     #[arg(long, hide = true)]
     pub serve: Option<String>,
-    /// Cargo says so
+    /// Passed by cargo
     #[arg(long, hide = true)]
     pub bench: bool,
 }

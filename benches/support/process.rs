@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Outcome, failed};
 
-/// How long a server may take to start.
+/// The time limit for the start of a server.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// The unit in which Linux reports CPU time, whatever the kernel's own tick.
 const TICKS_PER_SEC: f64 = 100.0;
@@ -61,7 +61,7 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file.map_err(failed("the log file"))?);
-        // A setting of ours would be an unknown one of the broker's.
+        // The broker would refuse the benchmark's settings as unknown.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BYTEPASS_")) {
             command.env_remove(name);
         }
@@ -103,7 +103,7 @@ impl Process {
         Some(kib / 1024.0)
     }
 
-    /// How many log lines it has written since the file was emptied.
+    /// The number of log lines since the file was emptied.
     pub fn log_lines(&self) -> Outcome<usize> {
         let Some(path) = &self.log else {
             return Ok(0);
@@ -130,7 +130,7 @@ impl Drop for Process {
     }
 }
 
-/// The address in the broker's line that says it listens.
+/// The address in the broker's log line of its start.
 fn address_in(log: &str) -> Option<SocketAddr> {
     let line = log.lines().find(|line| line.contains("\"listening\""))?;
     let line: serde_json::Value = serde_json::from_str(line).ok()?;

@@ -1,4 +1,4 @@
-//! The signing-only server's work: the broker's own without a caller and without a row for each request.
+//! The work of the signing-only server: the broker's, without authentication and without a row for each request.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use url::Url;
 use super::broker::{ACCESS_KEY_ID, BUCKET, NO_BUCKET, SECRET_ACCESS_KEY};
 use super::{Outcome, failed};
 
-/// The declared payload hash; also for requests without a body.
+/// The declared upload: the body of a create.
 pub const DECLARATION: &str = r#"{"field":"Product.image","filename":"Blue shirt, front.jpg","content_type":"image/jpeg","size":482133,"checksum":{"algorithm":"sha256","value":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}}"#;
 
 /// What signing needs.
@@ -34,7 +34,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// The broker's default fields, and a bucket that is never asked.
+    /// The broker's default fields, and a bucket that gets no request.
     pub async fn new() -> Outcome<Signer> {
         let config =
             Config::load(&Sources::default()).map_err(failed("the default configuration"))?;

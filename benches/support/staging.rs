@@ -1,4 +1,4 @@
-//! Uploads that wait for their confirm: asked for and put as any client would, outside of what is measured.
+//! Pending uploads with their objects, made as by any client, outside of the measured time.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const CLIENTS: usize = 16;
 pub struct Staged {
     /// The confirm's path.
     pub path: String,
-    /// The place of its owner's token.
+    /// The index of its owner's token.
     pub token: usize,
 }
 
@@ -55,7 +55,7 @@ pub async fn stage(
     Ok(staged)
 }
 
-/// Paths for servers that know no upload.
+/// Paths for servers without uploads.
 pub fn pretend(tokens: &Tokens, count: usize) -> Vec<Staged> {
     let path = "/v1/uploads/upl_01jd0000000000000000000000/confirm";
     let one = |turn: usize| Staged {

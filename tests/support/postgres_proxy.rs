@@ -29,7 +29,7 @@ pub enum Trigger {
 
 /// What happens to the statement.
 #[derive(Clone)]
-pub enum Action {
+pub enum StatementFault {
     /// The connection is cut and the server never sees the statement.
     CutBefore,
     /// The server does it and answers, and the connection is cut instead of relaying the answer.
@@ -43,7 +43,7 @@ pub enum Action {
 struct Rule {
     on: Trigger,
     nth: usize,
-    action: Action,
+    action: StatementFault,
     seen: usize,
 }
 
@@ -72,7 +72,7 @@ impl PostgresProxy {
     }
 
     /// Acts on the `nth` match from now on (the first is 1), once.
-    pub fn rule(&self, on: Trigger, nth: usize, action: Action) {
+    pub fn rule(&self, on: Trigger, nth: usize, action: StatementFault) {
         let rule = Rule {
             on,
             nth,
@@ -119,7 +119,7 @@ fn is_commit(sql: &str) -> bool {
 }
 
 impl Script {
-    fn decide(&self, sql: &str) -> Option<Action> {
+    fn decide(&self, sql: &str) -> Option<StatementFault> {
         self.statements
             .lock()
             .expect("no panic while held")
@@ -222,10 +222,10 @@ impl Conversation<'_> {
             .and_then(|sql| self.script.decide(&sql));
         match action {
             None => {}
-            Some(Action::CutBefore) => return Err(io::ErrorKind::ConnectionAborted.into()),
-            Some(Action::HoldBefore(hold)) => hold.pass().await,
-            Some(Action::LoseAnswer) => self.answer = Answer::Lose,
-            Some(Action::HoldAnswer(hold)) => {
+            Some(StatementFault::CutBefore) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            Some(StatementFault::HoldBefore(hold)) => hold.pass().await,
+            Some(StatementFault::LoseAnswer) => self.answer = Answer::Lose,
+            Some(StatementFault::HoldAnswer(hold)) => {
                 self.answer = Answer::RequestGate(hold, BytesMut::new())
             }
         }

@@ -9,7 +9,7 @@ use crate::support::api::{Answer, Api};
 use crate::support::broker_process::BrokerProcess;
 use crate::support::fault_proxy::Mode;
 use crate::support::gate::RequestGate;
-use crate::support::postgres_proxy::{Action, PostgresProxy, Trigger};
+use crate::support::postgres_proxy::{PostgresProxy, StatementFault, Trigger};
 use crate::support::s3_proxy::S3Proxy;
 use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::{TestEnv, sign_user, user_token};
@@ -128,8 +128,8 @@ async fn killed_at_commit(
 ) -> BrokerProcess {
     let hold = RequestGate::new();
     let act = match fate {
-        Fate::Lost | Fate::Late => Action::HoldBefore(hold.clone()),
-        Fate::Done => Action::HoldAnswer(hold.clone()),
+        Fate::Lost | Fate::Late => StatementFault::HoldBefore(hold.clone()),
+        Fate::Done => StatementFault::HoldAnswer(hold.clone()),
     };
     proxy.rule(Trigger::Commit, nth, act);
     let request = doomed(request);

@@ -10,7 +10,7 @@ use crate::support::api::{Answer, Api};
 use crate::support::broker_process::BrokerProcess;
 use crate::support::fault_proxy::Mode;
 use crate::support::gate::RequestGate;
-use crate::support::postgres_proxy::{Action, PostgresProxy, Trigger};
+use crate::support::postgres_proxy::{PostgresProxy, StatementFault, Trigger};
 use crate::support::s3_proxy::S3Proxy;
 use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::{TestEnv, sign_user, user_token};
@@ -208,7 +208,7 @@ async fn stop_does_not_wait_for_a_query_whose_caller_hung_up() {
     proxy.rule(
         Trigger::Statement("seal_attempts"),
         1,
-        Action::HoldAnswer(hold.clone()),
+        StatementFault::HoldAnswer(hold.clone()),
     );
     let path = format!("/v1/uploads/{}", confirmed.id());
     user.delete(&path).await.expect(204);

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::api::Api;
 use crate::support::fault_proxy::Mode;
-use crate::support::postgres_proxy::{Action, PostgresProxy, Trigger};
+use crate::support::postgres_proxy::{PostgresProxy, StatementFault, Trigger};
 use crate::support::test_env::{Broker, TestEnv};
 use crate::support::upload_rows::{StoredUploads, confirm_within, is_confirmed_once, is_retryable};
 
@@ -55,8 +55,8 @@ async fn create_within(api: &Api, limit: Duration) -> String {
     }
 }
 
-fn faults() -> [Action; 2] {
-    [Action::CutBefore, Action::LoseAnswer]
+fn faults() -> [StatementFault; 2] {
+    [StatementFault::CutBefore, StatementFault::LoseAnswer]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +149,7 @@ async fn commit_with_a_lost_answer_is_read_back_before_the_response() {
     user.upload("Product.image", JPEG, "image/jpeg").await;
     let mut records = StoredUploads::of(&test_env.database);
     let rows = records.uploads().len();
-    proxy.rule(Trigger::Commit, 1, Action::LoseAnswer);
+    proxy.rule(Trigger::Commit, 1, StatementFault::LoseAnswer);
     let created = user
         .create("Product.image", JPEG, "image/jpeg")
         .await
@@ -160,12 +160,12 @@ async fn commit_with_a_lost_answer_is_read_back_before_the_response() {
     // The attempt's commit, then the record's.
     for commit in [1, 2] {
         let staged = user.stage("Product.image", JPEG, "image/jpeg").await;
-        proxy.rule(Trigger::Commit, commit, Action::LoseAnswer);
+        proxy.rule(Trigger::Commit, commit, StatementFault::LoseAnswer);
         let confirmed = user.confirm(staged.id()).await.expect(200);
         assert!(proxy.clear());
         is_confirmed_once(&test_env, &confirmed, JPEG).await;
         assert_eq!(records.attempts(staged.id()).len(), 1, "one copy");
-        proxy.rule(Trigger::Commit, 1, Action::LoseAnswer);
+        proxy.rule(Trigger::Commit, 1, StatementFault::LoseAnswer);
         let path = format!("/v1/uploads/{}", staged.id());
         user.delete(&path).await.expect(204);
         assert!(proxy.clear());

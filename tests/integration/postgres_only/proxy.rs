@@ -7,7 +7,7 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use crate::support::gate::RequestGate;
 use crate::support::needs;
 use crate::support::postgres::TestDatabase;
-use crate::support::postgres_proxy::{Action, PostgresProxy, Trigger};
+use crate::support::postgres_proxy::{PostgresProxy, StatementFault, Trigger};
 
 #[derive(QueryableByName)]
 struct Count {
@@ -51,14 +51,18 @@ fn postgres_proxy_cuts_before_a_commit_or_drops_its_answer() {
     };
     insert_through(&url).expect("nothing is broken yet");
     assert_eq!((rows(database.url()), proxy.commits()), (1, 1));
-    proxy.rule(Trigger::Commit, 2, Action::CutBefore);
+    proxy.rule(Trigger::Commit, 2, StatementFault::CutBefore);
     insert_through(&url).expect("the rule speaks of the second");
     insert_through(&url).expect_err("cut before the commit");
     assert_eq!((rows(database.url()), proxy.commits()), (2, 3));
-    proxy.rule(Trigger::Commit, 1, Action::LoseAnswer);
+    proxy.rule(Trigger::Commit, 1, StatementFault::LoseAnswer);
     insert_through(&url).expect_err("the answer is lost");
     assert_eq!(rows(database.url()), 3, "but the commit was done");
-    proxy.rule(Trigger::Statement("INSERT INTO t"), 1, Action::LoseAnswer);
+    proxy.rule(
+        Trigger::Statement("INSERT INTO t"),
+        1,
+        StatementFault::LoseAnswer,
+    );
     let mut connection = PgConnection::establish(&url).expect("a connection");
     let lost = sql_query("INSERT INTO t VALUES (2)").execute(&mut connection);
     lost.expect_err("a statement that commits by itself");
@@ -73,9 +77,9 @@ async fn postgres_proxy_holds_a_commit() {
     for (before, kept) in [(true, 0), (false, 2)] {
         let hold = RequestGate::new();
         let act = if before {
-            Action::HoldBefore(hold.clone())
+            StatementFault::HoldBefore(hold.clone())
         } else {
-            Action::HoldAnswer(hold.clone())
+            StatementFault::HoldAnswer(hold.clone())
         };
         proxy.rule(Trigger::Commit, 1, act);
         let through = url.clone();

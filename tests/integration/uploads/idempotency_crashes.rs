@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Api};
 use crate::support::broker_process::BrokerProcess;
-use crate::support::postgres_proxy::{Action, PostgresProxy, Trigger};
+use crate::support::postgres_proxy::{PostgresProxy, StatementFault, Trigger};
 use crate::support::rows::Rows;
 use crate::support::test_env::{TestEnv, backend_token, sign_backend};
 use crate::support::upload_rows::is_retryable;
@@ -141,7 +141,10 @@ async fn keyed_request_cut_at_any_statement_has_one_outcome() {
         assert!(statements >= 4, "BEGIN, the key, the row, COMMIT");
         let mut outcomes = Vec::new();
         for nth in 1..=statements {
-            for (name, fault) in [("cut", Action::CutBefore), ("lost", Action::LoseAnswer)] {
+            for (name, fault) in [
+                ("cut", StatementFault::CutBefore),
+                ("lost", StatementFault::LoseAnswer),
+            ] {
                 let key = format!("{name}-{nth}");
                 proxy.rule(Trigger::Statement(""), nth, fault);
                 let first = outcome(&insist(&service, path, &key).await);

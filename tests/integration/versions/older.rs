@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use super::issuers::{CALLERS, UPLOADS, Work, load};
+use super::callers::{CALLERS, UPLOADS, Work, load};
 use crate::support::api::Api;
 use crate::support::broker_process::BrokerProcess;
 use crate::support::needs;

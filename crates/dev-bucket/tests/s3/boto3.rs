@@ -1,14 +1,19 @@
 //! The most used client of S3, with its own idea of the protocol.
 
+use std::io::Write as _;
 use std::process::Command;
 
 use super::running::{BUCKET, running};
 use super::sign::{ACCESS_KEY, SECRET_KEY};
-use crate::support::needs;
 
 #[test]
 fn boto3_agrees_with_the_development_bucket() {
-    let Some(python) = needs("BYTEPASS_TEST_PYTHON") else {
+    let Some(python) = std::env::var_os("BYTEPASS_TEST_PYTHON") else {
+        // Past the test harness, which hides the output of passed tests; tests/run reads this line.
+        let line = "skipped: needs BYTEPASS_TEST_PYTHON, which tests/run sets (boto3::boto3_agrees_with_the_development_bucket)\n";
+        std::io::stderr()
+            .write_all(line.as_bytes())
+            .expect("standard error is open");
         return;
     };
     let bucket = running();

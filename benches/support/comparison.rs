@@ -10,12 +10,12 @@ use super::process::Process;
 use super::table::{Sample, median};
 use super::{Outcome, baselines, failed};
 
-/// How long after its last answer a server may write the line of it.
+/// The time after its last answer in which a server writes the log line.
 const LOG_LIMIT: Duration = Duration::from_secs(1);
 
 /// One server and its rounds so far.
-pub struct Contestant {
-    /// As it stands in the table.
+pub struct MeasuredServer {
+    /// Its name in the table.
     pub name: &'static str,
     /// The server.
     pub process: Process,
@@ -24,10 +24,10 @@ pub struct Contestant {
     samples: Vec<Sample>,
 }
 
-impl Contestant {
+impl MeasuredServer {
     /// A server without rounds.
-    pub fn new(name: &'static str, process: Process, logs: bool) -> Contestant {
-        Contestant {
+    pub fn new(name: &'static str, process: Process, logs: bool) -> MeasuredServer {
+        MeasuredServer {
             name,
             process,
             logs,
@@ -50,7 +50,7 @@ impl Contestant {
             .map_err(|error| format!("{}: {error}", self.name))?;
         let answers = done.latencies_us.len();
         let lines = self.log_lines(answers)?;
-        // With the work of the last lines.
+        // Includes the work of the last log lines.
         let cpu_secs = cpu_before.zip(self.process.cpu_secs());
         if self.logs && lines < answers {
             return Err(format!(
@@ -69,7 +69,7 @@ impl Contestant {
         Ok(())
     }
 
-    /// How many lines it has written; it may gather them for a moment.
+    /// The number of log lines written; the server may buffer them for a moment.
     fn log_lines(&self, expected: usize) -> Outcome<usize> {
         let deadline = Instant::now() + LOG_LIMIT;
         let mut lines = self.process.log_lines()?;
@@ -80,7 +80,7 @@ impl Contestant {
         Ok(lines)
     }
 
-    /// Forgets the rounds so far: they were for warming up.
+    /// Drops the rounds so far, which only warmed up.
     pub fn forget(&mut self) {
         self.samples.clear();
     }
