@@ -5,6 +5,9 @@
 //! - `postgres_only`: only on Postgres.
 //! - `seaweedfs_only`: only on SeaweedFS.
 
+// An unexpected `None` or error fails the test.
+#![allow(clippy::unwrap_used)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

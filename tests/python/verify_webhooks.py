@@ -1,4 +1,4 @@
-"""Holds deliveries against the Standard Webhooks verifier from PyPI: each as it came is accepted, each mutated one is refused."""
+"""Checks deliveries with the Standard Webhooks verifier from PyPI: each unchanged one is accepted, each mutated one is refused."""
 
 import base64
 import json

@@ -7,7 +7,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-/// What came back.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The HTTP status.
@@ -16,7 +16,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body as JSON; null when it is empty or not JSON.
     pub json: Value,
-    /// The body as it was.
+    /// The body as text.
     pub text: String,
 }
 
@@ -172,7 +172,7 @@ impl Api {
         self.post_empty(&format!("/v1/uploads/{id}/detach")).await
     }
 
-    /// Follows the presigned request of a `create` or `presign` answer, exactly as it says.
+    /// The presigned request of a `create` or `presign` answer, with exactly its method, URL and headers.
     pub async fn put(&self, created: &Answer, bytes: &[u8]) -> Answer {
         let request = presigned(&self.client, &created.json["presigned"]);
         // Browsers and curl say so for an empty body too; hyper does not.

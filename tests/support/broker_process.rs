@@ -15,10 +15,10 @@ use super::livez::{answers, last_request};
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_bytepass");
-/// How long a broker may take until it is ready, or until it is gone.
+/// The time limit for a start and for a stop.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How a process is to be started; kept to start it again.
+/// The parameters of a start; kept for the next one.
 #[derive(Clone)]
 enum Start {
     /// `bytepass dev` on free ports.
@@ -31,7 +31,7 @@ enum Start {
     },
 }
 
-/// A broker of its own process. Dropping it kills the process and removes its folder.
+/// A broker in a child process. Dropping it kills the process and removes its folder.
 pub struct BrokerProcess {
     child: Child,
     /// Whether the process may still run, so that the port is its own.
@@ -239,7 +239,7 @@ fn command(start: &Start, folder: &Path, env: &[(String, String)]) -> Command {
     command
 }
 
-/// The JSON line on standard output; `None` if none comes in time.
+/// The JSON line on standard output; `None` after the time limit.
 fn first_line(child: &mut Child, folder: &Path) -> Option<Value> {
     let output = child.stdout.take().expect("it is piped");
     let mut rest = appending(&folder.join("stdout.log"));
@@ -247,7 +247,7 @@ fn first_line(child: &mut Child, folder: &Path) -> Option<Value> {
     std::thread::spawn(move || {
         let mut lines = BufReader::new(output).lines();
         let _ = send.send(lines.next());
-        // Read on, so that the broker never meets a closed pipe.
+        // Keeps reading, so that the broker never writes into a closed pipe.
         for line in lines.map_while(Result::ok) {
             let _ = writeln!(rest, "{line}");
         }

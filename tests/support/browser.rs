@@ -12,8 +12,8 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The time limit of a script, in seconds.
 const LIMIT_SECS: u64 = 300;
 
-/// Plays `tests/node/<script>.mjs`, which is told `told`; gives what it says at the end. It fails the test if anything it looks at is
-/// not as it should be. `None`, with a word on standard error, where there is no Playwright or no Chromium.
+/// Runs `tests/node/<script>.mjs` with this input; returns its output. A failed check of the script fails the test. `None` without
+/// Playwright, and a printed line says so.
 pub fn play(script: &str, told: &Value) -> Option<Value> {
     let modules = needs("BYTEPASS_TEST_NODE_MODULES")?;
     // A module finds its packages beside itself, and the checkout shall hold none.

@@ -35,7 +35,7 @@ impl S3Server {
         })
     }
 
-    /// A client of this server: path style, `us-east-1`, no checksums of its own, retries off.
+    /// A client of this server: path style, `us-east-1`, no added checksums, no retries.
     pub fn client(&self) -> Client {
         use aws_smithy_http_client::{Builder, tls};
         let http = Builder::new()

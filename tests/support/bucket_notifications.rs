@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::api::{Answer, Api, send};
 use super::test_env::Broker;
 
-/// Where events go.
+/// The path of notifications.
 pub const PATH: &str = "/v1/events/s3";
 /// The secret of the senders in the tests.
 pub const SECRET: &str = "events-secret-of-the-tests-32-bytes-long";
-/// How long an event may take to have its effect.
+/// The time limit for the effect of a notification.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The settings of a broker that knows the secret.
@@ -25,12 +25,12 @@ pub fn staged(id: &str) -> String {
     format!("staging%2F{id}")
 }
 
-/// What S3 itself sends.
+/// The format of S3.
 pub fn s3(bucket: &str, key: &str, name: &str) -> Value {
     notification("aws:s3", bucket, key, name)
 }
 
-/// What MinIO's webhook target sends.
+/// The format of MinIO's webhook target.
 pub fn minio(bucket: &str, key: &str, name: &str) -> Value {
     let name = format!("s3:{name}");
     let mut body = notification("minio:s3", bucket, key, &name);
@@ -39,16 +39,16 @@ pub fn minio(bucket: &str, key: &str, name: &str) -> Value {
     body
 }
 
-/// What Ceph's radosgw sends.
+/// The format of Ceph's radosgw.
 pub fn ceph(bucket: &str, key: &str, name: &str) -> Value {
     let mut body = notification("ceph:s3", bucket, key, name);
-    body["StoredUploads"][0]["eventId"] = json!("1785062455.394951.f5bd9d4ac2ec");
-    body["StoredUploads"][0]["opaqueData"] = json!("");
+    body["Records"][0]["eventId"] = json!("1785062455.394951.f5bd9d4ac2ec");
+    body["Records"][0]["opaqueData"] = json!("");
     body
 }
 
 fn notification(source: &str, bucket: &str, key: &str, name: &str) -> Value {
-    json!({"StoredUploads": [{
+    json!({"Records": [{
         "eventVersion": "2.1", "eventSource": source, "awsRegion": "us-east-1", "eventTime": "2026-11-23T22:00:00.000Z",
         "eventName": name, "userIdentity": {"principalId": "A1"}, "requestParameters": {"sourceIPAddress": "127.0.0.1"},
         "s3": {
@@ -59,7 +59,7 @@ fn notification(source: &str, bucket: &str, key: &str, name: &str) -> Value {
     }]})
 }
 
-/// What EventBridge sends; its keys are not encoded.
+/// The format of EventBridge; its keys are not encoded.
 pub fn eventbridge(bucket: &str, id: &str, kind: &str) -> Value {
     json!({
         "version": "0", "id": "17793124-05d4-b198-2fde-7ededc63b103", "detail-type": kind, "source": "aws.s3",

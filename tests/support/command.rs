@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a command may take, seconds.
+/// The time limit for a command, in seconds.
 const LIMIT_SECS: u64 = 60;
 
-/// How a command ended.
+/// Exit code and output of a command.
 #[derive(Debug)]
 pub struct Outcome {
     /// The exit code; -1 where a signal ended it.

@@ -28,7 +28,7 @@ impl AnyConnection {
 
 /// An empty database that is gone after the test.
 pub enum AnyDatabase {
-    /// A file in a folder of its own.
+    /// A file in a temporary folder.
     Sqlite(TempDir),
     /// A database on the server that `tests/run` started.
     Postgres(TestDatabase),

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc as tasks, watch};
 use tokio::task::JoinSet;
 
-/// What the network does to every connection, old and new.
+/// The fault of every connection, old and new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Relay.
@@ -26,7 +26,7 @@ pub enum Mode {
     BlackHole,
     /// Connections are accepted and reset at once.
     Reset,
-    /// What the client sends is relayed so much later.
+    /// Bytes of the client are relayed this much later.
     Delay(Duration),
 }
 
@@ -71,7 +71,7 @@ impl FaultProxy {
         FaultProxy::start(upstream, Arc::new(Plain))
     }
 
-    /// A proxy that relays in its own way.
+    /// A proxy with this relay.
     pub fn start(upstream: SocketAddr, relay: Arc<dyn Relay>) -> FaultProxy {
         let (orders, received) = tasks::unbounded_channel();
         let (ready, is_ready) = mpsc::channel();
@@ -96,7 +96,7 @@ impl FaultProxy {
         }
     }
 
-    /// Where clients connect.
+    /// The address for clients.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -203,7 +203,7 @@ impl Front {
     }
 }
 
-/// The next client; never, while there is no listener.
+/// The next client; pending while there is no listener.
 async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     match listener {
         Some(listener) => listener.accept().await.map(|(client, _)| client),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// How long a test waits for a request to arrive before it fails, seconds.
+/// The time limit for the arrival of a request, in seconds.
 const ARRIVAL_LIMIT_SECS: u64 = 30;
 
 /// A gate that is closed until [`RequestGate::release`]. Clones are the same gate.

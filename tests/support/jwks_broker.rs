@@ -57,7 +57,7 @@ pub fn es() -> (Signer, String) {
     (signer, token)
 }
 
-/// A token that was never asked about before, so that no memory answers.
+/// A token that was never used before, so that no cache knows it.
 pub fn fresh_token(signer: &Signer, n: u64) -> String {
     signer.token(&with(claims(), "jti", json!(n)))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// What the next fetches get.
+/// The answer to the next fetches.
 #[derive(Clone)]
 pub enum Answer {
     /// 200 and this body.

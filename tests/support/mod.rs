@@ -1,5 +1,7 @@
 //! What integration tests share: real servers, clients that use only HTTP, and proxies that break the network.
 
+// An unexpected `None` or error fails the test.
+#![allow(clippy::unwrap_used)]
 // No test binary uses every helper.
 #![allow(dead_code)]
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::fault_proxy::Mode;
 use super::outage_figures::{Figures, RequestKind, Seen};
-use super::outage_load::{JPEG, LIMIT, Load, Told};
+use super::outage_load::{JPEG, LIMIT, Load, LoadResults};
 use super::postgres_proxy::PostgresProxy;
 use super::rows::Rows;
 use super::s3_proxy::S3Proxy;
@@ -17,10 +17,10 @@ use super::s3_script::{Action, RequestMatch};
 use super::test_env::{Broker, TestEnv};
 use super::upload_rows::{StoredUploads, confirm_within, is_confirmed_once};
 
-/// How long all is well before the cut.
+/// The time under load before the cut.
 const BEFORE: Duration = Duration::from_millis(400);
 
-/// What goes away.
+/// The part that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Victim {
     /// The broker's way to the bucket; the clients' own stays.
@@ -29,12 +29,12 @@ pub enum Victim {
     Database,
 }
 
-/// What calling it is like.
+/// The failure of its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// There is no listener.
     Refused,
-    /// Connections are taken and nothing is ever said.
+    /// Connections are accepted and get no answer.
     Silent,
     /// Each request is answered 503; only a bucket can.
     Errors,
@@ -45,7 +45,7 @@ enum Proxy {
     Database(PostgresProxy),
 }
 
-/// A broker as it comes (the limits are the defaults), with a proxy before one of its parts.
+/// A broker with default limits, and a proxy before one of its parts.
 pub struct Scene {
     broker: Broker,
     proxy: Proxy,
@@ -72,7 +72,7 @@ impl Scene {
         };
         let mut change = change;
         change["sweeper"] = sweeper;
-        // All that is asked for during an outage is one owner's, and may be more than an owner may have pending.
+        // All uploads of an outage have one owner, and may exceed the limit of pending uploads.
         change["limits"] = json!({"pending_uploads_per_owner": 0, "pending_bytes_per_owner": 0});
         Some(Scene {
             broker: test_env.broker_with(change).await,
@@ -107,7 +107,7 @@ impl Scene {
     }
 
     /// An outage of this length under load. Fails the test on every answer that is neither right nor "come back", and unless
-    /// what clients were told is what there is in the end.
+    /// the answers agree with the tables and the bucket at the end.
     pub async fn outage(&self, how: Failure, length: Duration) -> Figures {
         let user = self.broker.user();
         let late = user.stage("Product.image", JPEG, "image/jpeg").await;
@@ -131,11 +131,11 @@ impl Scene {
         let heal = Instant::now();
         self.heal();
         load.all_well_after(heal).await;
-        let told = load.end().await;
+        let results = load.end().await;
         self.swept(late.id(), "confirmed", heal).await;
         self.swept(absent.id(), "expired", heal).await;
-        let figures = Figures::new(&told.seen, cut, heal);
-        self.is_true(told, [late.id(), absent.id()]).await;
+        let figures = Figures::new(&results.seen, cut, heal);
+        self.is_true(results, [late.id(), absent.id()]).await;
         figures
     }
 
@@ -147,18 +147,18 @@ impl Scene {
         }
     }
 
-    async fn is_true(&self, told: Told, ours: [&str; 2]) {
+    async fn is_true(&self, results: LoadResults, ours: [&str; 2]) {
         let user = self.broker.user();
-        for confirmed in &told.confirmed {
+        for confirmed in &results.confirmed {
             is_confirmed_once(&self.test_env, confirmed, JPEG).await;
         }
-        for id in &told.staged {
+        for id in &results.staged {
             let confirmed = confirm_within(&user, id, LIMIT).await;
             is_confirmed_once(&self.test_env, &confirmed, JPEG).await;
         }
         let rows = StoredUploads::of(&self.test_env.database).uploads();
         let there: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-        let known: BTreeSet<&str> = told
+        let known: BTreeSet<&str> = results
             .created
             .iter()
             .map(String::as_str)
@@ -167,7 +167,7 @@ impl Scene {
         assert_eq!(known.difference(&there).count(), 0, "a row is lost");
         // A create without a clear answer may have left a pending row.
         let refused = |seen: &&Seen| seen.ask == RequestKind::Create && !seen.done;
-        let unclear = told.seen.iter().filter(refused).count();
+        let unclear = results.seen.iter().filter(refused).count();
         assert!(there.len() <= known.len() + unclear, "rows from nowhere");
         for row in rows.iter().filter(|row| !known.contains(row.id.as_str())) {
             assert_eq!((row.status.as_str(), row.version), ("pending", 0));

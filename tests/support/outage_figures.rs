@@ -26,16 +26,16 @@ impl RequestKind {
     ];
 }
 
-/// A request and what came of it.
+/// A request and its outcome.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
     /// Its kind.
     pub ask: RequestKind,
     /// When it was sent.
     pub begun: Instant,
-    /// How long its answer took.
+    /// The time until its answer.
     pub took: Duration,
-    /// Whether that was success; otherwise it was "come back".
+    /// Whether it succeeded; otherwise it was a retryable refusal.
     pub done: bool,
 }
 
@@ -44,11 +44,11 @@ pub struct Seen {
 pub struct Row {
     /// Its kind.
     pub ask: RequestKind,
-    /// How many succeeded.
+    /// The number of successes.
     pub done: usize,
     /// The slowest of these.
     pub slowest_done: Duration,
-    /// How many were told to come back.
+    /// The number of retryable refusals.
     pub refused: usize,
     /// Half of these took no longer.
     pub median_refused: Duration,

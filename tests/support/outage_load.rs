@@ -12,16 +12,16 @@ use super::outage_figures::{RequestKind, Seen};
 use super::test_env::Broker;
 use super::upload_rows::is_retryable;
 
-/// What they upload.
+/// The uploaded bytes.
 pub const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 /// A client's pause between two requests.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long it may take until everything works again.
+/// The time limit for the recovery.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
-/// What clients were told.
+/// The answers that clients got.
 #[derive(Default)]
-pub struct Told {
+pub struct LoadResults {
     /// Every request.
     pub seen: Vec<Seen>,
     /// The ids of 201s.
@@ -40,7 +40,7 @@ pub struct Load {
 
 #[derive(Default)]
 struct Shared {
-    told: Mutex<Told>,
+    results: Mutex<LoadResults>,
     over: AtomicBool,
 }
 
@@ -74,8 +74,9 @@ impl Load {
     /// Waits until each kind of request, begun after that moment, has succeeded.
     pub async fn all_well_after(&self, heal: Instant) {
         let well = |ask: RequestKind| {
-            let told = self.shared.told.lock().expect("no panic while held");
-            told.seen
+            let results = self.shared.results.lock().expect("no panic while held");
+            results
+                .seen
                 .iter()
                 .any(|it| it.ask == ask && it.done && it.begun >= heal)
         };
@@ -86,12 +87,12 @@ impl Load {
     }
 
     /// Lets them end their last requests.
-    pub async fn end(mut self) -> Told {
+    pub async fn end(mut self) -> LoadResults {
         self.shared.over.store(true, Ordering::SeqCst);
         while let Some(ended) = self.clients.join_next().await {
             ended.expect("no wrong answer");
         }
-        std::mem::take(&mut *self.shared.told.lock().expect("no panic while held"))
+        std::mem::take(&mut *self.shared.results.lock().expect("no panic while held"))
     }
 }
 
@@ -100,11 +101,11 @@ impl Shared {
         self.over.load(Ordering::SeqCst)
     }
 
-    fn note(&self, change: impl FnOnce(&mut Told)) {
-        change(&mut self.told.lock().expect("no panic while held"));
+    fn note(&self, change: impl FnOnce(&mut LoadResults)) {
+        change(&mut self.results.lock().expect("no panic while held"));
     }
 
-    /// Sends it; `None` when told to come back.
+    /// Sends it; `None` after a retryable refusal.
     async fn ask(
         &self,
         ask: RequestKind,
@@ -123,7 +124,7 @@ impl Shared {
             took,
             done,
         };
-        self.note(|told| told.seen.push(seen));
+        self.note(|results| results.seen.push(seen));
         tokio::time::sleep(PAUSE).await;
         done.then_some(answer)
     }
@@ -131,7 +132,7 @@ impl Shared {
     async fn create(&self, user: &Api) -> Option<Answer> {
         let request = user.create("Product.image", JPEG, "image/jpeg");
         let created = self.ask(RequestKind::Create, 201, request).await?;
-        self.note(|told| told.created.push(created.id().to_owned()));
+        self.note(|results| results.created.push(created.id().to_owned()));
         Some(created)
     }
 }
@@ -151,11 +152,11 @@ async fn confirm_on(shared: Arc<Shared>, user: Api) {
         loop {
             let request = user.confirm(created.id());
             if let Some(confirmed) = shared.ask(RequestKind::Confirm, 200, request).await {
-                shared.note(|told| told.confirmed.push(confirmed));
+                shared.note(|results| results.confirmed.push(confirmed));
                 break;
             }
             if shared.is_over() {
-                shared.note(|told| told.staged.push(created.id().to_owned()));
+                shared.note(|results| results.staged.push(created.id().to_owned()));
                 return;
             }
         }

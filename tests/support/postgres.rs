@@ -27,12 +27,12 @@ impl TestDatabase {
         Some(TestDatabase { admin, url, name })
     }
 
-    /// The database's URL, with TLS as the suite was told.
+    /// The database's URL, with the TLS options of the server's URL.
     pub fn url(&self) -> &str {
         self.url.as_str()
     }
 
-    /// The same database behind a proxy, without TLS, so that the proxy can read along.
+    /// The same database behind a proxy, without TLS, so that the proxy can read the statements.
     pub fn url_through(&self, proxy: SocketAddr) -> String {
         let mut url = self.url.clone();
         url.set_host(Some(&proxy.ip().to_string()))
@@ -43,7 +43,7 @@ impl TestDatabase {
         url.into()
     }
 
-    /// Where the server listens: the upstream of a proxy.
+    /// The address of the server: the upstream of a proxy.
     pub fn server(&self) -> SocketAddr {
         let host = self.url.host_str().expect("the URL has a host");
         (host, self.url.port().unwrap_or(5432))

@@ -27,7 +27,7 @@ pub enum Trigger {
     Statement(&'static str),
 }
 
-/// What happens to the statement.
+/// The fault of a statement.
 #[derive(Clone)]
 pub enum StatementFault {
     /// The connection is cut and the server never sees the statement.
@@ -103,7 +103,7 @@ impl PostgresProxy {
             .clone()
     }
 
-    /// How many commits clients asked for.
+    /// The number of commits that clients sent.
     pub fn commits(&self) -> usize {
         self.statements()
             .iter()

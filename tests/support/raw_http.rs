@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// How long one read may take.
+/// The time limit for one read.
 const READ_LIMIT: Duration = Duration::from_secs(20);
 /// The most that is kept of an answer, bytes.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
@@ -39,12 +39,12 @@ impl RawHttp {
         RawHttp(self.0.try_clone().expect("a handle"))
     }
 
-    /// Says that nothing more will come.
+    /// Closes the sending half.
     pub fn end(&mut self) {
         let _ = self.0.shutdown(Shutdown::Write);
     }
 
-    /// All that comes until the server closes, or until nothing came for 20 s.
+    /// Everything received until the server closes, or until 20 s without a byte.
     pub fn hear_all(&mut self) -> String {
         let mut heard = Vec::new();
         let _ = Read::by_ref(&mut self.0)

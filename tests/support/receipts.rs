@@ -7,9 +7,9 @@ use ring::signature::{
 };
 use serde_json::Value;
 
-/// `iss` of every broker of the tests, so that each of them takes the others' grants.
+/// `iss` of every broker of the tests, so that each accepts the others' grants.
 pub const ISSUER: &str = "https://broker.test";
-/// `aud` of receipts where nothing else is configured.
+/// The default `aud` of receipts.
 pub const AUDIENCE: &str = "bytepass-receipts";
 /// The key's id.
 pub const KID: &str = "test-1";
@@ -43,7 +43,7 @@ pub fn sign(pem: &str, header: &Value, claims: &Value) -> String {
     format!("{message}.{signature}")
 }
 
-/// Whether the token's signature is that of the key of this set which its header names, checked by ring alone.
+/// Whether the token is signed by the key of this set which its header names, checked with ring.
 pub fn verifies(token: &str, keys: &Value) -> bool {
     let (header, _) = read(token);
     let mut set = keys["keys"].as_array().expect("keys").iter();

@@ -67,7 +67,7 @@ impl Rows {
         lines.iter().filter_map(pair).collect()
     }
 
-    /// How many attempts of the upload are in this state.
+    /// The number of attempts of the upload in this state.
     pub fn attempts_in(&self, upload: &str, state: &str) -> usize {
         let attempts = self.attempts(upload);
         attempts.iter().filter(|(_, found)| found == state).count()

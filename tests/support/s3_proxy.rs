@@ -64,7 +64,7 @@ impl S3Proxy {
         RuleId(rules.len() - 1)
     }
 
-    /// How often the rule has acted.
+    /// The number of requests that the rule has matched.
     pub fn hits(&self, rule: RuleId) -> usize {
         self.script.rules.lock().expect("no panic while held")[rule.0].hits
     }

@@ -18,7 +18,7 @@ pub struct RequestMatch {
     header: Option<&'static str>,
     no_header: Option<&'static str>,
     nth: usize,
-    /// How often it may act; `None`: no limit.
+    /// The number of requests that it may match; `None`: no limit.
     pub times: Option<usize>,
 }
 
@@ -117,7 +117,7 @@ impl RequestMatch {
     }
 }
 
-/// What happens to a request.
+/// The action of a rule on a request.
 #[derive(Clone)]
 pub enum Action {
     /// Nothing, it is only counted.
@@ -140,7 +140,7 @@ pub enum Action {
     Late(Duration),
 }
 
-/// One request that came by.
+/// A logged request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// The HTTP method.
@@ -149,7 +149,7 @@ pub struct Seen {
     pub path: String,
     /// The query without its `?`; empty if there was none.
     pub query: String,
-    /// Whether it named a copy's source.
+    /// Whether it has a copy source.
     pub is_copy: bool,
     /// The status that the store (or the proxy in its place) gave; `None` while there is none.
     pub status: Option<u16>,
@@ -161,7 +161,7 @@ pub struct Rule {
     pub which: RequestMatch,
     act: Action,
     matched: usize,
-    /// How often it has acted.
+    /// The number of requests that it has matched.
     pub hits: usize,
 }
 
@@ -205,7 +205,7 @@ impl Script {
         self.seen.lock().expect("no panic while held")[index].status = Some(status.as_u16());
     }
 
-    /// What the first rule in force says.
+    /// The action of the first rule that matches.
     pub fn decide(&self, request: &Request<Bytes>) -> Action {
         let mut rules = self.rules.lock().expect("no panic while held");
         for rule in rules.iter_mut().filter(|rule| rule.which.matches(request)) {

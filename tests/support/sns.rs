@@ -22,7 +22,7 @@ const PRIVATE_KEY: &str = include_str!("../fixtures/rsa-2048-private.pem");
 
 /// A running stand-in.
 pub struct Sns {
-    /// Where it answers, without a slash at the end.
+    /// Its base URL, without a slash at the end.
     pub origin: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -33,7 +33,7 @@ impl Sns {
         Sns::answering(move |_| Some(text)).await
     }
 
-    /// Starts one that has this certificate at its path, and nothing elsewhere.
+    /// Starts one that serves this certificate at its path, and nothing else.
     pub async fn with_one_certificate(text: &'static str) -> Sns {
         Sns::answering(move |path| (path == CERTIFICATE_PATH).then_some(text)).await
     }
@@ -62,7 +62,7 @@ impl Sns {
         Sns { origin, asked }
     }
 
-    /// The paths with queries that were asked for, in order.
+    /// The requested paths with queries, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no panic while held").clone()
     }
@@ -72,7 +72,7 @@ impl Sns {
         json!({"events": {"sns_topics": [TOPIC], "sns_endpoint": self.origin}})
     }
 
-    /// Where its certificate lies.
+    /// The URL of its certificate.
     pub fn certificate_url(&self) -> String {
         format!("{}{CERTIFICATE_PATH}", self.origin)
     }

@@ -72,7 +72,7 @@ impl TemporaryCredentials {
         self.state.lock().expect("no panic while held").is_down = is_down;
     }
 
-    /// How many sets were given.
+    /// The number of credentials returned.
     pub fn given(&self) -> usize {
         self.state.lock().expect("no panic while held").given.len()
     }

@@ -77,7 +77,7 @@ impl TestEnv {
         Broker::start(self.config(change)).await
     }
 
-    /// Such a broker as a process of its own, with these variables in its environment.
+    /// The same as a child process, with these environment variables.
     pub fn process(&self, change: Value, env: &[(&str, &str)]) -> BrokerProcess {
         let mut settings = self.settings(change);
         BrokerProcess::serve(
@@ -223,7 +223,7 @@ impl Broker {
         })
     }
 
-    /// Where its metrics are; needs `server.admin_listen`.
+    /// The URL of its metrics; needs `server.admin_listen`.
     pub fn metrics_url(&self) -> &str {
         self.metrics_url.as_deref().expect("an admin listener")
     }

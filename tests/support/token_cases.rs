@@ -27,7 +27,7 @@ pub const SUBJECT: &str = "the token's sub is missing or no plain text of 1 to 2
 pub const SCOPE: &str = "the token's scope is no text";
 pub const FIELDS: &str = "the token's fields are no list of field names or Model.*";
 
-/// What it is, the token, and why it is refused.
+/// Name, token, and the reason of its refusal.
 pub type Case = (String, String, &'static str);
 
 pub async fn all_are_refused(cases: impl Fn(&Signer) -> Vec<Case>, at_least: usize) {

@@ -16,14 +16,14 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Valu
 use prost::Message as _;
 use tokio::net::TcpListener;
 
-/// What was posted.
+/// A received request.
 #[derive(Clone)]
 pub struct Posted {
     /// The path.
     pub path: String,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body as it came.
+    /// The body.
     pub body: Bytes,
 }
 
@@ -36,7 +36,7 @@ pub struct Span {
     pub id: String,
     /// Its parent's; empty for a root.
     pub parent: String,
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// 2 a server's, 3 a client's, 4 a producer's.
     pub kind: i32,

@@ -143,7 +143,7 @@ impl StoredUploads {
         )
     }
 
-    /// Fails the test unless nothing at all has happened to this upload but attempts, all still open.
+    /// Fails the test unless the upload is unchanged and all its seal attempts are open.
     #[track_caller]
     pub fn untouched(&mut self, id: &str) {
         let row = self.upload(id);

@@ -23,8 +23,8 @@ use super::test_env::{Broker, TestEnv};
 /// Every algorithm that a client may declare.
 pub const ALGORITHMS: [&str; 5] = ["sha256", "crc32", "crc32c", "crc64nvme", "md5"];
 
-/// A broker that reaches the bucket through a proxy, while clients reach it directly. It is patient, so that a test may hold
-/// an answer as long as a slow machine needs; `change` comes over that.
+/// A broker that reaches the bucket through a proxy, while clients reach it directly. Its time limits are long, so that a test may hold
+/// an answer on a slow machine; `change` overrides them.
 pub async fn behind_proxy(test_env: &TestEnv, change: Value) -> (Broker, S3Proxy) {
     let endpoint = test_env.bucket.server.endpoint.clone();
     let upstream = endpoint.trim_start_matches("http://");
@@ -71,7 +71,7 @@ pub async fn create_with(
     api.post("/v1/uploads", &body).await
 }
 
-/// Where the client of this upload writes.
+/// The staging key of this upload.
 pub fn staging_key(id: &str) -> String {
     format!("staging/{id}")
 }
@@ -104,7 +104,7 @@ pub fn planting(
     }
 }
 
-/// Plants bytes under the staging key, as on a store that enforces nothing of what was signed.
+/// Puts bytes under the staging key, as a store without checks of the signed headers would let a client do.
 pub async fn plant(bucket: &TestBucket, id: &str, bytes: &[u8], algorithm: Option<&str>) {
     let sent = planting(bucket, id, bytes, algorithm)
         .content_type("image/png")

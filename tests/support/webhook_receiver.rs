@@ -12,10 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 pub const SECRET: &str = "whsec_Zmlyc3Qtc2VjcmV0LWZpcnN0LXNlY3JldC1maXJzdA==";
 /// Its successor.
 pub const NEXT_SECRET: &str = "whsec_c2Vjb25kLXNlY3JldC1zZWNvbmQtc2VjcmV0LXNlY29uZA==";
-/// How long a test waits for what must come.
+/// The time limit for expected requests.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// One request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Received {
     /// Headers by lower-case name.
@@ -67,7 +67,7 @@ impl Received {
     }
 }
 
-/// What a request gets.
+/// The answer to a request.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// This status and no body.
@@ -87,7 +87,7 @@ type Decide = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
 /// The receiver; it listens until the test's runtime ends.
 #[derive(Clone)]
 pub struct Receiver {
-    /// Where it listens.
+    /// Its address.
     pub url: String,
     kept: Arc<Mutex<Vec<Received>>>,
     connections: Arc<Mutex<usize>>,
@@ -132,7 +132,7 @@ impl Receiver {
         self.kept.lock().expect("no panic").clone()
     }
 
-    /// How many connections were made.
+    /// The number of connections made.
     pub fn connections(&self) -> usize {
         *self.connections.lock().expect("no panic")
     }

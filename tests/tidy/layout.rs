@@ -61,7 +61,6 @@ pub fn check_migrations(root: &Path) -> Vec<Finding> {
             finding(
                 &format!("migrations/*/{name}"),
                 "migrations",
-                "rust-toolchain.toml",
                 "only one database has it".to_owned(),
             )
         })
@@ -79,7 +78,6 @@ pub fn check_migrations(root: &Path) -> Vec<Finding> {
                 found.push(finding(
                     &path,
                     "migrations",
-                    "rust-toolchain.toml",
                     format!("holds {files:?}, not up.sql and down.sql"),
                 ));
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// Words that no member of a request may be made of: where an object lies and how far its upload got are ours to say.
+/// Words that no member of a request may contain: only the broker decides the location and the status of an upload.
 const OURS: [&str; 17] = [
     "key",
     "bucket",
@@ -122,7 +122,7 @@ async fn requests_with_database_columns_or_unknown_members_are_refused() {
     let columns = columns();
     assert!(columns.contains("status") && columns.contains("object_key") && columns.len() > 20);
     let random = (0..200).map(|_| crate::support::unique("m"));
-    let told = ["field", "filename", "content_type", "size", "checksum"];
+    let declared = ["field", "filename", "content_type", "size", "checksum"];
     let also = [
         "verified",
         "Field",
@@ -137,7 +137,7 @@ async fn requests_with_database_columns_or_unknown_members_are_refused() {
         .chain(also.map(str::to_owned))
         .chain(random)
         .filter(|name| {
-            !told.contains(&name.as_str()) && !["owner", "object_id"].contains(&name.as_str())
+            !declared.contains(&name.as_str()) && !["owner", "object_id"].contains(&name.as_str())
         })
         .collect();
     for (index, name) in names.iter().enumerate() {

@@ -6,10 +6,10 @@ use super::*;
 use crate::support::test_env::{Broker, sign_backend, sign_user, user_token};
 use crate::support::webhook_receiver::{Receiver, webhooks};
 
-/// What a caller gets.
+/// The outcome for a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gets {
-    /// What it asked for.
+    /// Success.
     It,
     /// A page without the upload.
     NotInTheList,
@@ -70,7 +70,7 @@ const MATRIX: [(&str, [Gets; 7]); 22] = [
         "GET /v1/uploads/{id}/download",
         [NoToken, Nothing, It, It, NoScope, NoScope, Nothing],
     ),
-    // What a record shows is its backend's to say, not the owner's.
+    // Attachments are decided by the backend, not by the owner.
     (
         "POST /v1/uploads/{id}/attach",
         [NoToken, NoScope, NoScope, It, NoScope, NoScope, NoScope],
@@ -142,7 +142,7 @@ fn callers(broker: &Broker) -> [Api; 7] {
 
 fn got(answer: &Answer, id: &str) -> Option<Gets> {
     let lists = answer.json["data"].as_array().is_some_and(|data| {
-        // Of the uploads, not of the statistics, and not of what happened.
+        // Of the uploads, not of the statistics and the timeline.
         answer.json.get("oldest_pending").is_none()
             && data
                 .iter()
@@ -238,7 +238,7 @@ async fn head_and_wrong_methods_need_a_token_too() {
             ("GET", true) => 401,
             // Stores check the endpoint this way.
             _ if operation.is_for_the_bucket() => 200,
-            // Where a GET of the same path exists, it decides.
+            // A HEAD is answered as the GET of the same path.
             _ if ["/v1/uploads", "/v1/uploads/{id}"].contains(&operation.path.as_str()) => 401,
             _ => 405,
         };

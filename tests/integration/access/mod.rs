@@ -15,7 +15,7 @@ use crate::support::api::{Answer, Api, send};
 use crate::support::statuses::{self, BYTES};
 use crate::support::test_env::TestEnv;
 
-/// The webhook endpoint that the broker has to have.
+/// The name of the broker's webhook endpoint.
 const ENDPOINT: &str = "shop";
 
 /// The OpenAPI document.
@@ -23,7 +23,7 @@ fn document() -> Value {
     serde_json::to_value(bytepass::http::openapi()).expect("JSON")
 }
 
-/// An operation: its method, its path with `{id}`, and what the document says of it.
+/// An operation: its method, its path with `{id}`, and its entry in the document.
 struct Operation {
     method: Method,
     path: String,
@@ -45,7 +45,7 @@ impl Operation {
             .collect()
     }
 
-    /// Whether it is for the bucket, which proves itself by other means than a token.
+    /// Whether it is for the bucket, which does not authenticate with a token.
     fn is_for_the_bucket(&self) -> bool {
         self.spec["security"][0]["eventSecret"].is_array()
     }
@@ -92,7 +92,7 @@ impl Operation {
     }
 }
 
-/// Every operation there is.
+/// Every operation.
 fn operations() -> Vec<Operation> {
     let document = document();
     let mut all = Vec::new();

@@ -27,8 +27,8 @@ const MALFORMED: [&str; 18] = [
     "%ff%fe",
 ];
 
-/// All of an answer but what names this one occurrence.
-fn told(mut answer: Answer) -> (u16, Value, Vec<(String, String)>) {
+/// An answer without the members that identify the one request.
+fn comparable(mut answer: Answer) -> (u16, Value, Vec<(String, String)>) {
     let instance = answer.json["instance"].take();
     let request = answer.header("x-request-id").to_owned();
     assert_eq!(instance, format!("urn:request:{request}"));
@@ -66,14 +66,14 @@ async fn upload_of_another_owner_in_any_status_answers_like_a_missing_one() {
     for operation in operations_of_owners() {
         for (caller, user) in users.iter().enumerate() {
             let missing = operation.call(user, MISSING, None).await;
-            let missing = told(missing.expect_problem(404, "upload-not-found"));
+            let missing = comparable(missing.expect_problem(404, "upload-not-found"));
             for id in MALFORMED {
-                let answer = told(operation.call(user, id, None).await);
+                let answer = comparable(operation.call(user, id, None).await);
                 assert_eq!(answer, missing, "{} of {id}", operation.name());
             }
             for (owner, uploads) in owned.iter().enumerate().filter(|(at, _)| *at != caller) {
                 for (status, id) in uploads {
-                    let answer = told(operation.call(user, id, None).await);
+                    let answer = comparable(operation.call(user, id, None).await);
                     let what = format!("{} by {caller} on {owner}'s {status}", operation.name());
                     assert_eq!(answer, missing, "{what}");
                     compared += 1;
@@ -105,10 +105,10 @@ async fn token_narrowed_to_other_fields_gets_not_found_for_its_owners_uploads() 
         let token = sign_user(&user_token("1").fields(fields));
         let narrowed = broker.anonymous().with_token(&token);
         for operation in operations_of_owners() {
-            let missing = told(operation.call(&narrowed, MISSING, None).await);
+            let missing = comparable(operation.call(&narrowed, MISSING, None).await);
             assert_eq!(missing.0, 404);
             for (status, id) in &uploads {
-                let answer = told(operation.call(&narrowed, id, None).await);
+                let answer = comparable(operation.call(&narrowed, id, None).await);
                 assert_eq!(
                     answer,
                     missing,
@@ -152,17 +152,17 @@ async fn attach_needs_a_backend_and_a_token_for_the_field() {
     backends.retain(|operation| operation.scopes() == ["attachments:write"]);
     assert_eq!(backends.len(), 2, "attach and detach");
     for operation in backends {
-        let missing = told(operation.call(&narrowed, MISSING, None).await);
+        let missing = comparable(operation.call(&narrowed, MISSING, None).await);
         assert_eq!(
             (missing.0, &missing.1["code"]),
             (404, &json!("upload-not-found"))
         );
         for id in MALFORMED {
-            let answer = told(operation.call(&narrowed, id, None).await);
+            let answer = comparable(operation.call(&narrowed, id, None).await);
             assert_eq!(answer, missing, "{} of {id}", operation.name());
         }
         for (status, id) in &uploads {
-            let answer = told(operation.call(&narrowed, id, None).await);
+            let answer = comparable(operation.call(&narrowed, id, None).await);
             assert_eq!(answer, missing, "{} of a {status}", operation.name());
             // An owner can't either, and learns nothing of the current attachment.
             for id in [id.as_str(), MISSING, "nope"] {

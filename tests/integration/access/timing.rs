@@ -6,7 +6,7 @@ use super::*;
 
 /// Requests for each id. The three kinds alternate, so that a busy machine slows all of them.
 const ROUNDS: usize = 300;
-/// Generous, because a test's machine is busy; a look-up that was left out, or done twice, is a multiple.
+/// Generous, because the machine is busy; a missing or repeated look-up changes the time several times over.
 const MOST: f64 = 1.5;
 
 #[tokio::test]

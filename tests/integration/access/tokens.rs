@@ -183,7 +183,7 @@ async fn accepted_token_is_refused_as_soon_as_it_expires() {
     let caller = broker.anonymous().with_token(&token);
     caller.get("/v1/uploads").await.expect(200);
     let begun = std::time::Instant::now();
-    // A verified token is remembered for up to a minute: its own end must come first.
+    // A verified token is cached for up to a minute, and must still expire on time.
     while caller.get("/v1/uploads").await.status == 200 {
         assert!(begun.elapsed().as_secs() < 20, "the token outlived its end");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;

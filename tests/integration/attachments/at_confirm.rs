@@ -10,7 +10,7 @@ use crate::support::test_env::TestEnv;
 
 const BOTH: [&str; 2] = ["1 upload.confirmed", "2 upload.attached"];
 
-/// Asks for an upload of user 1 that is meant for this record, and puts it.
+/// Creates an upload of user 1 for this record, and puts its object.
 async fn stage(caller: &Api, owner: Option<&str>, object_id: &str) -> Answer {
     let mut body = json!({"field": "Product.image", "filename": "cat.jpg", "content_type": "image/jpeg",
         "size": BYTES.len(), "object_id": object_id});

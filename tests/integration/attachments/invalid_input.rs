@@ -6,7 +6,7 @@ use crate::attachments::confirmed;
 use crate::support::statuses::{BYTES, path};
 use crate::support::test_env::TestEnv;
 
-/// What can't be a record's id.
+/// Invalid ids of records.
 fn bad_ids() -> [String; 5] {
     [
         String::new(),

@@ -49,7 +49,7 @@ async fn backend_attaches_and_detaches_a_users_upload() {
         assert_eq!(attached.json[member], before.json[member], "{member}");
     }
     assert_eq!(user.read(&id).await.json, attached.json);
-    // Asked again: the same, and no second event.
+    // Repeated: the same answer, and no second event.
     let again = backend.attach(&id, "42").await.expect(200);
     assert_eq!(again.json, attached.json);
     assert_eq!(user.confirm(&id).await.expect(200).upload(), attached.json);
@@ -126,7 +126,7 @@ async fn attach_replaces_on_a_single_field_and_adds_on_a_field_with_many() {
     assert_eq!(ids(&list.expect(200)), gallery, "newest first");
     let list = backend.get("/v1/attachments/Product/42").await.expect(200);
     assert_eq!(ids(&list), [former.as_deref().expect("an id")]);
-    // What was detached frees the slot, and never comes back.
+    // A detached upload frees the slot, and can't be attached again.
     backend.detach(&gallery[1]).await.expect(200);
     let back = backend.attach(&gallery[1], "42").await;
     let back = back.expect_problem(409, "wrong-status");

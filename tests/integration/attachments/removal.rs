@@ -20,7 +20,7 @@ const ALL: [&str; 4] = [
 /// A time that has passed, as both databases read it.
 const PAST: &str = "2026-01-01 00:00:00.000000";
 
-/// A worker that looks every second, over `Product.image` with this grace.
+/// A broker whose sweeper runs every second, with this grace for `Product.image`.
 fn with_grace(secs: u32) -> Value {
     json!({
         "workers": {"removal_interval_secs": 1},

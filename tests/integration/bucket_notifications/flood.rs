@@ -66,12 +66,12 @@ async fn forged_certificate_names_do_not_block_the_fetch_of_a_genuine_certificat
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     // The first request for this certificate, whose name is new.
-    let told = notify(&client_at(SNS_ADDRESS), &broker, &forged).await;
+    let accepted = notify(&client_at(SNS_ADDRESS), &broker, &forged).await;
     done.store(true, Ordering::SeqCst);
     for stranger in strangers {
         stranger.await.expect("each is refused");
     }
-    assert_eq!(told, 200);
+    assert_eq!(accepted, 200);
     // Forged messages cause few fetches: one a second, besides the genuine one.
     let most = began.elapsed().as_secs() as usize + 3;
     let asked = sns.asked().len();
@@ -102,7 +102,7 @@ async fn slow_unauthenticated_bodies_are_cut_off_and_do_not_block_genuine_messag
         notify(&client_at(SNS_ADDRESS), &broker, &message).await,
         200
     );
-    // Its own address has its places again long before a body's usual time is over.
+    // Its own address can connect again long before the usual time limit of a body.
     let (begun, own) = (Instant::now(), client_at(Ipv4Addr::LOCALHOST));
     while notify(&own, &broker, &message).await != 200 {
         assert!(begun.elapsed() < Duration::from_secs(10), "still no place");

@@ -39,7 +39,7 @@ async fn upload_of_a_dead_client_is_confirmed_by_a_notification_in_each_format()
         let confirmed = settled(&user, created.id()).await;
         assert_eq!(confirmed.json["confirmed_by"], "event", "{event}");
         is_confirmed_once(&test_env, &confirmed, JPEG).await;
-        // Again, and late: nothing more happens.
+        // Repeated and late: no further effect.
         notify(&broker, &event).await.expect(200);
         let again = user.confirm(created.id()).await.expect(200);
         assert_eq!(again.json["confirmed_by"], "event");
@@ -148,7 +148,7 @@ async fn unrelated_notification_is_answered_with_200_counted_and_has_no_effect()
             "test",
             json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket}),
         ),
-        ("unreadable", json!({"StoredUploads": [{"eventName": PUT}]})),
+        ("unreadable", json!({"Records": [{"eventName": PUT}]})),
         ("unreadable", json!({"hello": "test_env"})),
     ];
     for (outcome, event) in &cases {
@@ -181,11 +181,8 @@ async fn unrelated_notification_is_answered_with_200_counted_and_has_no_effect()
     StoredUploads::of(&test_env.database).untouched(created.id());
     // Several records in one body, each for itself.
     let mut many = s3("another-bucket", &key, PUT);
-    let more = s3(bucket, &key, PUT)["StoredUploads"][0].clone();
-    many["StoredUploads"]
-        .as_array_mut()
-        .expect("records")
-        .push(more);
+    let more = s3(bucket, &key, PUT)["Records"][0].clone();
+    many["Records"].as_array_mut().expect("records").push(more);
     let answer = notify(&broker, &many).await.expect(200);
     assert_eq!(answer.json, json!({"taken": 1, "ignored": 1}));
     settled(&user, created.id()).await;

@@ -34,11 +34,11 @@ async fn shuffled_repeated_and_dropped_notifications_end_in_the_same_state() {
         ids.push(id);
     }
     events.shuffle(&mut rand::rng());
-    let told = events.iter().enumerate().map(|(place, event)| {
+    let sending = events.iter().enumerate().map(|(place, event)| {
         let broker = &brokers[place % 2];
         async move { notify(broker, event).await.expect(200) }
     });
-    futures::future::join_all(told).await;
+    futures::future::join_all(sending).await;
     for (number, id) in ids.iter().enumerate() {
         let (upload, by) = match number % 10 {
             // The client continues without any notification.

@@ -66,7 +66,7 @@ async fn bucket_outage_lets_creates_succeed_and_confirms_answer_503() {
             (&json!("ok"), &json!("down"))
         );
 
-        // Nothing of this needs the broker's own way to the bucket; the client's PUT doesn't either.
+        // None of these needs a request of the broker to the bucket; the client's PUT does not either.
         let began = Instant::now();
         anyone.get("/livez").await.expect(200);
         let meanwhile = user.stage("Product.image", JPEG, "image/jpeg").await;

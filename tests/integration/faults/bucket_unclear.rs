@@ -12,9 +12,9 @@ use crate::support::test_env::{Broker, TestEnv};
 use crate::support::upload_rows::{StoredUploads, confirm_within, is_confirmed_once, is_retryable};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
-/// What a confirm may take with the limits of `impatient`, generously: two copies, or a copy and a HEAD with its retries.
+/// The generous time limit of a confirm with the settings of `impatient`: two copies, or a copy and a HEAD with its retries.
 const BOUND: Duration = Duration::from_secs(8);
-/// How soon everything must work again once the bucket does.
+/// The time limit of the recovery after the bucket works again.
 const HEALED: Duration = Duration::from_secs(15);
 
 struct Scene {
@@ -44,7 +44,7 @@ fn impatient() -> Value {
     json!({"attempt_timeout_ms": 300, "operation_timeout_ms": 700, "copy_base_ms": 500})
 }
 
-/// Everything that is not an answer, with the gate that it may wait in.
+/// Every unclear answer, with the gate in which it may wait.
 fn unclear() -> Vec<(&'static str, Action, RequestGate)> {
     let (before, after) = (RequestGate::new(), RequestGate::new());
     let none = RequestGate::new;
@@ -67,7 +67,7 @@ fn unclear() -> Vec<(&'static str, Action, RequestGate)> {
     ]
 }
 
-/// One step of a confirm meets each of these: told to come back, nothing changed, and later all is well.
+/// One step of a confirm meets each of these: a retryable 503, nothing changed, and a later retry succeeds.
 async fn nothing_follows_from(which: RequestMatch, more: Vec<(&'static str, Action, RequestGate)>) {
     let Scene {
         broker,
@@ -91,7 +91,7 @@ async fn nothing_follows_from(which: RequestMatch, more: Vec<(&'static str, Acti
 
         proxy.clear();
         let confirmed = confirm_within(&user, staged.id(), HEALED).await;
-        // What hung so long happens now, too late to touch what was recorded.
+        // The held requests continue now, too late to affect the record.
         gate.release();
         is_confirmed_once(&test_env, &confirmed, JPEG).await;
     }

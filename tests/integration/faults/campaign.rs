@@ -18,11 +18,11 @@ use crate::support::upload_steps::{create_with, digest, plant, text};
 const RIGHT: &[u8] = b"\x89PNG the bytes that were meant";
 const OTHER: &[u8] = b"\x89PNG the bytes of somebody!!!!";
 const UPLOADS: usize = 30;
-/// How many tasks work on one upload at the same time, and how many steps each takes.
+/// The number of concurrent tasks on one upload, and of steps in each.
 const HANDS: usize = 2;
 const STEPS: usize = 6;
 
-/// One pair of hands at work on one upload.
+/// One of the concurrent tasks on an upload.
 struct Hand<'a> {
     test_env: &'a TestEnv,
     brokers: &'a [Api; 2],
@@ -82,7 +82,7 @@ impl Hand<'_> {
     }
 }
 
-/// The events that lead to each status; nothing else is allowed.
+/// The only sequences of events that lead to each status.
 fn path_to(status: &str) -> &'static [&'static str] {
     match status {
         "pending" => &[],

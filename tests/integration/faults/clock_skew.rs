@@ -11,7 +11,7 @@ use crate::support::upload_steps::{eventually, plant, staging_key};
 const PICTURE: &[u8] = b"\x89PNG a picture at the wrong time";
 const TWO_HOURS: i64 = 7_200;
 
-/// The library that moves a process's clock, and only that of the wall; `None` prints that there is nothing to show.
+/// The library that moves the wall clock of a process; `None` skips the test.
 fn library() -> Option<String> {
     needs("BYTEPASS_TEST_FAKETIME")
 }
@@ -26,7 +26,7 @@ fn with_clock(test_env: &TestEnv, library: &str, offset_secs: i64) -> BrokerProc
     test_env.process(json!({}), &env)
 }
 
-/// A user's token as an issuer would make it whose clock is so far off.
+/// A user's token of an issuer whose clock is off by this much.
 fn token_at(offset_secs: i64) -> String {
     let now = now_secs() + offset_secs;
     let token = user_token("1").claim("iat", json!(now));
@@ -77,7 +77,7 @@ async fn broker_clock_two_hours_off_neither_confirms_nor_rejects_on_signature_er
         let created = user.create("Product.image", PICTURE, "image/png").await;
         let created = created.expect(201);
         let id = created.id().to_owned();
-        // A URL that ended two hours ago opens nothing; one that is dated two hours from now does on some stores.
+        // A URL that expired two hours ago is refused; one dated two hours from now is accepted by some stores.
         let put = user.put(&created, PICTURE).await;
         let staged = test_env.bucket.head(&staging_key(&id)).await.is_some();
         match put.status {
@@ -95,7 +95,7 @@ async fn broker_clock_two_hours_off_neither_confirms_nor_rejects_on_signature_er
                 confirm.expect_problem(503, "store-unavailable");
                 assert_eq!(status, "pending", "{offset}");
             }
-            // One that doesn't mind: then what it said is true.
+            // A store that does not check it: its answer is right.
             200 => assert_eq!(status, "confirmed", "{offset}"),
             other => panic!("{offset}: {other} {}", confirm.text),
         }

@@ -22,7 +22,7 @@ fn user_of(broker: &BrokerProcess) -> Api {
     Api::new(&broker.url, &sign_user(&user_token("1")))
 }
 
-/// Sends a request whose answer will never come.
+/// Sends a request and ignores its answer.
 fn doomed(request: reqwest::RequestBuilder) -> tokio::task::JoinHandle<bool> {
     tokio::spawn(async move { request.send().await.is_ok() })
 }
@@ -38,7 +38,7 @@ async fn recovered(test_env: &TestEnv, broker: &BrokerProcess, id: &str) -> Answ
     confirmed
 }
 
-/// Every object below the location belongs to an attempt: nothing that a dead broker left is unknown to the sweeper.
+/// Every object below this prefix belongs to a seal attempt, so the sweeper knows everything that a dead broker left.
 async fn no_object_is_unknown(test_env: &TestEnv, ids: &[String]) {
     let mut records = StoredUploads::of(&test_env.database);
     let known: Vec<String> = ids
@@ -106,7 +106,7 @@ async fn confirm_killed_around_a_bucket_request_is_finished_by_another_broker() 
     no_object_is_unknown(&test_env, &ids).await;
 }
 
-/// What becomes of a commit whose sender was killed.
+/// The outcome of a commit whose sender was killed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fate {
     /// The server never sees it, and rolls back.
@@ -174,7 +174,7 @@ async fn confirm_killed_around_a_commit_is_finished_by_another_broker() {
                 .len();
             let expected = match (commit, fate) {
                 ("attempt", Fate::Lost) => 1..=1,
-                // The dead one's record may have counted: then the retry found it and made no copy.
+                // The dead broker may have recorded it: then the retry finds it and makes no copy.
                 ("record", Fate::Done) => 1..=1,
                 _ => 1..=2,
             };

@@ -13,7 +13,7 @@ use crate::support::test_env::{TestEnv, sign_user, user_token};
 use crate::support::upload_rows::is_retryable;
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
-/// How long credentials live: a minute of it is the broker's margin, the rest is what a URL may state.
+/// The lifetime of credentials: a minute is the broker's margin, the rest is the longest expiry of a URL.
 const LIFE_SECS: i64 = 72;
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -45,7 +45,7 @@ fn stated_end(answer: &Answer) -> DateTime<Utc> {
     text.expect("a time").parse().expect("RFC 3339")
 }
 
-/// Fails the test if the URL's end lies beyond that of every set of credentials given so far, or is over already.
+/// Fails the test if the URL expires after all credentials returned so far, or has already expired.
 fn is_in_time(created: &Answer, server: &TemporaryCredentials) {
     let (stated, end) = (stated_end(created), server.ends_at());
     assert!(

@@ -17,12 +17,12 @@ use crate::support::test_env::{TestEnv, backend_token, sign_backend, sign_user, 
 use crate::support::upload_rows::StoredUploads;
 
 const CLIENTS: usize = 4;
-/// How long one step of a client may need, restarts of its brokers included.
+/// The time limit for one step of a client, including restarts of brokers.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 
-/// What one client was told of one upload.
+/// The answers that a client got about one upload.
 #[derive(Default)]
-struct Told {
+struct ClientView {
     id: String,
     bytes: Vec<u8>,
     /// The answer of the first successful confirm.
@@ -30,7 +30,7 @@ struct Told {
     deleted: bool,
 }
 
-/// A client that takes any broker, and repeats what got no clear answer.
+/// A client that uses any broker, and repeats requests without a clear answer.
 struct Client {
     brokers: Vec<Api>,
     put: reqwest::Client,
@@ -45,7 +45,7 @@ impl Client {
         }
     }
 
-    /// Asks until the answer is one of these; a dead connection and a 503 mean "again", anything else fails the test.
+    /// Repeats the request until the status is one of these; a dead connection and a 503 are retried, anything else fails the test.
     async fn ask(
         &self,
         method: reqwest::Method,
@@ -73,8 +73,8 @@ impl Client {
         }
     }
 
-    /// One upload from its birth to a confirm, sometimes to its end.
-    async fn upload(&self, number: usize) -> Told {
+    /// One upload from create to confirm, sometimes to delete.
+    async fn upload(&self, number: usize) -> ClientView {
         let mut bytes = format!("picture {number} ").into_bytes();
         bytes.extend_from_slice(&rand::random::<[u8; 32]>());
         let body = json!({"field": "Product.image", "filename": "a.jpg", "content_type": "image/jpeg", "size": bytes.len()});
@@ -83,12 +83,12 @@ impl Client {
             .await;
         let put = presigned(&self.put, &created.json["presigned"]).body(bytes.clone());
         assert_eq!(put.send().await.expect("the bucket lives").status(), 200);
-        let mut told = Told {
+        let mut views = ClientView {
             id: created.id().to_owned(),
             bytes,
-            ..Told::default()
+            ..ClientView::default()
         };
-        let path = format!("/v1/uploads/{}", told.id);
+        let path = format!("/v1/uploads/{}", views.id);
         let confirm = format!("{path}/confirm");
         let confirmed = self
             .ask(reqwest::Method::POST, &confirm, None, &[200])
@@ -97,12 +97,12 @@ impl Client {
             .ask(reqwest::Method::POST, &confirm, None, &[200])
             .await;
         assert_eq!(again.json["key"], confirmed.json["key"]);
-        told.confirmed = Some(confirmed.upload());
+        views.confirmed = Some(confirmed.upload());
         if number % 4 == 3 {
             self.ask(reqwest::Method::DELETE, &path, None, &[204]).await;
-            told.deleted = true;
+            views.deleted = true;
         }
-        told
+        views
     }
 }
 
@@ -151,45 +151,45 @@ async fn brokers_killed_at_random_keep_every_answer_they_gave() {
         .map(|number| {
             let (client, over) = (Client::new(&urls, &number.to_string()), over.clone());
             tokio::spawn(async move {
-                let mut told = Vec::new();
+                let mut views = Vec::new();
                 while !over.load(Ordering::SeqCst) {
-                    told.push(client.upload(told.len()).await);
+                    views.push(client.upload(views.len()).await);
                 }
-                told
+                views
             })
         })
         .collect();
     let killer = tokio::task::spawn_blocking(|| reap(brokers, kills()));
     let brokers = killer.await.expect("every broker starts again");
     over.store(true, Ordering::SeqCst);
-    let mut told = Vec::new();
+    let mut views = Vec::new();
     for client in clients {
-        told.extend(client.await.expect("no client was told nonsense"));
+        views.extend(client.await.expect("no client got a wrong answer"));
     }
-    println!("{} kills, {} uploads", kills(), told.len());
-    assert!(told.len() >= CLIENTS, "nobody got anything done");
+    println!("{} kills, {} uploads", kills(), views.len());
+    assert!(views.len() >= CLIENTS, "no upload was completed");
     let backend = sign_backend(&backend_token("uploads:confirm"));
     let reader = Api::new(&brokers[0].url, &backend);
-    for upload in &told {
+    for upload in &views {
         is_true(&test_env, &reader, upload).await;
     }
-    every_row_is_sound(&test_env, &told);
+    every_row_is_sound(&test_env, &views);
 }
 
 /// The answers of the client agree with the tables and the bucket.
-async fn is_true(test_env: &TestEnv, reader: &Api, told: &Told) {
-    let now = reader.read(&told.id).await.expect(200).json;
-    let confirmed = told
+async fn is_true(test_env: &TestEnv, reader: &Api, views: &ClientView) {
+    let now = reader.read(&views.id).await.expect(200).json;
+    let confirmed = views
         .confirmed
         .as_ref()
         .expect("each client goes on until then");
     let key = confirmed["key"].as_str().expect("a key");
     let object = test_env.bucket.get(key).await;
-    if told.deleted {
+    if views.deleted {
         assert_eq!(now["status"], "deleted");
         // A broker killed between row and object leaves the object to the sweeper, and says so in the row.
         let noted = StoredUploads::of(&test_env.database)
-            .upload(&told.id)
+            .upload(&views.id)
             .removed_at
             .is_some();
         assert!(
@@ -199,14 +199,14 @@ async fn is_true(test_env: &TestEnv, reader: &Api, told: &Told) {
         return;
     }
     assert_eq!(&now, confirmed, "an acknowledged confirm changed");
-    assert_eq!(object.as_deref(), Some(told.bytes.as_slice()), "{key}");
+    assert_eq!(object.as_deref(), Some(views.bytes.as_slice()), "{key}");
 }
 
-/// Every row, also those that no client heard of: gapless events, a version that counts them, one recorded key at most.
-fn every_row_is_sound(test_env: &TestEnv, told: &[Told]) {
+/// Every row, including those without an answered create: events without a gap, a version that counts them, at most one recorded key.
+fn every_row_is_sound(test_env: &TestEnv, views: &[ClientView]) {
     let mut records = StoredUploads::of(&test_env.database);
     let rows = records.uploads();
-    assert!(rows.len() >= told.len());
+    assert!(rows.len() >= views.len());
     for row in rows {
         let events = records.events(&row.id);
         let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();

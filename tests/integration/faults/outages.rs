@@ -9,9 +9,9 @@ use crate::support::outage::{Failure, Scene, Victim};
 use crate::support::outage_figures::{Figures, RequestKind};
 use crate::support::setting;
 
-/// The aim is 4.5 s.
+/// The target is 4.5 s.
 const TOLD: Duration = Duration::from_secs(8);
-/// The aim is 2 s.
+/// The target is 2 s.
 const WELL: Duration = Duration::from_secs(6);
 
 /// Longer than every limit that a silent bucket or database runs into.

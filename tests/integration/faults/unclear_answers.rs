@@ -12,7 +12,7 @@ use crate::support::upload_steps::{behind_proxy, create_with, staging_key, text}
 
 const RIGHT: &[u8] = b"\x89PNG the bytes that were meant";
 
-/// One confirm while the store answers so; then the store is well again and the next confirm succeeds.
+/// One confirm while the store answers like this; afterwards the store works and the next confirm succeeds.
 async fn assert_survives(
     test_env: &TestEnv,
     broker: &Broker,

@@ -162,7 +162,7 @@ async fn grant_is_limited_to_its_field_size_record_and_owner() {
         let answer = page.post("/v1/uploads", &body(change)).await;
         answer.expect_problem(status, code);
     }
-    // What was refused has counted for nothing.
+    // Refused creates did not count.
     let same = body(json!({"object_id": "42"}));
     page.post("/v1/uploads", &same).await.expect(201);
 }

@@ -12,7 +12,7 @@ use crate::support::test_env::{Broker, TestEnv};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 
-/// What a backend asks for, with these changes.
+/// The body of a grant request, with these changes.
 fn asked(changes: &Value) -> Value {
     let mut body = json!({"field": "Product.image", "owner": "user:1"});
     for (name, value) in changes.as_object().expect("members") {

@@ -128,7 +128,7 @@ async fn browser_on_an_allowed_origin_can_upload_and_confirm() {
     );
 }
 
-/// Header lines that claim that we are elsewhere, or that the request was for something else.
+/// Header lines that claim another host, or another target of the request.
 const LIES: [(&str, &str); 30] = [
     ("host", "evil.example"),
     ("host", "evil.example:8000"),
@@ -193,12 +193,12 @@ async fn request_headers_never_appear_in_links_addresses_or_redirects() {
         requests.extend(gets.map(|(status, path)| (status, user.request(Method::GET, path))));
         for (status, request) in requests {
             let answer = send(request.header(name, value)).await;
-            let told = format!("{:?} {}", answer.headers, answer.text).to_lowercase();
-            assert!(!told.contains("evil"), "{name}: {value}: {told}");
-            // A Host that is none may be refused as a whole.
+            let shown = format!("{:?} {}", answer.headers, answer.text).to_lowercase();
+            assert!(!shown.contains("evil"), "{name}: {value}: {shown}");
+            // An invalid Host may be refused.
             assert!(
                 answer.status == status || answer.status == 400,
-                "{name}: {value}: {told}"
+                "{name}: {value}: {shown}"
             );
         }
     }

@@ -15,7 +15,7 @@ use crate::support::test_env::{Broker, TestEnv, sign_user, user_token};
 use crate::support::tokens::Token;
 
 /// A code with an answer that has it.
-type Told = (&'static str, Answer);
+type ProblemCase = (&'static str, Answer);
 
 fn body(change: &Value) -> Value {
     let mut body = json!({"field": "Product.image", "filename": "cat.jpg", "content_type": "image/jpeg", "size": 5});
@@ -25,7 +25,7 @@ fn body(change: &Value) -> Value {
     body
 }
 
-async fn of_declarations(broker: &Broker) -> Vec<Told> {
+async fn of_declarations(broker: &Broker) -> Vec<ProblemCase> {
     let user = broker.user();
     let post = async |change: Value| user.post("/v1/uploads", &body(&change)).await;
     let narrowed = sign_user(&user_token("1").fields(&["Order.*"]));
@@ -63,7 +63,7 @@ async fn of_declarations(broker: &Broker) -> Vec<Told> {
     ]
 }
 
-async fn of_callers(test_env: &TestEnv, broker: &Broker) -> Vec<Told> {
+async fn of_callers(test_env: &TestEnv, broker: &Broker) -> Vec<ProblemCase> {
     let nobody = broker.anonymous();
     let missing = "/v1/uploads/upl_01knavb5w8e59a3fjc8w6qgp7z";
     let keyless = json!({
@@ -98,7 +98,7 @@ async fn of_callers(test_env: &TestEnv, broker: &Broker) -> Vec<Told> {
     ]
 }
 
-async fn of_uploads(test_env: &TestEnv, broker: &Broker) -> Vec<Told> {
+async fn of_uploads(test_env: &TestEnv, broker: &Broker) -> Vec<ProblemCase> {
     let user = broker.user();
     let pending = in_status(test_env, &user, Status::Pending).await;
     let expired = in_status(test_env, &user, Status::Expired).await;
@@ -125,7 +125,7 @@ async fn of_uploads(test_env: &TestEnv, broker: &Broker) -> Vec<Told> {
     ]
 }
 
-async fn of_faults(test_env: &TestEnv, broker: &Broker) -> Vec<Told> {
+async fn of_faults(test_env: &TestEnv, broker: &Broker) -> Vec<ProblemCase> {
     let user = broker.user();
     let change = json!({
         "storage": {"endpoint": format!("http://{}", free_address()), "attempt_timeout_ms": 300, "operation_timeout_ms": 500},
@@ -150,7 +150,7 @@ async fn of_faults(test_env: &TestEnv, broker: &Broker) -> Vec<Told> {
     ]
 }
 
-async fn of_requests(test_env: &TestEnv, broker: &Broker) -> Vec<Told> {
+async fn of_requests(test_env: &TestEnv, broker: &Broker) -> Vec<ProblemCase> {
     let service = broker.service();
     let minted = json!({"field": "Product.image", "owner": "user:1"});
     let minted = service.post("/v1/grants", &minted).await.expect(201);
@@ -224,11 +224,11 @@ async fn every_problem_has_the_body_of_its_snapshot() {
         .broker_with(json!({"server": {"body_timeout_ms": 200}}))
         .await;
     let slow = of_slowness(&broker).await;
-    let mut told = of_declarations(&broker).await;
-    told.extend(of_callers(&test_env, &broker).await);
-    told.extend(of_uploads(&test_env, &broker).await);
-    told.extend(of_requests(&test_env, &broker).await);
-    told.extend(of_faults(&test_env, &broker).await);
+    let mut cases = of_declarations(&broker).await;
+    cases.extend(of_callers(&test_env, &broker).await);
+    cases.extend(of_uploads(&test_env, &broker).await);
+    cases.extend(of_requests(&test_env, &broker).await);
+    cases.extend(of_faults(&test_env, &broker).await);
     let page = broker.anonymous().get("/problems").await.expect(200);
     let there: BTreeSet<&str> = page
         .text
@@ -237,7 +237,7 @@ async fn every_problem_has_the_body_of_its_snapshot() {
         .filter_map(|rest| rest.split('"').next())
         .collect();
     assert!(there.len() > 20, "{there:?}");
-    let shown: BTreeSet<&str> = told
+    let shown: BTreeSet<&str> = cases
         .iter()
         .map(|(code, _)| *code)
         .chain(["request-timeout"])
@@ -245,7 +245,7 @@ async fn every_problem_has_the_body_of_its_snapshot() {
     assert_eq!(shown, there, "a code without a snapshot");
 
     snapshot("request-timeout", slow, &broker.url);
-    for (code, answer) in told {
+    for (code, answer) in cases {
         assert_eq!(answer.code(), code, "{}", answer.text);
         assert_eq!(answer.header("content-type"), "application/problem+json");
         assert_eq!(answer.json["status"], answer.status);

@@ -99,7 +99,7 @@ async fn two_thousand_slow_connections_at_1024_open_files_leave_room_for_other_c
     let mut slow = Vec::new();
     for _ in 0..2_000 {
         let mut stream = connect(address);
-        // Those that are closed at once may be so already.
+        // Refused connections may already be closed.
         let _ = stream.write_all(b"GET /livez HTTP/1.1\r\nhost: bro");
         slow.push(stream);
     }
@@ -124,17 +124,17 @@ async fn two_thousand_slow_connections_at_1024_open_files_leave_room_for_other_c
     assert!((300..1_000).contains(&files), "{files}");
     drop(slow);
     let log = block_in_place(|| broker.log());
-    let told = log.lines().filter(|line| line.contains("WARN"));
-    let told: Vec<&str> = told.collect();
-    let about = |what: &str| told.iter().filter(|line| line.contains(what)).count();
+    let warnings = log.lines().filter(|line| line.contains("WARN"));
+    let warnings: Vec<&str> = warnings.collect();
+    let about = |what: &str| warnings.iter().filter(|line| line.contains(what)).count();
     assert_eq!(
         about("as many files as server.max_connections"),
         1,
-        "{told:?}"
+        "{warnings:?}"
     );
     assert_eq!(
         about("address has reached its connection limit"),
         1,
-        "{told:?}"
+        "{warnings:?}"
     );
 }

@@ -17,7 +17,7 @@ fn rates(limits: Value) -> Value {
     json!({ "limits": limits })
 }
 
-/// A refusal as it has to be: when to come back, and what the limit is.
+/// Asserts a refusal with `Retry-After` and the limit.
 fn refused(answer: Answer, who: &str, policy: &str) -> u64 {
     let refused = answer.expect_problem(429, "rate-limited");
     assert_eq!(refused.header("ratelimit-policy"), policy);
@@ -42,7 +42,7 @@ async fn owner_above_the_request_rate_gets_429_and_other_owners_do_not() {
         created.header("ratelimit").starts_with("\"owner\";r=2;t=1"),
         "{created:?}"
     );
-    // Whatever it asks for, and whatever comes of it.
+    // Every request counts, whatever its outcome.
     let missing = user.read("upl_00000000000000000000000001").await;
     let missing = missing.expect_problem(404, "upload-not-found");
     assert!(missing.header("ratelimit").starts_with("\"owner\";r="));
@@ -171,7 +171,7 @@ async fn forwarded_address_counts_only_from_a_trusted_proxy() {
     assert!(neighbours < 8, "{neighbours} of one IPv6 network");
 }
 
-/// How long 95 of 100 creates of many users take at most; each of these has one under way.
+/// The 95th percentile of creates of many users, each with one in flight.
 async fn p95(broker: &Broker) -> Duration {
     let users = (0..8).map(|n| async move {
         let user = broker.user_named(&format!("other-{n}"));
@@ -217,7 +217,7 @@ async fn flood_by_one_owner_is_refused_and_other_owners_are_served_in_time() {
         () = flood => unreachable!("it goes on for ever"),
         flooded = measured => flooded,
     };
-    // The aim is twice; a debug build shares the machine with the flood's own client.
+    // The target is twice; a debug build shares the machine with the client of the flood.
     let most = alone * 10 + Duration::from_millis(500);
     assert!(
         flooded <= most,

@@ -148,7 +148,7 @@ async fn stop_ends_within_its_time_limit_and_another_broker_continues() {
     let (broker, status, took) = ended(broker).await;
     assert!(took < Duration::from_secs(8), "{took:?}");
     assert_eq!((status.code(), status.signal()), (Some(0), None));
-    // Cut off, or told to come back: never an error of ours, never a guess.
+    // Cut off, or a retryable refusal: never a 500, never a guess.
     if let Some(answer) = confirm.await.expect("no panic") {
         is_retryable(&Answer::read(answer).await);
     }
@@ -244,7 +244,7 @@ async fn readiness_probes_ask_the_bucket_once_a_second_and_report_an_outage_with
         probes > 100 && asked <= most,
         "{probes} probes asked {asked} times"
     );
-    // A second, the time that the bucket may take to answer, and what a busy machine adds.
+    // A second, the time limit of the bucket's answer, and a margin for a busy machine.
     let soon = Duration::from_millis(1_000 + 700 + 1_500);
     for (status, code) in [(503, "store-unavailable"), (200, "")] {
         proxy.clear();

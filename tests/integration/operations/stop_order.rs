@@ -121,7 +121,7 @@ async fn second_signal_ends_a_stop_at_once_and_loses_nothing() {
         assert!(took < Duration::from_secs(5), "{took:?}");
         assert_eq!(status.code(), Some(1), "it was cut short");
         assert!(broker.log().contains("second signal"), "{}", broker.log());
-        // Cut off, or told to come back: never an error of ours, never a guess.
+        // Cut off, or a retryable refusal: never a 500, never a guess.
         if let Some(answer) = confirm.await.expect("no panic") {
             is_retryable(&Answer::read(answer).await);
         }

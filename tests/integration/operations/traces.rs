@@ -17,7 +17,7 @@ use crate::support::trace_collector::{Collector, Span};
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 const FILE_NAME: &str = "Ada-Lovelace-1815-passport.jpg";
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-/// Soon enough for a test.
+/// Short intervals for tests.
 const SOON: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "50");
 
 /// A caller's trace: its id, the caller's span, and whether it is sampled.

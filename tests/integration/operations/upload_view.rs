@@ -89,12 +89,12 @@ async fn upload_view_in_every_status_agrees_with_the_api() {
     let broker = test_env.broker().await;
     let user = broker.user();
     for (status, id) in statuses::in_every_status(&test_env, &user).await {
-        let told = user.read(&id).await.expect(200).json;
+        let from_api = user.read(&id).await.expect(200).json;
         for (name, found) in row(&test_env, &id) {
             let expected = match name {
-                "checksum_algorithm" => told["checksum"]["algorithm"].clone(),
-                "checksum_value" => told["checksum"]["value"].clone(),
-                "size" => json!(told["size"].to_string()),
+                "checksum_algorithm" => from_api["checksum"]["algorithm"].clone(),
+                "checksum_value" => from_api["checksum"]["value"].clone(),
+                "size" => json!(from_api["size"].to_string()),
                 // Not shown by the API.
                 "object_removed_at" => {
                     let gone = ["rejected", "deleted"].contains(&status.as_str());
@@ -102,16 +102,16 @@ async fn upload_view_in_every_status_agrees_with_the_api() {
                     continue;
                 }
                 name if name.ends_with("_at") => {
-                    let (found, told) = (found.as_str(), told[name].as_str());
-                    let told = told.map(|at| at.trim_end_matches('Z'));
-                    let same = match (found, told) {
-                        (Some(found), Some(told)) => found.starts_with(told),
-                        (found, told) => found == told,
+                    let (found, from_api) = (found.as_str(), from_api[name].as_str());
+                    let from_api = from_api.map(|at| at.trim_end_matches('Z'));
+                    let same = match (found, from_api) {
+                        (Some(found), Some(from_api)) => found.starts_with(from_api),
+                        (found, from_api) => found == from_api,
                     };
-                    assert!(same, "{status} {name}: {found:?} and {told:?}");
+                    assert!(same, "{status} {name}: {found:?} and {from_api:?}");
                     continue;
                 }
-                name => told[name].clone(),
+                name => from_api[name].clone(),
             };
             assert_eq!(found, expected, "{status} {name}");
         }

@@ -13,9 +13,9 @@ use crate::support::upload_rows::{StoredUploads, confirm_within, is_confirmed_on
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 const READ_WAIT_MS: u64 = 700;
 const WRITE_WAIT_MS: u64 = 1_500;
-/// What a request may take at most while the database is gone: a read, then a write, and a slow machine.
+/// The time limit of a request during an outage of the database: a read, a write, and a margin for a slow machine.
 const BOUND: Duration = Duration::from_secs(5);
-/// How soon creates must succeed once the database is back.
+/// The time limit of creates after the return of the database.
 const HEALED: Duration = Duration::from_secs(3);
 
 struct Scene {
@@ -71,12 +71,12 @@ async fn create_cut_at_any_statement_leaves_one_row_for_each_success() {
     };
     let user = broker.user();
     create_within(&user, HEALED).await;
-    let mut told = Vec::new();
+    let mut succeeded = Vec::new();
     let mut statements = usize::MAX;
     // The fewest of a few: a connection's first create also readies it, and the pool may hand out one that is new.
     for _ in 0..4 {
         let before = proxy.statements().len();
-        told.push(create_within(&user, HEALED).await);
+        succeeded.push(create_within(&user, HEALED).await);
         statements = statements.min(proxy.statements().len() - before);
     }
     assert!(statements >= 3, "BEGIN, INSERT, COMMIT");
@@ -86,21 +86,21 @@ async fn create_cut_at_any_statement_leaves_one_row_for_each_success() {
             proxy.rule(Trigger::Statement(""), nth, fault);
             let answer = user.create("Product.image", JPEG, "image/jpeg").await;
             if answer.status == 201 {
-                told.push(answer.id().to_owned());
+                succeeded.push(answer.id().to_owned());
             } else {
                 is_retryable(&answer);
                 unclear += 1;
-                told.push(create_within(&user, HEALED).await);
+                succeeded.push(create_within(&user, HEALED).await);
             }
             assert!(proxy.clear(), "statement {nth} did not come");
         }
     }
     let rows = StoredUploads::of(&test_env.database).uploads();
-    for id in &told {
+    for id in &succeeded {
         assert_eq!(rows.iter().filter(|row| row.id == *id).count(), 1);
     }
     // One more was made before the count began. A create without an answer may have left a row.
-    let known = told.len() + 1;
+    let known = succeeded.len() + 1;
     assert!((known..=known + unclear).contains(&rows.len()), "{rows:?}");
 }
 

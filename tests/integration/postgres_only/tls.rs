@@ -12,7 +12,7 @@ use crate::support::statuses::BYTES;
 use crate::support::test_env::TestEnv;
 use crate::support::upload_rows::is_confirmed_once;
 
-/// An authority that has signed nothing here.
+/// An authority that signed none of these certificates.
 const OTHER_AUTHORITY: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/fixtures/sns-certificate.pem"
@@ -42,7 +42,7 @@ async fn postgres_certificate_must_match_the_authority_and_the_host_name() {
         .upload("Product.image", BYTES, "image/jpeg")
         .await;
     is_confirmed_once(&test_env, &confirmed, BYTES).await;
-    // What the server itself says of the connections that all this came by.
+    // The server's own view of these connections.
     let unencrypted = "SELECT CAST(COUNT(*) AS text) AS line FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
         WHERE datname = current_database() AND NOT ssl";
     let rows = crate::support::rows::Rows::of(&test_env);
@@ -63,7 +63,7 @@ async fn postgres_certificate_must_match_the_authority_and_the_host_name() {
         for command in ["serve", "migrate"] {
             let run = || bytepass(folder.path(), &[command, "--config", "bytepass.toml"], &[]);
             let ended = block_in_place(run);
-            assert!(!ended.stderr.contains(&password), "the password is told");
+            assert!(!ended.stderr.contains(&password), "the password is shown");
             let line = ended.expect_line(1);
             assert!(line.contains(why), "{command}: {line}");
         }

@@ -135,8 +135,8 @@ fn run(mut command: Command, cases: &Value) -> Value {
         .expect("it reads");
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {said}");
+    let answers = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {answers}");
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
@@ -151,18 +151,22 @@ async fn judge(broker: &Broker, command: Command) {
     record["object_id"] = json!("7");
     let mut cases = vec![case("sound", &receipt), record];
     cases.extend(bad.iter().cloned());
-    let told =
+    let input =
         json!({"jwks_url": jwks_url, "issuer": ISSUER, "audience": AUDIENCE, "cases": cases});
-    let said = tokio::task::spawn_blocking(move || run(command, &told));
-    let said = said.await.expect("no panic");
+    let answers = tokio::task::spawn_blocking(move || run(command, &input));
+    let answers = answers.await.expect("no panic");
     let (_, claims) = receipts::read(&receipt);
     for name in ["sound", "sound, for its record"] {
-        assert_eq!(said[name]["claims"], claims, "{name}: {}", said[name]);
+        assert_eq!(answers[name]["claims"], claims, "{name}: {}", answers[name]);
     }
     assert_eq!(claims["name"], sound.json["name"]);
     for case in &bad {
         let name = case["name"].as_str().expect("a name");
-        assert!(said[name]["refused"].is_string(), "{name}: {}", said[name]);
+        assert!(
+            answers[name]["refused"].is_string(),
+            "{name}: {}",
+            answers[name]
+        );
     }
 }
 
@@ -193,7 +197,7 @@ async fn node_verifier_accepts_a_valid_receipt_and_refuses_every_other() {
     };
     let test_env = TestEnv::new().await;
     let broker = broker_of(&test_env).await;
-    // A module finds its packages beside itself, and the checkout shall hold none.
+    // Node finds packages beside the module, and the checkout holds none.
     let folder = tempfile::tempdir().expect("a folder");
     let beside = |name: &str| folder.path().join(name);
     for file in ["clients/node/verify-receipt.mjs", "tests/node/receipts.mjs"] {

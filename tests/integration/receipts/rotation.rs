@@ -13,7 +13,7 @@ async fn rotated_keys_are_both_valid_and_a_retired_one_stays_published() {
     let current = json!({"kid": KID, "pem": PEM});
     let next = json!({"kid": "2026-02", "pem": P256_PEM});
     let retired = json!({"kid": "2025", "pem": RETIRED_PEM});
-    // Its retired key stands first: it can't sign, so it is passed over.
+    // The retired key comes first: it can't sign, so it is skipped.
     let keys = json!({"receipts": {"keys": [retired, current, next]}});
     let before = test_env.broker_with(keys).await;
     let keys = json!({"receipts": {"keys": [next, current, retired]}});

@@ -72,7 +72,7 @@ async fn bucket_sweep_keeps_confirmed_attached_and_foreign_objects() {
     ] {
         test_env.bucket.put(foreign, JPEG, "image/jpeg").await;
     }
-    // More than a few pages of what clients left.
+    // More than a few pages of abandoned uploads.
     for n in 0..20_u8 {
         let id = bytepass::domain::ids::UploadId::new(chrono::Utc::now(), &[n; 10]);
         test_env

@@ -84,8 +84,8 @@ async fn dry_run_reports_and_changes_nothing() {
     for kind in SweepKind::ALL {
         let mut walk = SweepWalk::dry(kind, 100);
         let report = sweeper.sweep(&mut walk).await.expect("a sweep");
-        let told = report.would.iter().any(|line| line.contains(staged.id()));
-        assert_eq!(told, kind == SweepKind::Pending, "{kind:?} {report:?}");
+        let listed = report.would.iter().any(|line| line.contains(staged.id()));
+        assert_eq!(listed, kind == SweepKind::Pending, "{kind:?} {report:?}");
     }
     StoredUploads::of(&test_env.database).untouched(staged.id());
 }
@@ -124,8 +124,8 @@ async fn unclear_bucket_answer_expires_nothing_and_does_not_delay_other_uploads(
     }
     let noted = Rows::of(&test_env)
         .lines("SELECT COALESCE(last_problem, '') AS line FROM uploads ORDER BY id");
-    let told = noted.iter().all(|line| line.starts_with("copy-object: "));
-    assert!(told && noted.len() == 2, "{noted:?}");
+    let listed = noted.iter().all(|line| line.starts_with("copy-object: "));
+    assert!(listed && noted.len() == 2, "{noted:?}");
     hold.release();
     records.execute("UPDATE uploads SET sweep_after = NULL");
     let counts = swept(&sweeper, SweepKind::Pending).await;

@@ -28,7 +28,7 @@ const KINDS: [SweepKind; 4] = [
 async fn sweep_until(broker: Broker, done: Arc<AtomicBool>) {
     while !done.load(Ordering::SeqCst) {
         for kind in KINDS {
-            // A lock that another sweeper holds too long is an answer too: then the next round does it.
+            // Another sweeper may hold the lock too long: then the next round does it.
             let _ = broker.sweep(&mut SweepWalk::new(kind, 50)).await;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -99,7 +99,7 @@ async fn four_sweepers_racing_all_clients_confirm_each_upload_once() {
     }
     keys.sort_unstable();
     assert_eq!(keys.len(), count);
-    // Neither more nor less: each copy that lost is gone.
+    // Exactly these: every unused copy was removed.
     let left: Vec<String> = test_env.bucket.list("media/").await.into_keys().collect();
     assert_eq!(left, keys);
 }

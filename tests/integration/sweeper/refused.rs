@@ -39,7 +39,7 @@ fn owed(test_env: &TestEnv) {
     StoredUploads::of(&test_env.database).execute("UPDATE uploads SET status = 'rejected'");
 }
 
-/// Refuses to remove everything whose key begins so.
+/// Refuses to remove objects below this prefix.
 fn refuse(proxy: &S3Proxy, prefix: &str) -> RuleId {
     let removal = RequestMatch::method(Method::DELETE).below(prefix);
     proxy.rule(removal, Action::Answer(403, "AccessDenied"))
@@ -175,7 +175,7 @@ async fn bucket_that_refuses_everything_gets_a_bounded_number_of_requests_each_r
     for id in &refused {
         refuse(&proxy, &staging_key(id));
     }
-    // Behind all that is refused, and then once more from the beginning, as far as its patience goes.
+    // Past all refused objects, and then again from the beginning, up to its failure budget.
     let counts = round(&sweeper, &mut walk).await;
     let failed = (MANY + PATIENCE) as u64;
     assert_eq!((counts.failed, counts.removed), (failed, 1));

@@ -52,7 +52,7 @@ const SMUGGLED: [(&str, &str); 28] = [
     ("x-amz-write-offset-bytes", "0"),
 ];
 
-/// What differs from answer to answer, or says nothing of the object.
+/// Headers that differ between answers, or do not describe the object.
 const OF_THE_ANSWER: [&str; 9] = [
     "date",
     "last-modified",
@@ -65,7 +65,7 @@ const OF_THE_ANSWER: [&str; 9] = [
     "keep-alive",
 ];
 
-/// All headers that lie on a confirmed object, but those of the answer itself. Its owner asks the bucket: a download's URL
+/// All headers of a confirmed object, without those of the answer itself. Read with the owner's keys: a download's URL
 /// names type and disposition itself, which would hide what is stored.
 async fn stored(test_env: &TestEnv, user: &Api, id: &str) -> BTreeMap<String, String> {
     let key = text(&user.read(id).await.expect(200), "key");

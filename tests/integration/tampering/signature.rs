@@ -36,7 +36,7 @@ impl Scene {
         }
     }
 
-    /// The PUT as it is meant, for a test to spoil.
+    /// The valid PUT, for a test to change.
     fn put(&self) -> RequestBuilder {
         presigned(&http_client(), &self.created.json["presigned"])
     }
@@ -65,7 +65,7 @@ impl Scene {
         url
     }
 
-    /// Nothing was written anywhere, the secret is where it was, and the upload can still be used as it was meant.
+    /// Asserts that nothing was written, the secret is unchanged, and the upload can still be used.
     async fn assert_untouched(&self, attack: &str) {
         let all = self.test_env.bucket.list("").await;
         let keys: Vec<&String> = all.keys().collect();

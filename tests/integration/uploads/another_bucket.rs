@@ -91,7 +91,7 @@ async fn upload_of_another_bucket_is_readable_and_deletable_and_its_object_is_un
         "it is not gone yet"
     );
 
-    // Asked again where the bucket is the right one, the removal is finished.
+    // Repeated at a broker with the right bucket, the removal is finished.
     first
         .user()
         .delete(&format!("/v1/uploads/{id}"))

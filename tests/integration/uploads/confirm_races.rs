@@ -115,7 +115,7 @@ async fn copy_that_lands_after_the_time_limit_is_never_recorded() {
     assert_eq!(attempts.len(), 1, "a copy that may land is not repeated");
     let (late_key, state) = &attempts[0];
     assert_eq!(state, "open");
-    // The store is well now; a slow machine may still need more than one try within half a second.
+    // The store works now; a slow machine may still need more than one attempt within half a second.
     eventually("the retry confirms", || async {
         user.confirm(id).await.status == 200
     })
@@ -204,7 +204,7 @@ async fn repeated_confirms_without_an_object_make_few_copies() {
             .expect("no panic")
             .expect_problem(409, "object-missing");
     }
-    // One that began before the others asked, one that began after; and one for each that was slow to ask.
+    // One that began before the other confirms, one that began after, and one for each late confirm.
     let copies = proxy.hits(copies);
     assert!((2..8).contains(&copies), "{copies} copies");
 }

@@ -16,7 +16,7 @@ fn private_field() -> Value {
     }}})
 }
 
-/// Uploads a file of this name and asks where to read it.
+/// Uploads a file of this name and requests its download URL.
 async fn download_of(user: &Api, filename: &str, content_type: &str) -> Answer {
     let body = json!({
         "field": "Note.file", "filename": filename, "content_type": content_type, "size": BYTES.len(),

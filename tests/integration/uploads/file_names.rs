@@ -9,7 +9,7 @@ use crate::support::api::{Answer, Api};
 use crate::support::statuses::{BYTES, path};
 use crate::support::test_env::TestEnv;
 
-/// A name, and how it comes back; `None`: it is refused.
+/// A name, and the name returned; `None`: it is refused.
 fn curated() -> Vec<(String, Option<String>)> {
     let same = [
         "cat.jpg",
@@ -140,7 +140,7 @@ fn check_staging(created: &Answer, bucket: &str) {
     );
 }
 
-/// A final key is made of the field's prefix, chance, and the type's extension.
+/// A final key consists of the field's prefix, random characters, and the type's extension.
 fn check_key(key: &str) {
     let random = key
         .strip_prefix("media/products/")
@@ -172,7 +172,7 @@ async fn hostile_file_names_are_normalized_and_never_reach_a_key_or_a_header() {
         check_staging(&created, &test_env.bucket.name);
         let read = user.read(created.id()).await.expect(200);
         assert_eq!(read.json["filename"], expected, "{name:?}");
-        // A seal each would say the same as every fifth.
+        // Every fifth is confirmed, which is enough.
         if index % 5 != 0 {
             continue;
         }
@@ -193,7 +193,7 @@ fn any_file_name_is_returned_readable_and_unchanged_by_a_second_trip() {
     let test_env = runtime.block_on(TestEnv::new());
     let broker = runtime.block_on(test_env.broker());
     let user = broker.user();
-    // PROPTEST_CASES sets how many; 256 where it is not set.
+    // PROPTEST_CASES sets the number of cases; the default is 256.
     let config = Config {
         failure_persistence: None,
         ..Config::default()

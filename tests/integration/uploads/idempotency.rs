@@ -192,9 +192,9 @@ async fn second_request_during_the_first_answers_in_progress() {
     for _ in 0..2 {
         both.push(Box::pin(create(&user, "k", &body)));
     }
-    let (told, _, mut left) = select_all(both).await;
-    let told = told.expect_problem(409, "request-in-progress");
-    assert_eq!(told.header("retry-after"), "1");
+    let (refused, _, mut left) = select_all(both).await;
+    let refused = refused.expect_problem(409, "request-in-progress");
+    assert_eq!(refused.header("retry-after"), "1");
     drop(held);
     let first = left.remove(0).await.expect(201);
     assert_eq!(create(&user, "k", &body).await.expect(201).id(), first.id());

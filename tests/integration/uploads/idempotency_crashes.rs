@@ -33,7 +33,7 @@ fn request(api: &Api, path: &str, key: &str) -> reqwest::RequestBuilder {
     request.header("idempotency-key", key).json(&body(path))
 }
 
-/// Repeats until it is done; a dead connection, a 503 and "still running" mean "again".
+/// Repeats until it succeeds; a dead connection, a 503 and `request-in-progress` are retried.
 async fn insist(api: &Api, path: &str, key: &str) -> Answer {
     let end = Instant::now() + LIMIT;
     loop {
@@ -50,7 +50,7 @@ async fn insist(api: &Api, path: &str, key: &str) -> Answer {
     }
 }
 
-/// What the answer is about: the upload, or when the grant ends and its id.
+/// The outcome: the upload's id, or the grant's id and expiry.
 fn outcome(answer: &Answer) -> String {
     match answer.json["id"].as_str() {
         Some(id) => id.to_owned(),
@@ -80,7 +80,7 @@ fn service_of(url: &str) -> Api {
 async fn broker_killed_during_keyed_requests_leaves_one_outcome_for_each_key() {
     let test_env = TestEnv::new().await;
     let mut broker: BrokerProcess = test_env.process(json!({}), &[]);
-    let mut told: Vec<(usize, String, String)> = Vec::new();
+    let mut answered: Vec<(usize, String, String)> = Vec::new();
     for round in 0..4u64 {
         let service = service_of(&broker.url);
         let requests = (0..KEYS).map(|n| {
@@ -96,21 +96,21 @@ async fn broker_killed_during_keyed_requests_leaves_one_outcome_for_each_key() {
         tokio::time::sleep(Duration::from_millis(round * 7)).await;
         broker.kill();
         for answer in join_all(requests).await {
-            // A task that panicked had half an answer: nothing was told.
-            told.extend(answer.ok().flatten());
+            // A task that panicked got half an answer, which counts as none.
+            answered.extend(answer.ok().flatten());
         }
         broker = broker.restart();
         let service = service_of(&broker.url);
         for n in 0..KEYS {
             let (path, key) = (ROUTES[n % 2].0, format!("r{round}-{n}"));
             let outcome = outcome(&insist(&service, path, &key).await);
-            told.push((n % 2, key, outcome));
+            answered.push((n % 2, key, outcome));
         }
     }
-    told.sort();
-    told.dedup();
+    answered.sort();
+    answered.dedup();
     for (route, (_, table)) in ROUTES.iter().enumerate() {
-        let mut outcomes: Vec<String> = told
+        let mut outcomes: Vec<String> = answered
             .iter()
             .filter(|(of, _, _)| *of == route)
             .map(|(_, _, outcome)| outcome.clone())

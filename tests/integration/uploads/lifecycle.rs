@@ -49,7 +49,7 @@ async fn upload_in(test_env: &TestEnv, user: &Api, status: &str) -> String {
     id
 }
 
-/// Settles it as the sweeper does.
+/// Ends it as the sweeper does.
 fn expire(test_env: &TestEnv, id: &str) {
     Rows::of(test_env).change_one(&format!(
         "UPDATE uploads SET status = 'expired', version = version + 1 WHERE id = '{id}'"

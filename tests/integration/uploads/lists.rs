@@ -34,9 +34,9 @@ fn next(broker: &Broker, page: &Answer) -> Option<String> {
         .and_then(|rest| rest.strip_suffix(">; rel=\"next\""))
         .unwrap_or_else(|| panic!("{link}"));
     let query = url::Url::parse(address).expect("a URL");
-    let told = query.query_pairs().find(|(name, _)| name == "cursor");
+    let parameter = query.query_pairs().find(|(name, _)| name == "cursor");
     assert_eq!(
-        told.map(|(_, value)| value.into_owned()).as_deref(),
+        parameter.map(|(_, value)| value.into_owned()).as_deref(),
         Some(cursor)
     );
     Some(

@@ -34,7 +34,7 @@ async fn confirm_and_delete(user: &Api) -> String {
     id
 }
 
-/// The lines of a query, once they are as wished.
+/// The lines of a query, once they satisfy the condition.
 async fn until(test_env: &TestEnv, sql: &str, expected: &[&str]) {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
@@ -216,7 +216,7 @@ async fn slow_and_hostile_endpoints_delay_no_other() {
         cancel_one(&user).await;
     }
     honest.expect(21).await;
-    // Each call of the hanging one takes two seconds, two at once: it is far behind when the honest one has everything.
+    // Each call of the hanging endpoint takes two seconds, two at once: it is far behind when the other one has everything.
     let behind = hanging.received().len();
     assert!(
         behind < 21 || began.elapsed() > Duration::from_secs(18),

@@ -18,7 +18,7 @@ use crate::support::test_env::{TestEnv, backend_token, sign_backend};
 use crate::support::webhook_receiver::{Received, Receiver, Reply, SECRET, impatient};
 
 const CLIENTS: usize = 4;
-/// The events of an upload that goes all the way.
+/// The events of an upload from create to delete.
 const LIFE: usize = 4;
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 

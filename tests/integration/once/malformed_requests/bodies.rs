@@ -250,7 +250,7 @@ fn types() -> Vec<Case> {
     all
 }
 
-/// A good body that says it is compressed, or is.
+/// A valid body that is declared as compressed, or is compressed.
 fn encoded(token: &str) -> Vec<Case> {
     let body = good().to_string();
     // gzip of `{}` repeated, and a member that says it holds far more than it does.

@@ -205,7 +205,7 @@ fn shapes() -> Vec<Case> {
     .collect()
 }
 
-/// A good request that ends early, at every twentieth of its length.
+/// A valid request that ends early, at every twentieth of its length.
 fn cut(token: &str) -> Vec<Case> {
     let whole = post(token, "", good().to_string().as_bytes());
     (1..20)

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use crate::support::broker_process::BrokerProcess;
 use crate::support::raw_http::{RawHttp, status_of};
 
-/// Short deadlines, so that what never ends ends soon.
+/// Short deadlines, so that unfinished requests end soon.
 const DEADLINES: [(&str, &str); 2] = [
     ("BYTEPASS_SERVER_HEADER_TIMEOUT_MS", "1500"),
     ("BYTEPASS_SERVER_BODY_TIMEOUT_MS", "1500"),
 ];
-/// How much more memory a broker may hold after all of it, KiB.
+/// The allowed growth of a broker's memory by all cases, in KiB.
 const MAX_GROWTH_KIB: u64 = 50 * 1024;
 
 /// A request and its name.

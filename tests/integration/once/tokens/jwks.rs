@@ -89,7 +89,7 @@ async fn new_key_is_found_and_tokens_of_a_removed_key_are_refused() {
     let header = with(new.header(), "kid", json!("key-2")).to_string();
     let new_token = new.raw(&header, &claims().to_string());
     assert!(broker.ask(&new_token).await.is_ok(), "rotation is found");
-    // The old token is remembered, but by keys that are gone.
+    // The old token is cached, but for keys that were removed.
     assert_eq!(reason(broker.ask(&old_token).await, "removed"), UNKNOWN);
 }
 

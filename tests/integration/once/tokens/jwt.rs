@@ -87,7 +87,7 @@ async fn harmless_variations_of_a_token_are_accepted() {
         (with(h(), "typ", Value::Null), c()),
         (with(h(), "typ", json!("AT+jwt")), c()),
         (with(h(), "typ", json!("jwt")), c()),
-        // The issuer has one key, so an id says nothing more.
+        // The issuer has one key, so the id is not needed.
         (with(h(), "kid", Value::Null), c()),
         (with(h(), "x5t", json!("abc")), c()),
     ];
@@ -111,7 +111,7 @@ async fn missing_token_has_its_own_error() {
 async fn clock_difference_up_to_the_leeway_is_accepted() {
     for signer in Signer::all() {
         let token = signer.token(&with(claims(), "nbf", json!(NOW)));
-        // A fresh authenticator for each moment, so that nothing is remembered.
+        // A fresh authenticator for each time, so that nothing is cached.
         for (now, good) in [
             (NOW - 31, false),
             (NOW - 30, true),
@@ -158,7 +158,7 @@ async fn cached_token_is_refused_after_it_has_expired() {
         );
         let late = auth.authenticate(&token, at(NOW + 5 + 30)).await;
         assert_eq!(reason(late, "expired"), "the token has expired");
-        // And with the clock set back, it is judged anew.
+        // With the clock set back, it is verified again.
         let early = auth.authenticate(&token, at(NOW - 3600)).await;
         assert_eq!(
             reason(early, "clock set back"),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::issuers::*;
 use crate::support::token_cases::*;
 
-/// A good token with bits to spare in every part, which a lax decoder ignores, and the means to sign other parts.
+/// A valid token with unused bits in every part, which a lax decoder ignores, and a signer for other parts.
 struct Spelled<'a> {
     signer: &'a Signer,
     good: String,

@@ -19,7 +19,7 @@ use crate::support::statuses::BYTES;
 const TALKATIVE: [(&str, &str); 2] = [("RUST_LOG", "trace"), ("BYTEPASS_LOG", "trace")];
 const PERSON: &str = "Ada-Lovelace-1815-passport.jpg";
 
-/// What must not be seen, by what it is.
+/// The secrets that must not appear, by name.
 type Canaries = BTreeMap<String, String>;
 
 fn hits(canaries: &Canaries, haystack: &[u8]) -> Vec<String> {
