@@ -8,8 +8,7 @@ use actix_web::http::header::ALLOW;
 use actix_web::middleware::from_fn;
 use actix_web::{Error, HttpResponse, Resource, Route, web};
 
-use super::extract::caller::authenticate;
-use super::middleware::catch_panics;
+use super::middleware::{authenticate, catch_panics};
 use super::ops::{manual_actions, overview, probes, stats, timeline};
 use super::pages;
 use super::problem::Problem;

@@ -15,7 +15,7 @@ use futures::future::LocalBoxFuture;
 
 use super::body;
 use crate::auth::{AuthError, EventSenders, SnsMessage};
-use crate::http::middleware::rate_limits::RequestLimits;
+use crate::http::limits::requests::RequestLimits;
 use crate::http::problem::{Code, Problem};
 
 /// The longest body, in bytes: SNS's longest message of 256 KiB, with its escapes and its envelope.

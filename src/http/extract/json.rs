@@ -56,7 +56,10 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
         let detail = error.inner().to_string();
         if error.inner().is_data() {
             let pointer = pointer_of(error.path(), &detail);
-            Problem::invalid_member(&pointer, shortened(without_position(&detail)))
+            Problem::invalid_member(
+                &pointer,
+                shortened(&in_plain_words(without_position(&detail))),
+            )
         } else {
             not_json(&detail)
         }
@@ -75,6 +78,23 @@ fn without_position(detail: &str) -> &str {
     match detail.rfind(" at line ") {
         Some(end) => &detail[..end],
         None => detail,
+    }
+}
+
+/// The parser's messages, as a sentence about the member that the pointer names.
+fn in_plain_words(detail: &str) -> String {
+    if detail.starts_with("missing field") {
+        return "is required".to_owned();
+    }
+    if detail.starts_with("duplicate field") {
+        return "must occur only once".to_owned();
+    }
+    match detail.split_once(", expected ") {
+        Some((start, known)) if start.starts_with("unknown field") => {
+            format!("is unknown; expected {known}")
+        }
+        Some((start, allowed)) if start.starts_with("invalid ") => format!("must be {allowed}"),
+        _ => detail.to_owned(),
     }
 }
 

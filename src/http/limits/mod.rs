@@ -3,3 +3,4 @@
 pub mod client_address;
 pub mod connections;
 pub mod rate;
+pub mod requests;

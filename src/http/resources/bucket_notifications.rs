@@ -7,11 +7,11 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{EventSenders, SnsKind};
+use crate::auth::{EventSenders, SnsKind, SnsMessage};
 use crate::broker::{Broker, NotificationOutcome};
 use crate::telemetry::metrics::Metrics;
 
-use super::s3_notification::{self, Entry, Shape};
+use super::s3_notification::{self, Entry};
 use crate::http::examples;
 use crate::http::extract::bucket_notification::{NotificationBody, sender_problem};
 use crate::http::problem::{Code, Problem};
@@ -50,43 +50,59 @@ pub async fn receive(
     broker: web::Data<Broker>,
     metrics: web::Data<Metrics>,
 ) -> Result<HttpResponse, Problem> {
-    let count = |shape: Shape, outcome| metrics.s3_event(shape, outcome);
     let body = match &notification {
         NotificationBody::Plain(body) => body.as_ref(),
-        NotificationBody::Sns(message) => match message.kind() {
-            SnsKind::Notification => message.message().as_bytes(),
-            SnsKind::SubscriptionConfirmation => {
-                senders.subscribe(message).await.map_err(sender_problem)?;
-                count("sns", "subscribed");
-                return Ok(HttpResponse::Ok().json(EventView::default()));
-            }
-            SnsKind::UnsubscribeConfirmation => {
-                tracing::warn!(topic = message.topic(), "SNS subscription ended");
-                count("sns", "unsubscribed");
-                return Ok(HttpResponse::Ok().json(EventView::default()));
-            }
-        },
+        NotificationBody::Sns(message) if message.kind() == SnsKind::Notification => {
+            message.message().as_bytes()
+        }
+        NotificationBody::Sns(message) => {
+            return subscription(message, &senders, &metrics).await;
+        }
     };
+    let view = confirm_entries(body, &broker, &metrics)?;
+    Ok(HttpResponse::Ok().json(view))
+}
+
+/// Confirms a subscription of SNS, or logs its end.
+async fn subscription(
+    message: &SnsMessage,
+    senders: &EventSenders,
+    metrics: &Metrics,
+) -> Result<HttpResponse, Problem> {
+    let outcome = if message.kind() == SnsKind::SubscriptionConfirmation {
+        senders.subscribe(message).await.map_err(sender_problem)?;
+        "subscribed"
+    } else {
+        tracing::warn!(topic = message.topic(), "SNS subscription ended");
+        "unsubscribed"
+    };
+    metrics.s3_event("sns", outcome);
+    Ok(HttpResponse::Ok().json(EventView::default()))
+}
+
+/// Starts a confirm for each entry that names a staging object, and counts all entries.
+fn confirm_entries(body: &[u8], broker: &Broker, metrics: &Metrics) -> Result<EventView, Problem> {
     let (shape, entries) = s3_notification::read(body);
     let (mut view, mut full) = (EventView::default(), false);
     for entry in entries {
-        let outcome = take(&broker, &entry);
-        count(shape, outcome);
+        let outcome = take(broker, &entry);
+        metrics.s3_event(shape, outcome);
         full |= outcome == "full";
         match outcome {
             "taken" => view.taken += 1,
             _ => view.ignored += 1,
         }
     }
-    // The sender then repeats the whole notification. A confirm of an entry that was already taken finds its upload settled.
-    match full {
-        false => Ok(HttpResponse::Ok().json(view)),
-        true => Err(Problem::unavailable(
+    if full {
+        // The sender then repeats the whole notification. Confirming an entry again finds its upload settled.
+        let detail = "the queue of notifications is full; send this one again";
+        return Err(Problem::unavailable(
             Code::StoreUnavailable,
-            "the queue of notifications is full; send this one again",
+            detail,
             RETRY_AFTER_SECS,
-        )),
+        ));
     }
+    Ok(view)
 }
 
 /// MinIO checks with HEAD that its target is reachable.
