@@ -104,7 +104,7 @@ impl BrokerError {
         BrokerError::Refused(Refusal { kind, errors })
     }
 
-    /// The bucket gave no clear answer, or was not asked.
+    /// The bucket gave no clear answer, or was not called.
     pub(super) fn bucket(cause: impl Into<String>) -> BrokerError {
         BrokerError::StoreUnavailable {
             retry_after_secs: RETRY_AFTER_SECS,

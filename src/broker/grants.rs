@@ -42,7 +42,7 @@ impl Broker {
     pub async fn mint_grant(
         &self,
         caller: &Principal,
-        ask: MintGrant,
+        mint: MintGrant,
         key: Option<IdempotencyKey>,
     ) -> Result<Grant, BrokerError> {
         if !caller.has(Scope::GrantsWrite) {
@@ -50,24 +50,24 @@ impl Broker {
                 needed: "grants:write",
             });
         }
-        let owner = check_owner(ask.owner)?;
-        if !caller.reaches(&ask.field) {
-            return Err(BrokerError::FieldNotAllowed(ask.field));
+        let owner = check_owner(mint.owner)?;
+        if !caller.reaches(&mint.field) {
+            return Err(BrokerError::FieldNotAllowed(mint.field));
         }
         let fields = &self.0.options.fields;
         let policy = fields
-            .get(&ask.field)
-            .ok_or_else(|| BrokerError::Refused(unknown_field(&ask.field, fields)))?;
-        let max_size = max_size(ask.max_size, policy)?;
+            .get(&mint.field)
+            .ok_or_else(|| BrokerError::Refused(unknown_field(&mint.field, fields)))?;
+        let max_size = max_size(mint.max_size, policy)?;
         let uploads = within(
             "/max_uploads",
-            ask.max_uploads,
+            mint.max_uploads,
             DEFAULT_UPLOADS,
             MAX_UPLOADS,
         )?;
         let lifetime_secs = within(
             "/expires_in",
-            ask.expires_in_secs,
+            mint.expires_in_secs,
             DEFAULT_LIFETIME_SECS,
             MAX_LIFETIME_SECS,
         )?;
@@ -76,9 +76,9 @@ impl Broker {
         let now = now();
         let grant = Grant {
             id: GrantId::new(now, &rand::random()),
-            field: ask.field,
+            field: mint.field,
             owner,
-            object_id: ask.object_id,
+            object_id: mint.object_id,
             max_uploads: u32::try_from(uploads).unwrap_or(u32::MAX),
             max_size,
             used: 0,
@@ -146,9 +146,9 @@ fn end(now: DateTime<Utc>, lifetime_secs: u64) -> DateTime<Utc> {
     end.duration_round_up(second).unwrap_or(end)
 }
 
-fn max_size(asked: Option<u64>, policy: &FieldPolicy) -> Result<u64, BrokerError> {
+fn max_size(requested: Option<u64>, policy: &FieldPolicy) -> Result<u64, BrokerError> {
     let (least, most) = (policy.min_size, policy.max_size);
-    let size = asked.unwrap_or(most);
+    let size = requested.unwrap_or(most);
     if (least..=most).contains(&size) {
         return Ok(size);
     }
@@ -160,8 +160,8 @@ fn max_size(asked: Option<u64>, policy: &FieldPolicy) -> Result<u64, BrokerError
     ))
 }
 
-fn within(pointer: &str, asked: Option<u64>, default: u64, most: u64) -> Result<u64, BrokerError> {
-    let number = asked.unwrap_or(default);
+fn within(pointer: &str, requested: Option<u64>, default: u64, most: u64) -> Result<u64, BrokerError> {
+    let number = requested.unwrap_or(default);
     if (1..=most).contains(&number) {
         return Ok(number);
     }

@@ -119,8 +119,8 @@ impl Broker {
     pub async fn list(&self, caller: &Principal, query: ListUploads) -> Result<Page, BrokerError> {
         access::check_list(caller)?;
         let owner = match (access::reads_any_owner(caller), query.owner) {
-            (true, asked) => asked,
-            (false, Some(asked)) if asked != caller.owner => {
+            (true, owner) => owner,
+            (false, Some(owner)) if owner != caller.owner => {
                 return Ok(Page {
                     uploads: Vec::new(),
                     next: None,

@@ -18,7 +18,7 @@ use crate::storage::StoreError;
 use super::access::{self, Action};
 use super::{Broker, BrokerError, now};
 
-/// How long a request waits for the removal of its objects; the removal goes on without it.
+/// How long a request waits for the removal of its objects; the removal continues after that.
 const REMOVAL_WAIT: Duration = Duration::from_secs(2);
 /// The most copies of an upload that one removal removes.
 const MAX_COPIES: u32 = 100;
@@ -146,7 +146,7 @@ impl Broker {
                 _ => {}
             }
         }
-        // Spawned, so that a disconnected client doesn't leave the object in place after its row has changed.
+        // Spawned, so that a client that disconnects doesn't stop the removal after the row has changed.
         let work = self
             .0
             .runtime

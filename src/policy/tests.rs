@@ -51,9 +51,9 @@ fn refused(
     required: &[ChecksumAlgorithm],
     proof: ChecksumProof,
 ) -> RefusalKind {
-    let mut asked = declared();
-    change(&mut asked);
-    admit(asked, &fields(required), proof)
+    let mut declared = declared();
+    change(&mut declared);
+    admit(declared, &fields(required), proof)
         .expect_err("refused")
         .kind
 }
@@ -68,9 +68,9 @@ fn size_beyond_either_limit_is_refused() {
         (5 << 30, false),
         (u64::MAX, false),
     ] {
-        let asked = Declared { size, ..declared() };
+        let declared = Declared { size, ..declared() };
         assert_eq!(
-            admit(asked, &fields(&[]), ChecksumProof::Trusted).is_ok(),
+            admit(declared, &fields(&[]), ChecksumProof::Trusted).is_ok(),
             allowed,
             "{size}"
         );
@@ -100,12 +100,12 @@ fn only_listed_types_without_parameters_are_admitted() {
 
 #[test]
 fn refusal_reports_every_error() {
-    let asked = Declared {
+    let declared = Declared {
         size: 0,
         content_type: "text/html".into(),
         ..declared()
     };
-    let refusal = admit(asked, &fields(&[]), ChecksumProof::Trusted).unwrap_err();
+    let refusal = admit(declared, &fields(&[]), ChecksumProof::Trusted).unwrap_err();
     let pointers: Vec<_> = refusal.errors.iter().map(|d| d.pointer.as_str()).collect();
     assert_eq!(pointers, ["/content_type", "/size"]);
 }

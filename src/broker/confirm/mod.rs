@@ -43,7 +43,7 @@ impl Broker {
             let upload =
                 result.unwrap_or_else(|aborted| Err(BrokerError::aborted("confirm", aborted)))?;
             // A confirm that began before this caller's PUT ended may have missed the object, so its result doesn't count for
-            // this caller. The next one to join began later, whoever started it; if each caller started its own, many callers
+            // this caller. The next one to join began later; if each caller started its own, many callers
             // would cause one copy after the other.
             if started || joined_before || upload.status != Status::Pending {
                 return Ok(upload);

@@ -1,11 +1,11 @@
 //! The timeline of one upload, for operators, and the notes that it is made of.
 //!
-//! A note never decides anything: the work that it describes goes on even if the note can't be written.
+//! A note never decides anything: the work that it describes continues even if the note can't be written.
 
 use crate::db::{LogEntry, Note, NoteKind};
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
-use crate::domain::upload::{FieldError, Status, Upload};
+use crate::domain::upload::{FieldError, Upload};
 
 use crate::broker::access::{self, Action};
 use crate::broker::{Broker, BrokerError, now};
@@ -21,10 +21,7 @@ impl Broker {
         let upload = self.find(id).await?;
         access::check_upload(caller, &upload, Action::Operate)?;
         let mut timeline = Vec::from(beginning(&upload));
-        let log = self.0.db.log_of(id).await?;
-        let unlogged = unlogged(&upload, &log);
-        timeline.extend(log);
-        timeline.extend(unlogged);
+        timeline.extend(self.0.db.log_of(id).await?);
         // A stable sort: of entries with the same time, a seal attempt stays before the status change that it led to.
         timeline.sort_by_key(|entry| entry.at);
         Ok(timeline)
@@ -90,26 +87,6 @@ fn beginning(upload: &Upload) -> [LogEntry; 2] {
         entry(upload.created_at, "created", declared),
         entry(upload.created_at, "presigned", lifetime),
     ]
-}
-
-/// Status changes that the row tells of and the log doesn't: they were made by a version that had no log.
-fn unlogged(upload: &Upload, log: &[LogEntry]) -> Vec<LogEntry> {
-    let confirmed = upload.confirmation.as_ref();
-    let changes = [
-        (
-            confirmed.map(|it| it.at),
-            Status::Confirmed,
-            confirmed.map_or_else(String::new, |it| format!("by {}", it.by.as_str())),
-        ),
-        (upload.attached_at, Status::Attached, String::new()),
-        (upload.detached_at, Status::Detached, String::new()),
-    ];
-    let missing = changes.into_iter().filter_map(|(at, status, detail)| {
-        let known = log.iter().any(|entry| entry.kind == status.as_str());
-        at.filter(|_| !known)
-            .map(|at| entry(at, status.as_str(), detail))
-    });
-    missing.collect()
 }
 
 fn entry(at: chrono::DateTime<chrono::Utc>, kind: &str, detail: String) -> LogEntry {
