@@ -160,7 +160,12 @@ fn max_size(requested: Option<u64>, policy: &FieldPolicy) -> Result<u64, BrokerE
     ))
 }
 
-fn within(pointer: &str, requested: Option<u64>, default: u64, most: u64) -> Result<u64, BrokerError> {
+fn within(
+    pointer: &str,
+    requested: Option<u64>,
+    default: u64,
+    most: u64,
+) -> Result<u64, BrokerError> {
     let number = requested.unwrap_or(default);
     if (1..=most).contains(&number) {
         return Ok(number);
