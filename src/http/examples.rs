@@ -192,9 +192,9 @@ pub fn timeline() -> Value {
     json!({"data": [
         entry("2026-04-03T20:15:00.000Z", "created", "for Product.image: 183442 bytes of image/jpeg"),
         entry("2026-04-03T20:15:00.000Z", "presigned", "a PUT, valid for at most 900 s"),
-        entry("2026-04-03T20:15:07.380Z", "seal", "a copy was made, and it is what was declared"),
+        entry("2026-04-03T20:15:07.380Z", "seal", "object copied to its final key and checked"),
         entry("2026-04-03T20:15:07.412Z", "confirmed", "by client"),
-        entry("2026-04-03T20:15:07.903Z", "webhook", "shop took event 1"),
+        entry("2026-04-03T20:15:07.903Z", "webhook", "event 1 delivered to shop"),
     ]})
 }
 

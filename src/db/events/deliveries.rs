@@ -132,14 +132,16 @@ impl RecordAttempt {
     fn said(&self) -> String {
         let attempt = &self.0;
         let (endpoint, seq) = (&attempt.endpoint, attempt.delivery.seq);
-        let error = attempt.error.as_deref().unwrap_or("no answer");
+        let error = attempt.error.as_deref().unwrap_or("no response");
         match attempt.outcome {
-            Outcome::Delivered => format!("{endpoint} took event {seq}"),
+            Outcome::Delivered => format!("event {seq} delivered to {endpoint}"),
             Outcome::Retry(_) => {
-                format!("{endpoint} did not take event {seq}, which is tried again: {error}")
+                format!("delivery of event {seq} to {endpoint} failed, will retry: {error}")
             }
-            Outcome::Dead => format!("{endpoint} did not take event {seq}, given up: {error}"),
-            Outcome::Gone => format!("{endpoint} asked not to be called any more"),
+            Outcome::Dead => {
+                format!("delivery of event {seq} to {endpoint} failed, now dead: {error}")
+            }
+            Outcome::Gone => format!("{endpoint} answered 410 Gone and is disabled"),
         }
     }
 

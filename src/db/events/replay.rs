@@ -144,7 +144,7 @@ impl Write for Again {
         if again > 0
             && let Some(upload) = self.upload
         {
-            let detail = format!("deliver to {} again, by {}", self.endpoint, self.by);
+            let detail = format!("replay to {}, by {}", self.endpoint, self.by);
             timeline::note(conn, upload, NoteKind::Operator, &detail, self.now)?;
         }
         Ok(again)

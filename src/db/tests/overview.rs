@@ -248,20 +248,22 @@ async fn confirm_times_are_percentiles_of_the_window_and_unknown_without_a_confi
             seen(&db, 1_000).await.confirm_times,
             ConfirmTimes::default()
         );
-        // One created before the window, and two hundred in it that took 10 ms to 2 s.
+        // One confirmed before the window, and two hundred in it that took 10 ms to 2 s.
         let confirmed = minutes(-9);
         let created = (1..=200).map(|n| confirmed - TimeDelta::milliseconds(10 * n));
         let row = |at| Row(at, "Product.image", "confirmed");
         fill(&rig, &created.map(row).collect::<Vec<_>>());
+        let events = (1..=200).map(|_| EventId::new(confirmed, &rand::random()).to_string());
+        for (n, event) in (1..).zip(events) {
+            let created = text(confirmed - TimeDelta::milliseconds(10 * n));
+            rig.execute(&format!(
+                "UPDATE events SET id = '{event}' WHERE occurred_at = {created}"
+            ));
+        }
         fill(&rig, &[row(minutes(-40))]);
-        rig.execute(&format!(
-            "UPDATE uploads SET confirmed_at = {} WHERE status = 'confirmed'",
-            text(confirmed)
-        ));
         let times = seen(&db, 1_000).await.confirm_times;
         assert_eq!(times.count, 200);
         assert_eq!((times.p50_secs, times.p99_secs), (Some(1.0), Some(1.98)));
-        // The newest of the window were created last: the pending one and these.
-        assert_eq!(seen(&db, 10).await.confirm_times.count, 10);
+        assert_eq!(seen(&db, 10).await.confirm_times.count, 11);
     }
 }

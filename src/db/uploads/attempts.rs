@@ -17,7 +17,7 @@ use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 
 /// What the log says of an attempt that found nothing.
-const NOTHING_THERE: &str = "nothing had arrived yet";
+const NOTHING_THERE: &str = "no object yet";
 
 /// A copy that is about to be made.
 #[derive(Debug, Clone)]

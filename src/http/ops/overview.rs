@@ -203,7 +203,7 @@ pub struct BrokerView {
     /// When the broker started.
     #[schema(format = DateTime)]
     started_at: String,
-    /// The time from create to confirm of the uploads created since `since`, confirmed by any broker.
+    /// The time from create to confirm, of all confirms since `events_since`, by any broker.
     confirm: TimesView,
     /// The broker's S3 calls since its start.
     store: Vec<CallsView>,
@@ -213,7 +213,7 @@ pub struct BrokerView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Times)]
 pub struct TimesView {
-    /// How many uploads were confirmed.
+    /// How many confirms.
     count: u64,
     /// The median, in seconds; null without a confirm.
     p50_secs: Option<f64>,

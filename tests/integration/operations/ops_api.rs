@@ -1,4 +1,4 @@
-//! What operators ask of the API: the system at a glance, one upload's timeline, and work that should not wait.
+//! The API of operators: overview, timelines and manual actions.
 
 use bytepass::domain::upload::Status;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ async fn timeline(ops: &Api, id: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_timeline_tells_an_uploads_whole_life_in_its_order() {
+async fn timeline_lists_every_step_of_an_upload_in_order() {
     let test_env = TestEnv::new().await;
     let receiver = Receiver::start().await;
     let broker = test_env
@@ -53,18 +53,18 @@ async fn a_timeline_tells_an_uploads_whole_life_in_its_order() {
     service.detach(id).await.expect(200);
     receiver.expect(3).await;
     let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    let told = loop {
-        let told = timeline(&ops, id).await;
-        let delivered = kinds(&told)
+    let seen = loop {
+        let seen = timeline(&ops, id).await;
+        let delivered = kinds(&seen)
             .iter()
             .filter(|kind| *kind == "webhook")
             .count();
         if delivered == 3 {
-            break told;
+            break seen;
         }
-        assert!(std::time::Instant::now() < end, "{told:?}");
+        assert!(std::time::Instant::now() < end, "{seen:?}");
     };
-    let mut order = kinds(&told);
+    let mut order = kinds(&seen);
     order.retain(|kind| kind != "webhook");
     let expected = [
         "created",
@@ -76,20 +76,23 @@ async fn a_timeline_tells_an_uploads_whole_life_in_its_order() {
         "attached",
         "detached",
     ];
-    assert_eq!(order, expected, "{told:?}");
-    // Three tries before the PUT are one entry.
-    let early = entry(&told, "seal");
+    assert_eq!(order, expected, "{seen:?}");
+    // Three confirms before the PUT are one entry.
+    let early = entry(&seen, "seal");
     assert_eq!(
         (&early["times"], &early["detail"]),
-        (&json!(3), &json!("nothing had arrived yet"))
+        (&json!(3), &json!("no object yet"))
     );
-    assert_eq!(entry(&told, "confirmed")["detail"], "by client");
-    assert_eq!(entry(&told, "attached")["detail"], "to Product/42");
-    assert_eq!(entry(&told, "webhook")["detail"], "shop took event 1");
+    assert_eq!(entry(&seen, "confirmed")["detail"], "by client");
+    assert_eq!(entry(&seen, "attached")["detail"], "to Product/42");
+    assert_eq!(
+        entry(&seen, "webhook")["detail"],
+        "event 1 delivered to shop"
+    );
 }
 
 #[tokio::test]
-async fn a_timeline_says_why_an_upload_was_refused_and_stays_bounded_under_polling() {
+async fn timeline_says_why_an_upload_was_rejected_and_is_bounded_under_polling() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, ops) = (broker.user(), broker.ops());
@@ -101,7 +104,7 @@ async fn a_timeline_says_why_an_upload_was_refused_and_stays_bounded_under_polli
         why.as_str().is_some_and(|why| why.contains("bytes")),
         "{why}"
     );
-    // Presigned again and again, with confirms between, so that nothing repeats in a row.
+    // Presigned and confirmed in turns, so that nothing repeats in a row.
     for _ in 0..40 {
         let path = format!("/v1/uploads/{}/presign", absent.id());
         user.post_empty(&path).await.expect(200);
@@ -120,7 +123,7 @@ async fn a_timeline_says_why_an_upload_was_refused_and_stays_bounded_under_polli
 }
 
 #[tokio::test]
-async fn an_overview_counts_what_is_pending_and_what_became_of_the_rest() {
+async fn overview_counts_pending_uploads_and_outcomes() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, ops) = (broker.user(), broker.ops());
@@ -200,7 +203,7 @@ async fn an_overview_counts_what_is_pending_and_what_became_of_the_rest() {
 }
 
 #[tokio::test]
-async fn a_sweep_by_hand_settles_what_is_overdue_and_says_what_it_did() {
+async fn manual_sweep_settles_overdue_uploads_and_reports_counts() {
     let test_env = TestEnv::new().await;
     let broker = test_env
         .broker_with(json!({"sweeper": {"enabled": false}}))
@@ -223,13 +226,13 @@ async fn a_sweep_by_hand_settles_what_is_overdue_and_says_what_it_did() {
     let sweeper = seen["sweeper"].as_array().expect("kinds");
     let pending = sweeper.iter().find(|it| it["kind"] == "pending");
     let pending = pending.expect("it");
-    let told = ["done", "postponed", "failed"].map(|name| &pending[name]);
-    assert_eq!(told, [&json!(2), &json!(0), &json!(0)]);
+    let numbers = ["done", "postponed", "failed"].map(|name| &pending[name]);
+    assert_eq!(numbers, [&json!(2), &json!(0), &json!(0)]);
     assert!(pending["last_ended_at"].is_string());
 }
 
 #[tokio::test]
-async fn dead_deliveries_are_replayed_by_endpoint_event_and_upload_and_bad_requests_say_why() {
+async fn dead_deliveries_are_replayed_by_endpoint_event_and_upload() {
     let test_env = TestEnv::new().await;
     let receiver = Receiver::answering(|_| Reply::Status(500)).await;
     let settings = webhooks(1, vec![receiver.endpoint("shop")]);
@@ -243,14 +246,14 @@ async fn dead_deliveries_are_replayed_by_endpoint_event_and_upload_and_bad_reque
     let first = receiver.expect(1).await;
     let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while ops.get("/v1/ops/overview").await.json["webhooks"][0]["dead"] != 1 {
-        assert!(std::time::Instant::now() < end, "it never was given up");
+        assert!(std::time::Instant::now() < end, "the delivery is not dead");
     }
-    let told = entry(&timeline(&ops, done.id()).await, "webhook");
+    let delivery = entry(&timeline(&ops, done.id()).await, "webhook");
     assert!(
-        told["detail"]
+        delivery["detail"]
             .as_str()
-            .is_some_and(|it| it.contains("given up")),
-        "{told}"
+            .is_some_and(|it| it.contains("now dead")),
+        "{delivery}"
     );
     receiver.now_answers(|_| Reply::Status(200));
     let replay = async |body: Value| ops.post("/v1/ops/webhooks/replay", &body).await;
@@ -269,10 +272,10 @@ async fn dead_deliveries_are_replayed_by_endpoint_event_and_upload_and_bad_reque
         all.iter().all(|it| it.id() == first[0].id()),
         "one id for one event"
     );
-    let told = timeline(&ops, done.id()).await;
+    let history = timeline(&ops, done.id()).await;
     assert_eq!(
-        entry(&told, "operator")["detail"],
-        "deliver to shop again, by backends:shop"
+        entry(&history, "operator")["detail"],
+        "replay to shop, by backends:shop"
     );
     for (body, word) in [
         (json!({"endpoint": "shop"}), "exactly one"),

@@ -9,12 +9,12 @@ use crate::support::statuses::BYTES;
 use crate::support::test_env::TestEnv;
 
 #[tokio::test]
-async fn b14_our_pages_carry_a_strict_policy_and_everything_they_load_is_ours() {
+async fn pages_have_a_strict_policy_and_load_only_own_files() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
-    let nobody = broker.anonymous();
+    let anonymous = broker.anonymous();
     for page in ["/docs", "/problems"] {
-        let answer = nobody.get(page).await.expect(200);
+        let answer = anonymous.get(page).await.expect(200);
         let policy = answer.header("content-security-policy").to_owned();
         for needed in [
             "default-src 'none'",
@@ -59,7 +59,9 @@ async fn b14_our_pages_carry_a_strict_policy_and_everything_they_load_is_ours() 
             {
                 assert!(!address.contains("//"), "{page} leads to {address}");
                 let path = format!("/{}", address.trim_start_matches('/'));
-                let found = nobody.get(path.split('#').next().unwrap_or_default()).await;
+                let found = anonymous
+                    .get(path.split('#').next().unwrap_or_default())
+                    .await;
                 assert_eq!(found.status, 200, "{page} leads to {address}");
                 loaded += 1;
             }
@@ -69,7 +71,7 @@ async fn b14_our_pages_carry_a_strict_policy_and_everything_they_load_is_ours() 
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_headers_that_keep_it_from_being_misused() {
+async fn every_response_has_the_security_headers() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();

@@ -1,4 +1,4 @@
-//! The dashboard in a browser: what an operator sees and does, and what a client's file name can't do to them.
+//! `/ops` in a browser: the dashboard, its manual actions, and client input that must not become markup.
 
 use bytepass::domain::upload::Status;
 use serde_json::{Value, json};
@@ -11,12 +11,12 @@ use crate::support::test_env::{
 };
 use crate::support::webhook_receiver::{Receiver, Reply, webhooks};
 
-/// Markup that would run if a page took it for such.
+/// Markup that would run if a page inserted it as such.
 const NASTY: &str = "<img src=x onerror=window.ran=1>";
-/// Pending uploads that nothing happens to: more than a page of the table holds.
+/// Pending uploads that stay pending: more than a page of the table holds.
 const WAITING: usize = 30;
 
-/// An upload of this name, asked for.
+/// Creates an upload with this file name.
 async fn named(user: &Api, filename: &str) -> Answer {
     let body = json!({
         "field": "Product.image", "filename": filename, "content_type": "image/jpeg", "size": BYTES.len(), "object_id": NASTY,
@@ -24,14 +24,14 @@ async fn named(user: &Api, filename: &str) -> Answer {
     user.post("/v1/uploads", &body).await.expect(201)
 }
 
-/// Uploads in several statuses, and a delivery that was given up; gives what the browser is told.
+/// Creates uploads in several statuses and two dead deliveries; returns the input of the browser test.
 async fn seeded(test_env: &TestEnv, broker: &Broker, receiver: &Receiver) -> Value {
     let user = broker.user_named(NASTY);
     let other = broker.user();
     let mut waiting = String::new();
     for _ in 0..WAITING {
-        let asked = other.create("ProductImage.image", BYTES, "image/jpeg");
-        waiting = asked.await.expect(201).id().to_owned();
+        let created = other.create("ProductImage.image", BYTES, "image/jpeg");
+        waiting = created.await.expect(201).id().to_owned();
     }
     in_status(test_env, &broker.user(), Status::Rejected).await;
     let staged = named(&user, "staged.jpg").await;
@@ -40,12 +40,15 @@ async fn seeded(test_env: &TestEnv, broker: &Broker, receiver: &Receiver) -> Val
     let nasty = named(&user, &format!("{NASTY}.jpg")).await;
     user.put(&nasty, BYTES).await.expect(200);
     user.confirm(nasty.id()).await.expect(200);
-    // Both were tried once, in vain: what was rejected, and what was confirmed.
+    // Both events failed once: the rejection and the confirm.
     receiver.expect(2).await;
     let ops = broker.ops();
     let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while ops.get("/v1/ops/overview").await.json["webhooks"][0]["dead"] != 2 {
-        assert!(std::time::Instant::now() < end, "they never were given up");
+        assert!(
+            std::time::Instant::now() < end,
+            "the deliveries are not dead"
+        );
     }
     json!({
         "url": broker.url, "origins": [broker.url], "pending": WAITING + 2,
@@ -56,18 +59,17 @@ async fn seeded(test_env: &TestEnv, broker: &Broker, receiver: &Receiver) -> Val
 }
 
 #[tokio::test]
-async fn b14_an_operator_sees_what_is_pending_settles_it_and_replays_and_nothing_a_client_wrote_runs()
- {
+async fn dashboard_shows_settles_and_replays_and_client_input_never_runs() {
     let test_env = TestEnv::new().await;
     let receiver = Receiver::answering(|_| Reply::Status(500)).await;
     let settings = webhooks(1, vec![receiver.endpoint("shop")]);
     let broker = test_env.broker_with(settings).await;
-    let told = seeded(&test_env, &broker, &receiver).await;
+    let input = seeded(&test_env, &broker, &receiver).await;
     receiver.now_answers(|_| Reply::Status(200));
-    let id = |name: &str| told[name].as_str().expect("an id").to_owned();
+    let id = |name: &str| input[name].as_str().expect("an id").to_owned();
     let (staged, absent) = (id("staged"), id("absent"));
-    let played = tokio::task::spawn_blocking(move || play("pages_ops", &told));
-    if played.await.expect("the story is told").is_none() {
+    let browser = tokio::task::spawn_blocking(move || play("pages_ops", &input));
+    if browser.await.expect("the browser test ends").is_none() {
         return;
     }
     let ops = broker.ops();
@@ -77,7 +79,7 @@ async fn b14_an_operator_sees_what_is_pending_settles_it_and_replays_and_nothing
         (&json!("confirmed"), &json!("sweeper"))
     );
     assert_eq!(ops.read(&absent).await.json["status"], "expired");
-    // What was given up came again under its old ids: one delivery by the upload's panel, one by the endpoint's button.
+    // Dead deliveries came again with the same ids: one by the upload's panel, one by the endpoint's button.
     let all = receiver
         .until(|all| all.iter().filter(|it| it.answered == 200).count() >= 4)
         .await;
@@ -90,7 +92,7 @@ async fn b14_an_operator_sees_what_is_pending_settles_it_and_replays_and_nothing
 }
 
 #[tokio::test]
-async fn b14_the_dashboards_page_holds_nothing_and_its_policy_lets_in_nothing_inline() {
+async fn dashboard_page_has_no_data_and_its_policy_forbids_inline_code() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     broker
@@ -125,7 +127,7 @@ async fn b14_the_dashboards_page_holds_nothing_and_its_policy_lets_in_nothing_in
         "//",
         "upl_",
     ] {
-        assert!(!text.contains(inline), "it holds {inline}");
+        assert!(!text.contains(inline), "the page holds {inline}");
     }
     let mut loaded = 0;
     for part in answer.text.split('"').collect::<Vec<_>>().windows(2) {

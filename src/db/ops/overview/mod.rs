@@ -60,7 +60,7 @@ pub struct Overview {
     pub events_since: DateTime<Utc>,
     /// Outcomes in each step; `None` where a step starts before `events_since`.
     pub happened: Vec<Option<Outcomes>>,
-    /// The create-to-confirm times of the uploads created since `since`.
+    /// The create-to-confirm times of the confirms since `events_since`.
     pub confirm_times: ConfirmTimes,
     /// The rejections of uploads created since `since`.
     pub rejections: Rejections,
@@ -88,14 +88,17 @@ impl Db {
                 let from_event = EventId::new(window.from, &[0; 10]).to_string();
                 let cut = first_event(conn, &from_event, window.most_rows)?;
                 let events_since = cut.as_deref().map_or(window.from, time_of_id);
+                let from_event = cut.unwrap_or(from_event);
+                let (happened, confirm_times) =
+                    window::happened(conn, window, events_since, &from_event)?;
                 Ok(Overview {
                     pending: pending::pending(conn, window, &counters)?,
                     since,
                     cohort: window::cohort(conn, &from, total, &counters)?,
                     created: window::created(conn, window, since)?,
                     events_since,
-                    happened: window::happened(conn, window, events_since)?,
-                    confirm_times: window::confirm_times(conn, &from)?,
+                    happened,
+                    confirm_times,
                     rejections: window::rejections(conn, &from)?,
                     endpoints: endpoint_states(conn, outbox.endpoints())?,
                     due_since: due_since(conn)?.filter(|at| *at <= window.now),

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
@@ -11,12 +11,12 @@ use diesel::sql_types::{Bool, Text};
 use super::{EachPart, Window};
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::schema::uploads;
+use crate::db::engine::schema::{events, uploads};
 use crate::db::uploads::row::{StoredFieldError, column_count};
 use crate::db::uploads::stats::Total;
 use crate::domain::event::EventType;
 use crate::domain::field::FieldName;
-use crate::domain::ids::{EventId, UploadId};
+use crate::domain::ids::{UploadId, time_of_id};
 use crate::domain::upload::Status;
 
 /// How many rejected uploads are read for their reasons.
@@ -49,7 +49,7 @@ pub struct Outcomes {
 /// Create-to-confirm times.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ConfirmTimes {
-    /// The number of confirmed uploads.
+    /// The number of confirms.
     pub count: u64,
     /// The median, in seconds; `None` without a confirm.
     pub p50_secs: Option<f64>,
@@ -69,7 +69,7 @@ pub struct Rejections {
 /// The `total` uploads since `from`, by field and status.
 ///
 /// Only indexes are read, and few rows are grouped, because SQLite sorts to group: the most frequent status is not read but is the
-/// rest of its field's uploads.
+/// rest of its field's uploads. For 50,000 uploads, of which 60% are attached, that takes 30 ms instead of 95 ms.
 pub(in crate::db) fn cohort(
     conn: &mut AnyConnection,
     from: &str,
@@ -123,13 +123,8 @@ fn grouped(
         // Literals: with bound values Postgres doesn't know how frequent they are, and reads all rows.
         .filter(sql::<Bool>(&format!("status IN ({})", statuses.join(", "))))
         .filter(uploads::id.ge(from))
-        // Not the bare columns: SQLite would read the whole index of the fields to have the groups in order.
-        .group_by(sql::<Text>("status || '', field || ''"))
-        .select((
-            sql::<Text>("status || ''"),
-            sql::<Text>("field || ''"),
-            count_star(),
-        ))
+        .group_by((uploads::status, uploads::field))
+        .select((uploads::status, uploads::field, count_star()))
         .load(conn)
 }
 
@@ -139,6 +134,8 @@ fn attached_and_deleted(conn: &mut AnyConnection, from: &str) -> QueryResult<Vec
         .filter(uploads::status.eq(Status::Deleted.as_str()))
         .filter(uploads::id.ge(from))
         .filter(uploads::attached_at.is_not_null())
+        // Not the bare column: to have the groups in order, SQLite would skip through the index by field, which takes 90 ms instead of
+        // 8 ms for a window of 50,000 of 500,000 uploads.
         .group_by(sql::<Text>("field || ''"))
         .select((sql::<Text>("field || ''"), count_star()))
         .load(conn)
@@ -176,90 +173,62 @@ pub(in crate::db) fn created(
     window: Window,
     since: DateTime<Utc>,
 ) -> QueryResult<Vec<Option<u64>>> {
-    let counts = Steps::of(window, since, |at| UploadId::new(at, &[0; 10]).to_string());
+    let steps = Steps::of(window, since);
+    let id = |at: &DateTime<Utc>| UploadId::new(*at, &[0; 10]).to_string();
+    let mut edges: Vec<String> = steps.known().iter().map(id).collect();
+    // The last step has no end: another broker's clock may be ahead.
+    edges.push("upl_~".to_owned());
+    let parts: Vec<Vec<String>> = edges.windows(2).map(<[String]>::to_vec).collect();
     let numbers = EachPart {
         number: "COUNT(*)",
         rows: "uploads WHERE id >= parts.column1 AND id < parts.column2",
-        parts: &counts.parts,
+        parts: &parts,
     };
-    Ok(counts.with(numbers.load(conn)?.into_iter().map(column_count)))
+    let counts = numbers.load(conn)?.into_iter().map(column_count);
+    Ok(steps.series(counts))
 }
 
-/// Status changes in each step; `None` where a step starts before `since`.
+/// The events since `from`: outcomes in each step, `None` where a step starts before `since`; and the create-to-confirm times.
+///
+/// Ids hold both times, so no upload is read.
 pub(in crate::db) fn happened(
     conn: &mut AnyConnection,
     window: Window,
     since: DateTime<Utc>,
-) -> QueryResult<Vec<Option<Outcomes>>> {
-    let counts = Steps::of(window, since, |at| EventId::new(at, &[0; 10]).to_string());
-    // Three counts in one number, because each row is read once so and no index tells the type: each has 21 bits, and no step
-    // has as many rows.
-    let of =
-        |kind: EventType, bits: u32| format!("WHEN '{}' THEN {}", kind.as_str(), 1_i64 << bits);
-    let number = format!(
-        "CAST(COALESCE(SUM(CASE type {} {} {} ELSE 0 END), 0) AS BIGINT)",
-        of(EventType::Confirmed, 0),
-        of(EventType::Rejected, 21),
-        of(EventType::Expired, 42)
-    );
-    let numbers = EachPart {
-        number: &number,
-        rows: "events WHERE id >= parts.column1 AND id < parts.column2",
-        parts: &counts.parts,
-    };
-    let part = |number: i64, bits: u32| column_count((number >> bits) & ((1 << 21) - 1));
-    let outcomes = |number: i64| Outcomes {
-        confirmed: part(number, 0),
-        rejected: part(number, 21),
-        expired: part(number, 42),
-    };
-    Ok(counts.with(numbers.load(conn)?.into_iter().map(outcomes)))
-}
-
-/// The steps of a window that are read, and how many before them are not.
-struct Steps {
-    unknown: usize,
-    parts: Vec<Vec<String>>,
-}
-
-impl Steps {
-    /// The ids at the steps' edges. The last step has no end: another broker's clock may be ahead.
-    fn of(window: Window, since: DateTime<Utc>, id: impl Fn(DateTime<Utc>) -> String) -> Steps {
-        let step =
-            TimeDelta::seconds(i64::try_from(window.step_secs.max(1)).unwrap_or(i64::MAX / 1000));
-        let begins = std::iter::successors(Some(window.from), |at| Some(*at + step));
-        let begins: Vec<DateTime<Utc>> = begins.take_while(|at| *at <= window.now).collect();
-        let (unknown, known) = begins.split_at(begins.partition_point(|at| *at < since));
-        let mut edges: Vec<String> = known.iter().map(|at| id(*at)).collect();
-        edges.push(id(window.from).chars().take(4).chain(['~']).collect());
-        let parts = edges.windows(2).map(<[String]>::to_vec).collect();
-        Steps {
-            unknown: unknown.len(),
-            parts,
-        }
-    }
-
-    fn with<T: Clone>(&self, known: impl Iterator<Item = T>) -> Vec<Option<T>> {
-        let unknown = vec![None; self.unknown];
-        unknown.into_iter().chain(known.map(Some)).collect()
-    }
-}
-
-/// The create-to-confirm times of the uploads since `from`, at most [`Window::most_rows`] and one rows.
-pub(in crate::db) fn confirm_times(
-    conn: &mut AnyConnection,
     from: &str,
-) -> QueryResult<ConfirmTimes> {
-    let rows: Vec<(NaiveDateTime, NaiveDateTime)> = uploads::table
-        .filter(uploads::id.ge(from))
-        .filter(uploads::confirmed_at.is_not_null())
-        .select((uploads::created_at, uploads::confirmed_at.assume_not_null()))
+) -> QueryResult<(Vec<Option<Outcomes>>, ConfirmTimes)> {
+    let [confirmed, rejected, expired] = [
+        EventType::Confirmed,
+        EventType::Rejected,
+        EventType::Expired,
+    ]
+    .map(EventType::as_str);
+    let rows: Vec<(String, String, String)> = events::table
+        .filter(events::id.ge(from))
+        .filter(events::event_type.eq_any([confirmed, rejected, expired]))
+        .select((events::id, events::upload_id, events::event_type))
         .load(conn)?;
-    // Never negative, although two brokers' clocks may differ.
-    let took = |(created, confirmed): (NaiveDateTime, NaiveDateTime)| {
-        (confirmed - created).max(TimeDelta::zero())
-    };
-    let mut times: Vec<TimeDelta> = rows.into_iter().map(took).collect();
+    let steps = Steps::of(window, since);
+    let mut outcomes = vec![Outcomes::default(); steps.known().len()];
+    let mut times = Vec::new();
+    for (id, upload, kind) in rows {
+        let at = time_of_id(&id);
+        if kind == confirmed {
+            // Never negative, although two brokers' clocks may differ.
+            times.push((at - time_of_id(&upload)).max(TimeDelta::zero()));
+        }
+        let step = steps.known().partition_point(|start| *start <= at);
+        let Some(outcomes) = step.checked_sub(1).map(|step| &mut outcomes[step]) else {
+            continue;
+        };
+        outcomes.confirmed += u64::from(kind == confirmed);
+        outcomes.rejected += u64::from(kind == rejected);
+        outcomes.expired += u64::from(kind == expired);
+    }
+    Ok((steps.series(outcomes.into_iter()), confirm_times(times)))
+}
+
+fn confirm_times(mut times: Vec<TimeDelta>) -> ConfirmTimes {
     times.sort_unstable();
     // Nearest rank.
     let percentile = |percent: usize| {
@@ -267,11 +236,41 @@ pub(in crate::db) fn confirm_times(
         let time = times.get(rank.checked_sub(1)?)?;
         Some(time.num_milliseconds() as f64 / 1000.0)
     };
-    Ok(ConfirmTimes {
+    ConfirmTimes {
         count: times.len() as u64,
         p50_secs: percentile(50),
         p99_secs: percentile(99),
-    })
+    }
+}
+
+/// The steps of a window.
+struct Steps {
+    starts: Vec<DateTime<Utc>>,
+    /// How many of them start before what was read.
+    unknown: usize,
+}
+
+impl Steps {
+    fn of(window: Window, since: DateTime<Utc>) -> Steps {
+        let step =
+            TimeDelta::seconds(i64::try_from(window.step_secs.max(1)).unwrap_or(i64::MAX / 1000));
+        let starts = std::iter::successors(Some(window.from), |at| Some(*at + step));
+        let starts: Vec<DateTime<Utc>> = starts.take_while(|at| *at <= window.now).collect();
+        Steps {
+            unknown: starts.partition_point(|at| *at < since),
+            starts,
+        }
+    }
+
+    /// When the other steps start.
+    fn known(&self) -> &[DateTime<Utc>] {
+        &self.starts[self.unknown..]
+    }
+
+    fn series<T: Clone>(&self, known: impl Iterator<Item = T>) -> Vec<Option<T>> {
+        let unknown = vec![None; self.unknown];
+        unknown.into_iter().chain(known.map(Some)).collect()
+    }
 }
 
 /// The reasons of the latest rejected uploads.

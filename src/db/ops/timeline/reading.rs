@@ -91,11 +91,11 @@ impl Db {
 
 fn attempt_entry((at, state): (NaiveDateTime, String)) -> LogEntry {
     let detail = if state == AttemptState::Recorded.as_str() {
-        "a copy was made, and it is what was declared"
+        "object copied to its final key and checked"
     } else if state == AttemptState::Abandoned.as_str() {
-        "a copy was made or begun, and given up"
+        "copy abandoned"
     } else {
-        "a copy was begun; its end is not known yet"
+        "copy in progress"
     };
     LogEntry {
         at: at.and_utc(),

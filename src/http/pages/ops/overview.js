@@ -6,7 +6,7 @@ import { byId, bytes, el, number, say, span } from "../docs/dom.js";
 const age = (now, then) => Math.max(0, (Date.parse(now) - Date.parse(then)) / 1000);
 
 const percent = (part, whole) => (whole === 0 ? "–" : `${((part / whole) * 100).toFixed(part === 0 || part === whole ? 0 : 1)}%`);
-const seconds = (value) => (value === null ? "–" : value < 10 ? `${number(Math.round(value * 1000))} ms` : span(value));
+const seconds = (value) => (value === null ? "–" : value >= 1 && value < 10 ? `${value.toFixed(1)} s` : span(value));
 const sum = (list, name) => list.reduce((total, one) => total + one[name], 0);
 
 /** The sweeper's tasks in words; the API's `kind` is the key. */
@@ -67,7 +67,7 @@ export function tiles(overview) {
     tile("confirmed", "Confirmed", percent(confirmed, created), `${number(confirmed)} of ${cutAt(overview) ? "the latest " : ""}${number(created)} created`),
     tile("expired", "Expired", percent(expired, created), `${number(expired)} expired; ${number(rejected)} rejected`,
       created >= 20 && expired / created > 0.2 ? "watch" : "calm"),
-    tile("confirm", "Create to confirm, p99", seconds(p99), count === 0 ? "no confirmed uploads" : `median ${seconds(p50)} of ${number(count)} confirmed`),
+    tile("confirm", "Confirm time, p99", seconds(p99), count === 0 ? "no confirms" : `from create to confirm; median ${seconds(p50)}, ${number(count)} confirms`),
     webhooksTile(overview),
   );
 }

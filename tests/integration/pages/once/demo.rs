@@ -1,4 +1,4 @@
-//! The demo in a browser: what a newcomer of `bytepass dev` sees, and what a stranger's page gets.
+//! `/demo` of `bytepass dev` in a browser, and its token, which other sites don't get.
 
 use std::process::Command;
 
@@ -11,18 +11,17 @@ use crate::support::command::run;
 use crate::support::test_env::TestEnv;
 
 #[tokio::test]
-async fn b14_a_picture_comes_in_and_five_attempts_fail_in_a_browser_that_has_nothing_to_complain_of()
- {
+async fn demo_uploads_a_picture_and_blocks_five_attacks_without_browser_errors() {
     let broker = BrokerProcess::dev();
-    let told = json!({"url": broker.url, "origins": [broker.url, broker.bucket_url()]});
-    let Some(said) = play("pages_demo", &told) else {
+    let input = json!({"url": broker.url, "origins": [broker.url, broker.bucket_url()]});
+    let Some(result) = play("pages_demo", &input) else {
         return;
     };
-    // What the page shows to be pasted does what it says.
+    // The curl command that the page shows works.
     let folder = tempfile::tempdir().expect("a folder");
     let token = demo_token(&broker, &broker.url).await;
     let token = token["token"].as_str().expect("a token");
-    let create = said["commands"]["create"].as_str().expect("a command");
+    let create = result["commands"]["create"].as_str().expect("a command");
     let pasted = format!("TOKEN={token}\n{create}");
     let mut shell = Command::new("sh");
     shell.args(["-c", &pasted]).current_dir(folder.path());
@@ -34,7 +33,7 @@ async fn b14_a_picture_comes_in_and_five_attempts_fail_in_a_browser_that_has_not
     let all = list.expect(200).json["data"].clone();
     let all = all.as_array().expect("uploads");
     let of = |status: &str| all.iter().filter(|it| it["status"] == status).count();
-    // Two pictures of each attempt to overwrite, and the flow; what was refused or left stays pending.
+    // Confirmed in each of five runs: the flow and the overwrite attack. Blocked and abandoned uploads stay pending.
     assert_eq!((of("confirmed"), of("pending")), (10, 9), "{all:?}");
 }
 
@@ -48,7 +47,7 @@ async fn demo_token(broker: &BrokerProcess, origin: &str) -> Value {
 }
 
 #[tokio::test]
-async fn b14_the_demos_token_lives_ten_minutes_for_one_field_and_other_sites_get_none() {
+async fn demo_token_is_valid_ten_minutes_for_one_field_and_other_sites_get_none() {
     let broker = BrokerProcess::dev();
     let url = format!("{}/demo", broker.url);
     assert_eq!(broker.ready["demo_url"], url);
@@ -75,7 +74,7 @@ async fn b14_the_demos_token_lives_ten_minutes_for_one_field_and_other_sites_get
 }
 
 #[tokio::test]
-async fn a_broker_that_serves_has_no_demo() {
+async fn serve_has_no_demo() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     for path in ["/demo", "/demo/demo.js", "/demo/seen", "/demo/token"] {
