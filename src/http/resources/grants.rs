@@ -104,7 +104,7 @@ impl GrantView {
     }
 }
 
-/// Mint a grant
+/// Create a grant
 ///
 /// For a page or an app that has no token of its own: a short-lived bearer token for one field and, with `object_id`, for one
 /// record. It creates uploads, and confirms, presigns, reads and cancels only those created under it; it cannot list. Each upload

@@ -139,7 +139,10 @@ const PINNED: [(&str, &str); 23] = [
         "idempotency_keys_expiry",
     ),
     ("ORDER BY upload_log.entry DESC", "upload_log_pkey"),
-    ("FROM events WHERE id >= parts.column1", "events_pkey"),
+    (
+        "events.upload_id, events.type FROM events WHERE",
+        "events_pkey",
+    ),
     ("FROM uploads WHERE id >= parts.column1", "uploads_pkey"),
     ("FROM uploads WHERE field = parts.column1", "uploads_field"),
     (
