@@ -20,7 +20,7 @@ pub fn play(script: &str, told: &Value) -> Option<Value> {
     let folder = tempfile::tempdir().expect("a folder");
     let beside = |name: &str| folder.path().join(name);
     let name = format!("{script}.mjs");
-    for file in std::fs::read_dir(Path::new(ROOT).join("tests/node")).expect("the stories") {
+    for file in std::fs::read_dir(Path::new(ROOT).join("tests/node")).expect("the scripts") {
         let file = file.expect("a file");
         let name = file.file_name().into_string().expect("a name");
         std::fs::copy(file.path(), beside(&name)).expect("a copy");

@@ -1,6 +1,6 @@
 //! Several sweepers beside callers that confirm: each upload moves once, and nothing that was confirmed is lost.
 //!
-//!     BYTEPASS_TEST_SWEPT=500 tests/run -- sweeper_races     so many uploads; 60 by default
+//!     BYTEPASS_TEST_SWEPT=500 tests/run -- sweeper::races     uploads in the race; 60 by default
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
