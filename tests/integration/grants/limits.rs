@@ -6,6 +6,7 @@ use super::*;
 use crate::support::test_env::{backend_token, sign_backend};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn invalid_grant_is_refused_and_not_stored() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;

@@ -10,6 +10,7 @@ use crate::support::statuses::{BYTES, path};
 use crate::support::test_env::TestEnv;
 
 /// A name, and the name returned; `None`: it is refused.
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn curated() -> Vec<(String, Option<String>)> {
     let same = [
         "cat.jpg",

@@ -41,7 +41,7 @@ fn bombs() -> Vec<Case> {
         ),
         (
             "a million keys".into(),
-            format!("{{{}\"a\":1}}", keys).into_bytes(),
+            format!("{{{keys}\"a\":1}}").into_bytes(),
         ),
         (
             "1,000 keys".into(),
