@@ -1,17 +1,17 @@
-//! Which addresses may be called: decided on the address itself, after every IPv6 form of an IPv4 address is undone.
+//! Rules for addresses. An IPv6 form of an IPv4 address is judged as that IPv4 address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Which addresses a caller lets the client connect to.
+/// The addresses that a call may connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressRule {
-    /// For targets that the operator configured, which may well be on a private network: everything except link-local
-    /// addresses and the clouds' metadata services, which no key set lives on, and addresses that name no host.
+    /// For targets that the operator configures, which may be on a private network: all but link-local addresses, the clouds' metadata
+    /// services and addresses that don't identify a host.
     AnyButLinkLocal,
-    /// For targets that may be a stranger's: only addresses that the internet routes, so nothing of this network.
+    /// For targets of others: only addresses that the internet routes.
     PublicOnly,
-    /// Only this machine and private networks: where plain http may go if the operator says so.
+    /// Only this machine and private networks: for plain http that the operator allows.
     PrivateOnly,
     /// Only this machine.
     LoopbackOnly,
@@ -27,7 +27,7 @@ impl AddressRule {
     ];
 }
 
-/// Metadata services that live outside the link-local range (AWS over IPv6, Alibaba, Oracle).
+/// Metadata services outside the link-local range (AWS over IPv6, Alibaba, Oracle).
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
 const METADATA_V4: [Ipv4Addr; 2] = [
     Ipv4Addr::new(100, 100, 100, 200),
@@ -49,20 +49,19 @@ impl AddressRule {
             }
             AddressRule::AnyButLinkLocal => match address {
                 IpAddr::V4(v4) => {
-                    let names_no_host =
-                        v4.octets()[0] == 0 || v4.is_multicast() || v4.is_broadcast();
-                    !names_no_host && !v4.is_link_local() && !METADATA_V4.contains(&v4)
+                    let is_no_host = v4.octets()[0] == 0 || v4.is_multicast() || v4.is_broadcast();
+                    !is_no_host && !v4.is_link_local() && !METADATA_V4.contains(&v4)
                 }
                 IpAddr::V6(v6) => {
-                    let names_no_host = v6.is_unspecified() || v6.is_multicast();
-                    !names_no_host && !v6.is_unicast_link_local() && v6 != METADATA_V6
+                    let is_no_host = v6.is_unspecified() || v6.is_multicast();
+                    !is_no_host && !v6.is_unicast_link_local() && v6 != METADATA_V6
                 }
             },
         }
     }
 }
 
-/// What the internet routes: none of the ranges of IANA's special-purpose registry.
+/// Whether the internet routes it: it is in no range of IANA's special-purpose registry.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     !matches!(
         address.octets(),
@@ -80,7 +79,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// Global unicast without protocol assignments (Teredo, ORCHID, benchmarks) and documentation. 6to4 and NAT64 were undone before.
+/// Whether it is global unicast, without protocol assignments (Teredo, ORCHID, benchmarks) and documentation. 6to4 and NAT64 are
+/// normalized before.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
         [0x2001, 0..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => false,
@@ -108,8 +108,8 @@ impl fmt::Display for AddressRule {
     }
 }
 
-/// The address that a packet would end at: mapped (`::ffff:a.b.c.d`), compatible (`::a.b.c.d`), NAT64 (`64:ff9b::a.b.c.d`)
-/// and 6to4 (`2002:ab:cd::`) addresses stand for the IPv4 address inside.
+/// The address that a packet reaches: the IPv4 address in a mapped (`::ffff:a.b.c.d`), compatible (`::a.b.c.d`), NAT64
+/// (`64:ff9b::a.b.c.d`) or 6to4 (`2002:ab:cd::`) address.
 fn normalized(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
@@ -123,7 +123,7 @@ fn normalized(address: IpAddr) -> IpAddr {
     match segments {
         [0, 0, 0, 0, 0, 0xffff, high, low] => from(high, low),
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => from(high, low),
-        // `::` and `::1` are addresses of their own.
+        // `::` and `::1` are no IPv4 addresses.
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => from(high, low),
         [0x2002, high, low, ..] => from(high, low),
         _ => address,

@@ -1,20 +1,15 @@
-//! The one guarded HTTP client for calls that leave the broker. `auth` fetches key sets with it, `webhooks` sends.
+//! The HTTP client for all outgoing calls but those to the bucket: key sets, certificates, webhooks, traces.
 //!
-//! It exists so that the rules for calling others are in one place: https only (plain http to this machine, or a private
-//! network where that is allowed), no redirects,
-//! no proxy from the environment, one deadline for the whole call, and a cap on the response that holds while it is read.
-//! It guarantees that a connection goes only to an address that the caller's [`AddressRule`] allows: names are resolved
-//! once, every answer is checked, and the connection is made to the checked address, so a second DNS answer can't slip in.
+//! Guarantees: a connection goes only to an address that the caller's [`AddressRule`] allows (a name is resolved once, every address
+//! is checked, and the connection is made to a checked address, so a second DNS answer can't replace it); https only, with plain
+//! http to this machine or an allowed private network; no redirects; no proxy from the environment; one deadline for the whole
+//! call; and a limit of the response that applies while it is read.
 
 mod address;
 mod post;
-#[cfg(test)]
-mod public_tests;
 mod resolver;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tls_tests;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -32,13 +27,13 @@ pub use resolver::{Lookup, LookupAnswer};
 /// The bounds of one call.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The most response body that is read, in bytes; one byte more is [`OutboundError::TooLarge`].
+    /// The largest response body, in bytes. A larger one is [`OutboundError::TooLarge`].
     pub max_bytes: usize,
-    /// The time for all of it: name, connection, TLS, answer, body.
+    /// The time limit of the whole call: name, connection, TLS, answer, body.
     pub deadline: Duration,
 }
 
-/// An answer: whatever its status, the caller judges it. A redirect is an answer like any other.
+/// An answer with any status. A redirect is an answer like any other.
 #[derive(Debug)]
 pub struct Fetched {
     /// The HTTP status.
@@ -47,10 +42,10 @@ pub struct Fetched {
     pub body: Vec<u8>,
 }
 
-/// Why a call gave no answer. No variant carries the URL or any part of the response.
+/// Why a call has no answer. No variant contains the URL or a part of the response.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
-    /// The URL is one that this client never calls; the text says what is allowed.
+    /// The URL is never called; the text says what is allowed.
     #[error("{0}")]
     BadUrl(&'static str),
     /// The host is, or resolves to, an address that the rule refuses.
@@ -59,32 +54,31 @@ pub enum OutboundError {
     /// The deadline passed.
     #[error("no answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
-    /// The body is longer than the caller wants.
+    /// The body is longer than the limit.
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
     /// The name, the connection, TLS or HTTP failed; the text is the innermost cause.
     #[error("the call failed: {0}")]
     Unreachable(String),
-    /// The client could not be made, which only a broken TLS set-up can cause.
-    #[error("the HTTP client could not be set up: {0}")]
+    /// The client can't be built, which only a broken TLS setup causes.
+    #[error("the HTTP client can't be built: {0}")]
     Setup(String),
 }
 
 /// The client. Cloning is cheap; clones share everything.
 #[derive(Debug, Clone)]
 pub struct Outbound {
-    // The rule sits in a client's resolver, so there is one client a rule.
+    // The rule is part of the client's resolver, so there is a client per rule.
     clients: Arc<[(AddressRule, Client)]>,
 }
 
 impl Outbound {
-    /// A client that asks the system's resolver. Errors only when the client itself can't be made; a machine without root
-    /// certificates gets a warning and a client whose https calls fail.
+    /// A client with the system's resolver. Without root certificates it logs a warning, and https calls fail.
     pub fn new() -> Result<Outbound, OutboundError> {
         Outbound::with_lookup(Arc::new(system_lookup))
     }
 
-    /// The same with another source of addresses.
+    /// The same with another resolver.
     pub fn with_lookup(lookup: Lookup) -> Result<Outbound, OutboundError> {
         let tls = tls_config()?;
         let client = |rule| {
@@ -95,7 +89,7 @@ impl Outbound {
                 .retry(reqwest::retry::never())
                 .referer(false)
                 .no_proxy()
-                // Every call resolves and checks anew, and no connection outlives the runtime that opened it.
+                // Each call resolves and checks again, and no connection outlives the runtime that opened it.
                 .pool_max_idle_per_host(0)
                 .user_agent(concat!("bytepass/", env!("CARGO_PKG_VERSION")))
                 .build()
@@ -114,7 +108,7 @@ impl Outbound {
             .ok_or(OutboundError::AddressRefused(rule))
     }
 
-    /// Gets a URL. `rule` says which addresses may be called; plain http is narrowed to loopback whatever it says.
+    /// Gets a URL at an address that `rule` allows. Plain http is limited to loopback.
     pub async fn get(
         &self,
         url: &str,
@@ -129,21 +123,20 @@ impl Outbound {
     }
 }
 
-/// Checks a URL without calling it, for configuration: scheme, host, literal addresses. The answer is the parsed URL and
-/// the rule that applies to it.
+/// Checks a URL's scheme, host and literal address without calling it. Returns the parsed URL and the rule that applies to it.
 pub fn check_url(url: &str, rule: AddressRule) -> Result<(Url, AddressRule), OutboundError> {
-    let url = Url::parse(url).map_err(|_| OutboundError::BadUrl("this is not an absolute URL"))?;
+    let url = Url::parse(url).map_err(|_| OutboundError::BadUrl("the URL must be absolute"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(OutboundError::BadUrl(
-            "the URL may not carry a user or password",
+            "the URL must not contain a user or password",
         ));
     }
-    // `Url` has turned every way of writing an IPv4 address (0x7f.1, 2130706433) into the address itself.
+    // `Url` has parsed every notation of an IPv4 address (0x7f.1, 2130706433).
     let literal = match url.host() {
         Some(Host::Ipv4(address)) => Some(address.into()),
         Some(Host::Ipv6(address)) => Some(address.into()),
         Some(Host::Domain(_)) => None,
-        None => return Err(OutboundError::BadUrl("the URL has no host")),
+        None => return Err(OutboundError::BadUrl("the URL must have a host")),
     };
     let rule = match url.scheme() {
         "https" => rule,
@@ -160,7 +153,7 @@ pub fn check_url(url: &str, rule: AddressRule) -> Result<(Url, AddressRule), Out
             ));
         }
     };
-    // Below 1024 other protocols live, which an HTTP request could be made to speak to.
+    // Ports below 1024 are those of other protocols, some of which an HTTP request can be crafted for.
     if rule == AddressRule::PublicOnly && !matches!(url.port(), None | Some(443 | 1024..)) {
         return Err(OutboundError::BadUrl(
             "the URL's port must be 443, or 1024 and above",
@@ -204,8 +197,8 @@ async fn read(
     Ok(Fetched { status, body })
 }
 
-/// TLS on ring with the platform's root certificates, given to the client explicitly: a process-wide default would be
-/// shared by every server in the process.
+/// TLS on ring with the platform's root certificates. Passed to the client explicitly, because a process-wide default is shared by
+/// all brokers of the process.
 fn tls_config() -> Result<rustls::ClientConfig, OutboundError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = || {
@@ -216,8 +209,8 @@ fn tls_config() -> Result<rustls::ClientConfig, OutboundError> {
     match builder()?.with_platform_verifier() {
         Ok(config) => Ok(config.with_no_client_auth()),
         Err(error) => {
-            // A broker whose issuers all have local keys needs no roots, so this is no reason not to start.
-            tracing::warn!(%error, "no root certificates found: every https call will fail");
+            // Not an error: a broker whose issuers have local keys needs no roots.
+            tracing::warn!(%error, "no root certificates found, https calls fail");
             Ok(builder()?
                 .with_root_certificates(rustls::RootCertStore::empty())
                 .with_no_client_auth())
@@ -238,7 +231,7 @@ fn find_refusal(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(|cause| cause.is::<Refused>())
 }
 
-/// The innermost cause: the outer layers of the client's errors print the URL.
+/// The innermost cause. The outer errors of the client contain the URL.
 fn innermost(error: &(dyn Error + 'static)) -> String {
     chain(error)
         .last()

@@ -1,4 +1,4 @@
-//! Sending: a POST whose answer is judged by its status. Its body is read up to a cap, out of politeness, and thrown away.
+//! POST requests. Only the status of the answer counts; its body is read up to the limit and discarded.
 
 use bytes::Bytes;
 use reqwest::header::RETRY_AFTER;
@@ -6,14 +6,14 @@ use reqwest::{Client, RequestBuilder};
 
 use super::{AddressRule, Limits, Outbound, OutboundError, check_url, find_refusal, innermost};
 
-/// The longest `Retry-After` that is looked at, in bytes.
+/// The longest `Retry-After` that is read, in bytes.
 const MAX_RETRY_AFTER_BYTES: usize = 64;
 
-/// What is sent, and where to. No `Debug`: its headers sign it.
+/// A request. No `Debug`: its headers contain a signature.
 pub struct Post<'a> {
     /// The URL.
     pub url: &'a str,
-    /// Which addresses may be called.
+    /// The addresses that it may connect to.
     pub rule: AddressRule,
     /// Headers, by lower-case name.
     pub headers: &'a [(&'a str, String)],
@@ -26,13 +26,13 @@ pub struct Post<'a> {
 pub struct Posted {
     /// The HTTP status. A redirect is an answer like any other.
     pub status: u16,
-    /// The `Retry-After` header as it came, if it is short and ASCII.
+    /// The `Retry-After` header, if it is short and ASCII.
     pub retry_after: Option<String>,
 }
 
 impl Outbound {
-    /// Posts. At most [`Limits::max_bytes`] of the answer's body are read, and none after the deadline; a longer body, or one
-    /// that does not end, changes nothing about the status that came before it.
+    /// Sends a request. At most [`Limits::max_bytes`] of the answer's body are read, and none after the deadline; a longer or endless
+    /// body does not change the result.
     pub async fn post(&self, post: Post<'_>, limits: Limits) -> Result<Posted, OutboundError> {
         let (url, rule) = check_url(post.url, post.rule)?;
         let client: &Client = self.client(rule)?;

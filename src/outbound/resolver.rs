@@ -1,4 +1,4 @@
-//! From a name to checked addresses. The HTTP client connects to what this answers and to nothing else.
+//! Resolves names and checks their addresses. The HTTP client connects to these addresses only.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,13 +9,13 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::AddressRule;
 
-/// What a name stands for, or why that can't be told.
+/// The addresses of a name.
 pub type LookupAnswer = BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 
-/// Where addresses come from.
+/// A resolver.
 pub type Lookup = Arc<dyn Fn(String) -> LookupAnswer + Send + Sync>;
 
-/// An address failed the rule.
+/// The rule refuses an address.
 #[derive(Debug, thiserror::Error)]
 #[error("the address is refused")]
 pub(super) struct Refused;
@@ -37,7 +37,7 @@ impl Resolve for CheckedResolver {
         let rule = self.rule;
         Box::pin(async move {
             let addresses = answer.await?;
-            // One refused address refuses the name: a name that mixes them is an attack or a mistake.
+            // One refused address refuses the name: such a mix is an attack or a mistake.
             if !addresses.iter().all(|address| rule.permits(*address)) {
                 return Err(Refused.into());
             }

@@ -1,4 +1,4 @@
-//! TLS: a certificate that nobody vouches for ends the call before a byte of the request is sent.
+//! Test of TLS: an untrusted certificate ends the call before a byte of the request is sent.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -8,12 +8,12 @@ use std::time::Duration;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::*;
+use super::super::*;
 
-const CERTIFICATE: &[u8] = include_bytes!("../../tests/fixtures/tls-unknown-issuer.pem");
-const PRIVATE_KEY: &[u8] = include_bytes!("../../tests/fixtures/tls-unknown-issuer-private.pem");
+const CERTIFICATE: &[u8] = include_bytes!("../../../tests/fixtures/tls-unknown-issuer.pem");
+const PRIVATE_KEY: &[u8] = include_bytes!("../../../tests/fixtures/tls-unknown-issuer-private.pem");
 
-/// Serves one connection with the certificate; sends what came through TLS, empty where the handshake failed.
+/// Serves one connection with the certificate. The receiver gets the request, empty if the handshake failed.
 fn serve_tls() -> (u16, mpsc::Receiver<Vec<u8>>) {
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
     let key = PrivateKeyDer::from_pem_slice(PRIVATE_KEY).unwrap();
@@ -41,7 +41,7 @@ fn serve_tls() -> (u16, mpsc::Receiver<Vec<u8>>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c2_a_server_whose_certificate_nobody_vouches_for_is_not_spoken_to() {
+async fn server_with_an_untrusted_certificate_gets_no_request() {
     let (port, received) = serve_tls();
     let limits = Limits {
         max_bytes: 1024,

@@ -1,4 +1,4 @@
-//! `PublicOnly`: every way of writing every address that is none of the internet's, and names that resolve to one (C2).
+//! Tests of `PublicOnly`: every notation of special addresses, and names that resolve to one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::*;
+use super::super::*;
 
-/// One of each special range, its edges where they are easily missed.
+/// At least one address of each special range.
 const INSIDE_V4: [&str; 31] = [
     "0.0.0.0",
     "0.255.255.255",
@@ -87,8 +87,8 @@ fn permits(address: IpAddr) -> bool {
     AddressRule::PublicOnly.permits(address)
 }
 
-/// An IPv4 address in each IPv6 dress that a packet takes off again.
-fn dressed(v4: Ipv4Addr) -> [Ipv6Addr; 4] {
+/// The IPv6 forms of an IPv4 address.
+fn ipv6_forms(v4: Ipv4Addr) -> [Ipv6Addr; 4] {
     let [a, b, c, d] = v4.octets().map(u16::from);
     let (high, low) = (a << 8 | b, c << 8 | d);
     [
@@ -100,11 +100,11 @@ fn dressed(v4: Ipv4Addr) -> [Ipv6Addr; 4] {
 }
 
 #[test]
-fn c2_no_special_range_is_public_in_any_dress() {
+fn special_addresses_are_not_public_in_any_notation() {
     for text in INSIDE_V4 {
         let v4: Ipv4Addr = text.parse().unwrap();
         assert!(!permits(v4.into()), "{text}");
-        for v6 in dressed(v4) {
+        for v6 in ipv6_forms(v4) {
             assert!(!permits(v6.into()), "{v6} for {text}");
         }
     }
@@ -116,7 +116,7 @@ fn c2_no_special_range_is_public_in_any_dress() {
     }
 }
 
-/// More than 200 URLs: each address as a person, a script and an attacker would write it.
+/// More than 200 URLs: each address in many notations.
 fn corpus(port: u16) -> Vec<String> {
     let mut hosts: Vec<String> = INSIDE_V6.iter().map(|it| format!("[{it}]")).collect();
     for text in INSIDE_V4 {
@@ -130,7 +130,7 @@ fn corpus(port: u16) -> Vec<String> {
         ]);
         hosts.push(format!("0x{a:x}.{b}.0{c:o}.{d}"));
         hosts.push(format!("{a}.{}", number & 0xff_ffff));
-        hosts.extend(dressed(v4).map(|v6| format!("[{v6}]")));
+        hosts.extend(ipv6_forms(v4).map(|v6| format!("[{v6}]")));
     }
     hosts.extend(
         [
@@ -198,7 +198,7 @@ async fn post(outbound: &Outbound, url: &str, rule: AddressRule) -> Result<Poste
 }
 
 #[tokio::test]
-async fn c2_none_of_200_urls_of_this_network_is_called() {
+async fn no_url_with_a_special_address_is_called() {
     let (port, touched) = canary().await;
     let (outbound, urls) = (Outbound::new().unwrap(), corpus(port));
     assert!(urls.len() > 200, "{}", urls.len());
@@ -214,9 +214,9 @@ async fn c2_none_of_200_urls_of_this_network_is_called() {
 }
 
 #[tokio::test]
-async fn c2_a_name_that_rebinds_is_never_connected_to_this_machine() {
+async fn name_that_rebinds_to_this_machine_is_not_called() {
     let (port, touched) = canary().await;
-    // The first answer is public and reaches nobody here; from the second on, it is this machine.
+    // The first answer is a documentation address; later ones are this machine.
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let lookup: Lookup = Arc::new(move |_| {
@@ -244,7 +244,7 @@ async fn c2_a_name_that_rebinds_is_never_connected_to_this_machine() {
 }
 
 #[tokio::test]
-async fn where_private_is_allowed_plain_http_goes_there_and_nowhere_else() {
+async fn private_only_permits_http_to_private_addresses_only() {
     let (port, touched) = canary().await;
     let outbound = Outbound::new().unwrap();
     let url = format!("http://localhost:{port}/hooks");

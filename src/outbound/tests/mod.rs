@@ -1,4 +1,7 @@
-//! The address rules, the URL rules, and what a call does with a hostile answer.
+//! Tests of address rules, URL rules, and hostile answers.
+
+mod public;
+mod tls;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,7 +23,7 @@ fn permits(rule: AddressRule, address: &str) -> bool {
 }
 
 #[test]
-fn c2_link_local_and_metadata_addresses_are_refused_in_every_notation() {
+fn link_local_and_metadata_addresses_are_refused_in_every_notation() {
     let refused = [
         "169.254.169.254",
         "169.254.0.1",
@@ -49,7 +52,7 @@ fn c2_link_local_and_metadata_addresses_are_refused_in_every_notation() {
 }
 
 #[test]
-fn private_networks_may_host_a_key_set() {
+fn any_but_link_local_permits_private_networks() {
     for address in [
         "10.0.0.5",
         "192.168.1.2",
@@ -67,7 +70,7 @@ fn private_networks_may_host_a_key_set() {
 }
 
 #[test]
-fn loopback_only_means_this_machine() {
+fn loopback_only_permits_this_machine_only() {
     for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
         assert!(permits(AddressRule::LoopbackOnly, address), "{address}");
     }
@@ -84,7 +87,7 @@ fn loopback_only_means_this_machine() {
 }
 
 #[test]
-fn c2_urls_that_are_never_called_are_refused_before_any_connection() {
+fn check_url_refuses_urls_that_are_never_called() {
     let refused = [
         "http://idp.example/keys",
         "http://10.0.0.1/keys",
@@ -116,7 +119,7 @@ fn c2_urls_that_are_never_called_are_refused_before_any_connection() {
 }
 
 #[test]
-fn plain_http_is_narrowed_to_loopback_and_https_keeps_the_callers_rule() {
+fn check_url_limits_http_to_loopback_and_keeps_the_rule_for_https() {
     for url in [
         "http://localhost:1/k",
         "http://127.1/k",
@@ -130,7 +133,7 @@ fn plain_http_is_narrowed_to_loopback_and_https_keeps_the_callers_rule() {
     assert_eq!(rule, AddressRule::AnyButLinkLocal);
 }
 
-/// Answers every connection with these bytes, then keeps it open. Returns the port and the count of connections.
+/// Answers each connection with these bytes and keeps it open. Returns the port and the count of connections.
 async fn serve(answer: Vec<u8>) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -170,7 +173,7 @@ async fn get(outbound: &Outbound, url: &str) -> Result<Fetched, OutboundError> {
 }
 
 #[tokio::test]
-async fn an_answer_within_the_limits_comes_back_whole() {
+async fn answer_within_the_limits_is_returned() {
     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello".to_vec();
     let (port, _) = serve(answer).await;
     let fetched = get(
@@ -183,7 +186,7 @@ async fn an_answer_within_the_limits_comes_back_whole() {
 }
 
 #[tokio::test]
-async fn c2_a_redirect_is_an_answer_and_is_not_followed() {
+async fn redirect_is_returned_and_not_followed() {
     let (canary, touched) = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
     let answer = format!(
         "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:{canary}/\r\ncontent-length: 0\r\n\r\n"
@@ -200,7 +203,7 @@ async fn c2_a_redirect_is_an_answer_and_is_not_followed() {
 }
 
 #[tokio::test]
-async fn c2_a_name_with_one_refused_address_is_not_called_at_all() {
+async fn name_with_one_refused_address_is_not_called() {
     let (port, touched) = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
     let (lookup, _) = fixed(&["127.0.0.1", "169.254.169.254"]);
     let outbound = Outbound::with_lookup(lookup).unwrap();
@@ -218,7 +221,7 @@ async fn c2_a_name_with_one_refused_address_is_not_called_at_all() {
 }
 
 #[tokio::test]
-async fn c2_a_name_is_resolved_once_a_call_so_a_second_answer_cannot_rebind_it() {
+async fn name_is_resolved_once_per_call() {
     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
     let (port, _) = serve(answer).await;
     let (lookup, asked) = fixed(&["127.0.0.1"]);
@@ -230,7 +233,7 @@ async fn c2_a_name_is_resolved_once_a_call_so_a_second_answer_cannot_rebind_it()
 }
 
 #[tokio::test]
-async fn an_endless_or_oversized_body_ends_at_the_cap() {
+async fn endless_or_large_body_is_cut_at_the_limit() {
     let mut chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     for _ in 0..64 {
         chunked.extend_from_slice(b"40\r\n");
@@ -254,7 +257,7 @@ async fn an_endless_or_oversized_body_ends_at_the_cap() {
 }
 
 #[tokio::test]
-async fn a_server_that_dribbles_is_cut_at_the_deadline() {
+async fn slow_body_is_cut_at_the_deadline() {
     let (port, _) = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe".to_vec()).await;
     let began = Instant::now();
     let answer = get(
@@ -270,7 +273,7 @@ async fn a_server_that_dribbles_is_cut_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_behind_https_is_unreachable_and_the_error_names_no_url() {
+async fn https_server_without_tls_is_unreachable_and_the_error_shows_no_url() {
     let (port, _) = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
     let url = format!("https://127.0.0.1:{port}/secret-path");
     let answer = get(&Outbound::new().unwrap(), &url).await;
