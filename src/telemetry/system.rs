@@ -1,20 +1,19 @@
-//! Numbers that describe the whole system. They are read from the database when somebody looks, so that every broker says the
-//! same; they are declared here, once, like all the others.
+//! Metrics of the whole system. They are read from the database at each scrape, so that all brokers report the same values.
 
 use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
 
-/// What was found, in the words of labels.
+/// The values, by label.
 #[derive(Debug, Clone, Default)]
 pub struct SystemState {
-    /// Each field's pending uploads.
+    /// The pending uploads of each field.
     pub pending: Vec<PendingState>,
-    /// Seal attempts whose copy may be under way.
+    /// Seal attempts whose copy may still run.
     pub open_attempts: u64,
-    /// Abandoned copies that were not seen to be removed.
+    /// Abandoned seal attempts whose copy is not known to be removed.
     pub abandoned_copies: u64,
-    /// Endpoint, `pending` or `dead`, and how many deliveries.
+    /// Endpoint, `pending` or `dead`, and the number of deliveries.
     pub deliveries: Vec<(String, String, u64)>,
-    /// How long the longest overdue upload has been waiting for the sweeper, in seconds.
+    /// How long ago the longest overdue upload expired, in seconds.
     pub sweeper_lag_secs: f64,
 }
 
@@ -23,9 +22,9 @@ pub struct SystemState {
 pub struct PendingState {
     /// The field.
     pub field: String,
-    /// How many.
+    /// The number of uploads.
     pub count: u64,
-    /// Their declared sizes together, in bytes.
+    /// The sum of their declared sizes, in bytes.
     pub bytes: u64,
     /// The age of the oldest, in seconds.
     pub oldest_secs: f64,
@@ -90,8 +89,7 @@ impl SystemState {
         );
         lag.with_label_values::<&str>(&[])
             .set(self.sweeper_lag_secs);
-        // A family without a value can't be written, and needs not be.
-        let families: Vec<_> = registry.gather();
+        let families = registry.gather();
         let mut text = Vec::new();
         TextEncoder::new()
             .encode(&families, &mut text)

@@ -7,7 +7,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::logging::{LogFormat, install, subscriber};
 use super::metrics::Metrics;
 
-/// A writer that a test can read.
+/// A writer whose text a test can read.
 #[derive(Clone, Default)]
 pub(crate) struct Sink(Arc<Mutex<Vec<u8>>>);
 
@@ -40,7 +40,7 @@ impl<'a> MakeWriter<'a> for Sink {
 }
 
 #[test]
-fn c1_other_crates_never_log_below_warn_even_at_trace() {
+fn other_crates_never_log_below_warn() {
     for filter in [
         "trace",
         "aws_sigv4=trace,hyper=trace,bytepass=trace",
@@ -66,7 +66,7 @@ fn c1_other_crates_never_log_below_warn_even_at_trace() {
 }
 
 #[test]
-fn a_json_line_is_one_object_with_its_span() {
+fn json_line_is_one_object_with_its_span() {
     let sink = Sink::default();
     let lines = subscriber("info", LogFormat::Json, sink.clone()).unwrap();
     tracing::subscriber::with_default(lines, || {
@@ -84,7 +84,7 @@ fn a_json_line_is_one_object_with_its_span() {
 }
 
 #[test]
-fn installing_twice_is_no_error_and_a_bad_filter_is_one_clear_line() {
+fn installing_twice_succeeds_and_a_bad_filter_is_a_clear_error() {
     install("warn", LogFormat::Json, None).unwrap();
     install("warn", LogFormat::Text, None).unwrap();
     let error = install("bytepass=loud", LogFormat::Json, None)
@@ -97,7 +97,7 @@ fn installing_twice_is_no_error_and_a_bad_filter_is_one_clear_line() {
 }
 
 #[test]
-fn two_brokers_in_one_process_count_apart() {
+fn brokers_in_one_process_have_separate_metrics() {
     let (one, two) = (Metrics::new(), Metrics::new());
     one.upload_created("Product.image");
     assert!(
@@ -108,7 +108,7 @@ fn two_brokers_in_one_process_count_apart() {
 }
 
 #[test]
-fn every_metric_begins_with_the_products_name_and_is_rendered() {
+fn every_metric_has_the_product_prefix_and_is_rendered() {
     let metrics = Metrics::new();
     metrics.upload_created("Product.image");
     metrics.transition("Product.image", "pending", "confirmed", "client");
@@ -132,7 +132,7 @@ fn every_metric_begins_with_the_products_name_and_is_rendered() {
 }
 
 #[test]
-fn c1_a_code_that_a_store_made_up_does_not_become_a_label() {
+fn unknown_code_of_a_store_does_not_become_a_label() {
     let metrics = Metrics::new();
     metrics.s3_call(
         "HeadObject",

@@ -11,7 +11,6 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
-use tracing::Instrument as _;
 
 use super::cors::{HEADERS as ALLOWED_HEADERS, METHODS};
 use crate::domain::ids::UploadId;
@@ -46,8 +45,8 @@ pub async fn finish_response(
     let public_url = req.app_data::<web::Data<PublicUrl>>().cloned();
     let metrics = req.app_data::<web::Data<Metrics>>().cloned();
 
-    let response = next.call(req).instrument(request_span.span.clone()).await?;
-    let _entered = request_span.span.clone().entered();
+    let response = request_span.instrument(next.call(req)).await?;
+    let _entered = request_span.logged.clone().entered();
     let (req, mut response) = response.map_into_boxed_body().into_parts();
     if let Some(problem) = problem_of(&response) {
         let public_url = public_url.as_ref().map_or("", |url| url.as_str());

@@ -1,4 +1,4 @@
-//! Numbers of work that no caller waits for.
+//! Metrics of background work.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, Registry};
 
 use super::{CONFIRM_BUCKETS, Metrics, counters, gauges, histograms, lock};
 
-/// What the bucket told of, and what came of it.
+/// The metrics of bucket notifications.
 pub(super) struct BucketEvents {
     records: IntCounterVec,
     notifications: IntCounterVec,
@@ -21,20 +21,20 @@ impl BucketEvents {
             records: counters(
                 r,
                 "bytepass_s3_events_total",
-                "Events that the bucket sent, one for each record, by shape and by what became of them.",
+                "Records of bucket notifications, by format and outcome.",
                 &["shape", "outcome"],
             ),
             notifications: counters(
                 r,
                 "bytepass_s3_event_hints_total",
-                "Uploads that an event pointed at, by how that ended.",
+                "Uploads that a bucket notification named, by outcome.",
                 &["outcome"],
             ),
         }
     }
 }
 
-/// What the sweeper does.
+/// The metrics of the sweeper.
 pub(super) struct Sweeps {
     results: IntCounterVec,
     took: HistogramVec,
@@ -49,7 +49,7 @@ impl Sweeps {
             results: counters(
                 r,
                 "bytepass_sweep_results_total",
-                "What the sweeper found and what came of it, by kind of work.",
+                "Entries that the sweeper found, and their results, by kind of work.",
                 &["kind", "result"],
             ),
             took: histograms(
@@ -71,7 +71,7 @@ impl Sweeps {
 }
 
 impl Metrics {
-    /// The bucket sent an event. Both labels are fixed words.
+    /// Counts a record of a bucket notification. Both labels are fixed words.
     pub fn s3_event(&self, shape: &'static str, outcome: &'static str) {
         self.0
             .bucket_events
@@ -80,7 +80,7 @@ impl Metrics {
             .inc();
     }
 
-    /// What an event pointed at was looked at, well or not. The label is a fixed word.
+    /// Counts the result of a notified upload. The label is a fixed word.
     pub fn notification_ended(&self, outcome: &'static str) {
         self.0
             .bucket_events
@@ -89,7 +89,7 @@ impl Metrics {
             .inc();
     }
 
-    /// A batch of the sweeper came to this `result` so often.
+    /// Counts results of a batch of the sweeper.
     pub fn swept(&self, kind: &str, result: &str, count: u64) {
         self.0
             .sweeps
@@ -97,7 +97,7 @@ impl Metrics {
             .with_label_values(&[kind, result])
             .inc_by(count);
         self.count_sweep(kind, |numbers| match result {
-            // What a batch had to do, and objects that it may not touch.
+            // The size of a batch, and objects that are not the broker's.
             "found" | "foreign" => {}
             "postponed" => numbers.postponed += count,
             "failed" => numbers.failed += count,
@@ -105,7 +105,7 @@ impl Metrics {
         });
     }
 
-    /// A batch of the sweeper ended, well or not.
+    /// Observes a batch of the sweeper.
     pub fn sweep_took(&self, kind: &str, ok: bool, took: Duration) {
         let outcome = if ok { "ok" } else { "error" };
         self.0
@@ -131,7 +131,7 @@ impl Metrics {
         count(numbers);
     }
 
-    /// What the sweeper did in this process, for each kind of work of which a batch ended.
+    /// The sweeper's results in this process, for each kind of work of which a batch ended.
     pub fn sweeps(&self) -> Vec<(String, SweepNumbers)> {
         let all = lock(&self.0.sweeps.numbers);
         let ended = all.iter().filter(|(_, it)| it.last_ended_at.is_some());
@@ -139,15 +139,15 @@ impl Metrics {
     }
 }
 
-/// What the sweeper did with one kind of work, in this process.
+/// The sweeper's results of one kind of work, in this process.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SweepNumbers {
-    /// When its last batch ended, well or not.
+    /// When its last batch ended, with or without an error.
     pub last_ended_at: Option<DateTime<Utc>>,
-    /// How many things it settled or removed.
+    /// Entries that were settled or removed.
     pub done: u64,
-    /// How often it put something off, because the bucket gave no clear answer or nobody here is configured for it.
+    /// Entries that were postponed, because the bucket's answer was unclear or the field is not configured here.
     pub postponed: u64,
-    /// How often it failed: batches, and single things.
+    /// Batches and single entries that failed.
     pub failed: u64,
 }

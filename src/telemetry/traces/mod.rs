@@ -12,7 +12,7 @@ use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::field::Empty;
-use tracing::{Level, Metadata, Span, debug_span, error_span};
+use tracing::{Instrument as _, Level, Metadata, Span, debug_span, error_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 pub use export::{Endpoint, InvalidVariable, Traces};
@@ -35,37 +35,43 @@ pub(super) fn is_traced(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::WARN && target.starts_with("bytepass::")
 }
 
-/// The spans of one request.
+/// The spans of one request. Two, because log lines must not show the `otel.` fields that an exported span needs.
 pub struct RequestSpan {
-    /// The span that gives the request's id to log lines. The other spans of the request are opened inside it.
-    pub span: Span,
-    /// Its parent where traces are exported. Two spans, because log lines must not show the `otel.` fields that an exported one needs.
-    exported: Option<Span>,
+    /// The span that gives the request's id to log lines.
+    pub logged: Span,
+    /// Its parent, disabled where traces are not exported.
+    exported: Span,
+}
+
+impl RequestSpan {
+    /// Runs a future inside both spans.
+    pub fn instrument<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
+        future
+            .instrument(self.logged.clone())
+            .instrument(self.exported.clone())
+    }
 }
 
 /// Opens the spans of a request. Their level is error, so that every log filter that shows a warning shows its request's id.
 ///
 /// `header` returns a header of the request: a `traceparent` makes the span a child of the caller's, with its sampled flag.
 pub fn request<'a>(id: &impl Display, header: impl Fn(&str) -> Option<&'a str>) -> RequestSpan {
-    let exported = ON.load(Ordering::Relaxed).then(|| {
-        let span = error_span!(target: SPANS, "request", otel.kind = "server", request_id = %id);
-        if let Some(parent) = header("traceparent") {
-            let headers = Headers {
-                parent,
-                state: header("tracestate"),
-            };
-            let context = TraceContextPropagator::new().extract(&headers);
-            // Fails only where the span is not exported.
-            let _ = span.set_parent(context);
-        }
-        span
-    });
-    let open = || error_span!(target: REQUEST, "request", request_id = %id);
-    let span = match &exported {
-        Some(exported) => exported.in_scope(open),
-        None => open(),
+    let exported = if ON.load(Ordering::Relaxed) {
+        error_span!(target: SPANS, "request", otel.kind = "server", request_id = %id)
+    } else {
+        Span::none()
     };
-    RequestSpan { span, exported }
+    if let (false, Some(parent)) = (exported.is_none(), header("traceparent")) {
+        let headers = Headers {
+            parent,
+            state: header("tracestate"),
+        };
+        let context = TraceContextPropagator::new().extract(&headers);
+        // Fails only where the span is not exported.
+        let _ = exported.set_parent(context);
+    }
+    let logged = exported.in_scope(|| error_span!(target: REQUEST, "request", request_id = %id));
+    RequestSpan { logged, exported }
 }
 
 /// The answer to a request.
@@ -82,7 +88,10 @@ pub struct Answered<'a> {
 
 /// Records the answer in the exported span; returns the trace's id for the log line, if the request's trace is sampled.
 pub fn answered(request: &RequestSpan, answered: &Answered<'_>) -> Option<String> {
-    let span = request.exported.as_ref()?;
+    let span = &request.exported;
+    if span.is_none() {
+        return None;
+    }
     let Answered {
         method,
         route,

@@ -1,4 +1,4 @@
-//! Numbers: every metric that Bytepass has is declared here or in `background`, once.
+//! Every metric of this process, declared once.
 
 mod background;
 
@@ -16,24 +16,24 @@ use self::background::{BucketEvents, Sweeps};
 
 pub use self::background::SweepNumbers;
 
-/// Buckets of a request that a person waits for, in seconds.
+/// Histogram buckets of requests, in seconds.
 const REQUEST_BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-/// Buckets of work that copies up to the largest object, in seconds.
+/// Histogram buckets of work that copies objects, in seconds.
 const CONFIRM_BUCKETS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
-/// Buckets of an upload's life until its confirm, in seconds: from a quick picture to a phone that slept for a day.
+/// Histogram buckets of the time from create to confirm, in seconds.
 const LIFE_BUCKETS: &[f64] = &[
     0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0, 172_800.0,
 ];
-/// Buckets of the rows in one commit: powers of two up to the largest batch.
+/// Histogram buckets of the rows in one commit: powers of two up to the largest batch.
 const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
-/// The most bytes of a code that a store made up; longer ones are counted as `other`.
+/// The longest error code of a store that becomes a label, in bytes; longer ones are counted as `other`.
 const MAX_CODE_BYTES: usize = 64;
 
-/// Every metric, in a registry of its own. Clones share it.
+/// All metrics, in a registry of their own. Clones share it.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
 
@@ -53,7 +53,7 @@ struct Inner {
     sweeps: Sweeps,
 }
 
-/// What confirms come to.
+/// The metrics of confirms.
 struct Confirms {
     took: Histogram,
     create_to_confirm: HistogramVec,
@@ -72,14 +72,14 @@ impl Confirms {
             create_to_confirm: histograms(
                 r,
                 "bytepass_create_to_confirm_seconds",
-                "Time from asking for an upload to its confirm.",
+                "Time from the create of an upload to its confirm.",
                 LIFE_BUCKETS,
                 &["field"],
             ),
             rejections: counters(
                 r,
                 "bytepass_rejections_total",
-                "Rejected uploads, by each member of the declaration that what arrived contradicts.",
+                "Rejected uploads, by each declared member that differs from the object.",
                 &["field", "reason"],
             ),
         }
@@ -101,7 +101,7 @@ impl Metrics {
             uploads_created: counters(
                 r,
                 "bytepass_uploads_created_total",
-                "Uploads that were asked for and admitted.",
+                "Created uploads.",
                 &["field"],
             ),
             status_changes: counters(
@@ -130,7 +130,7 @@ impl Metrics {
             clock_skew: gauge(
                 r,
                 "bytepass_s3_clock_skew_seconds",
-                "The broker's clock less the bucket's, as of the last answer; more than some minutes and URLs are refused.",
+                "The broker's clock minus the bucket's, at the last answer; presigned URLs fail if it is more than some minutes.",
             ),
             write_batch_rows: histogram(
                 r,
@@ -149,12 +149,12 @@ impl Metrics {
         }))
     }
 
-    /// An upload was admitted and its row committed. `field` is a configured name, so the label is bounded.
+    /// Counts a created upload. `field` is a configured name, so the label is bounded.
     pub fn upload_created(&self, field: &str) {
         self.0.uploads_created.with_label_values(&[field]).inc();
     }
 
-    /// A status change was committed; `by` says at whose request, as in `confirmed_by`.
+    /// Counts a committed status change; `by` is its cause, as in `confirmed_by`.
     pub fn transition(&self, field: &str, from: &str, to: &str, by: &str) {
         self.0
             .status_changes
@@ -162,7 +162,7 @@ impl Metrics {
             .inc();
     }
 
-    /// An upload was confirmed so long after it was asked for.
+    /// Observes the time from create to confirm.
     pub fn confirmed_after(&self, field: &str, took: Duration) {
         let histogram = self
             .0
@@ -172,7 +172,7 @@ impl Metrics {
         histogram.observe(took.as_secs_f64());
     }
 
-    /// An upload was rejected because of this member, `size` or `checksum`: the verification names them, so they are bounded.
+    /// Counts a rejection for this member, `size` or `checksum`.
     pub fn rejected(&self, field: &str, reason: &str) {
         self.0
             .confirms
@@ -181,12 +181,12 @@ impl Metrics {
             .inc();
     }
 
-    /// The bucket's last answer was dated so many seconds before ours.
+    /// Sets how far the broker's clock is ahead of the bucket's, in seconds.
     pub fn clock_skew(&self, secs: f64) {
         self.0.clock_skew.set(secs);
     }
 
-    /// A request was answered. `route` is the template (`/v1/uploads/{id}`), never the path.
+    /// Observes an answered request. `route` is the template (`/v1/uploads/{id}`), never the path.
     pub fn http_answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         self.0
             .http_requests
@@ -194,7 +194,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// The bucket answered one call, or didn't: `code` says which.
+    /// Observes a call to the bucket; `code` is its result.
     pub fn s3_call(&self, operation: &str, code: &str, took: Duration) {
         let known = code.len() <= MAX_CODE_BYTES
             && code
@@ -220,17 +220,17 @@ impl Metrics {
         calls.iter().map(call).collect()
     }
 
-    /// One confirm's work ended, well or not.
+    /// Observes the work of one confirm.
     pub fn confirm_took(&self, took: Duration) {
         self.0.confirms.took.observe(took.as_secs_f64());
     }
 
-    /// So many writes shared one commit.
+    /// Observes the number of writes in one commit.
     pub fn batch_written(&self, rows: usize) {
         self.0.write_batch_rows.observe(rows as f64);
     }
 
-    /// A delivery was tried; `endpoint` is a configured name, so the label is bounded.
+    /// Counts a delivery attempt; `endpoint` is a configured name, so the label is bounded.
     pub fn webhook_attempted(&self, endpoint: &str, outcome: &str) {
         self.0
             .webhook_attempts
@@ -238,7 +238,7 @@ impl Metrics {
             .inc();
     }
 
-    /// Everything in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     pub fn render(&self) -> String {
         let mut text = Vec::new();
         TextEncoder::new()
@@ -250,7 +250,7 @@ impl Metrics {
     }
 }
 
-/// What is counted is whole after every line, so a panic elsewhere leaves nothing to mend.
+/// Locks counts. Each change is a single step, so counts are consistent after a panic.
 fn lock<T>(counted: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     counted.lock().unwrap_or_else(PoisonError::into_inner)
 }
