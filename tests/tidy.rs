@@ -154,7 +154,7 @@ fn allowed_import_is_accepted() {
         ),
         ("src/broker/a.rs", "use crate::policy::admission;"),
         (
-            "src/app.rs",
+            "src/app/mod.rs",
             "use crate::db; use aws_config::x; use actix_web::App;",
         ),
         ("src/lib.rs", "pub mod db;"),

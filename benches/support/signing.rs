@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
-use bytepass::config::{Config, Sources};
+use bytepass::config::{AccessKey, Config, Sources, Storage};
 use bytepass::db::{Db, DbOptions, Issued, NewUpload};
 use bytepass::domain::field::{FieldName, FieldPolicies};
 use bytepass::domain::ids::UploadId;
-use bytepass::domain::object_key::Layout;
 use bytepass::domain::upload::Upload;
 use bytepass::policy::admission::{ChecksumProof, admit};
 use bytepass::policy::evidence::{Admitted, Declared};
-use bytepass::storage::{CredentialSource, PresignedRequest, Store, StoreOptions};
+use bytepass::storage::{PresignedRequest, Store};
 use bytepass::telemetry::metrics::Metrics;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
@@ -38,8 +37,7 @@ impl Signer {
     pub async fn new() -> Outcome<Signer> {
         let config =
             Config::load(&Sources::default()).map_err(failed("the default configuration"))?;
-        let options = store_options(config.storage.layout())?;
-        let store = Store::connect(options, Metrics::new()).await;
+        let store = Store::connect(storage_of(&config)?, 900, Metrics::new()).await;
         let folder = tempfile::tempdir().map_err(failed("a folder"))?;
         let fields = config.fields().clone();
         Ok(Signer {
@@ -64,28 +62,16 @@ pub async fn sign(body: web::Bytes, signer: web::Data<Signer>) -> HttpResponse {
     }
 }
 
-fn store_options(layout: Layout) -> Outcome<StoreOptions> {
-    let endpoint = Url::parse(NO_BUCKET).map_err(failed("the endpoint"))?;
-    Ok(StoreOptions {
+fn storage_of(config: &Config) -> Outcome<Storage> {
+    Ok(Storage {
         bucket: BUCKET.to_owned(),
-        region: "us-east-1".to_owned(),
-        endpoint: Some(endpoint),
-        public_endpoint: None,
+        endpoint: Some(Url::parse(NO_BUCKET).map_err(failed("the endpoint"))?),
         path_style: true,
-        credentials: CredentialSource::Static {
-            access_key_id: ACCESS_KEY_ID.to_owned(),
+        credentials: Some(AccessKey {
+            id: ACCESS_KEY_ID.to_owned(),
             secret: SECRET_ACCESS_KEY.into(),
-            session_token: None,
-        },
-        signer_credentials: None,
-        longest_url_lifetime_secs: 900,
-        public_base_url: None,
-        attempt_timeout_ms: 1_500,
-        operation_timeout_ms: 4_000,
-        copy_base_ms: 5_000,
-        copy_bytes_per_sec: 20_000_000,
-        layout,
-        expected_bucket_owner: None,
+        }),
+        ..config.storage.clone()
     })
 }
 

@@ -1,26 +1,27 @@
-//! The listener of those who watch: metrics and probes, beside the broker's own.
+//! The listener for metrics and probes, beside the broker's own.
 
 use std::net::{SocketAddr, TcpListener};
 
 use actix_web::dev::Server;
 use tokio::task::JoinHandle;
 
-use super::{StartError, listen};
+use super::StartError;
+use super::build::listen;
 use crate::broker::Broker;
 use crate::config::{Server as ServerConfig, reachable};
 use crate::http;
 use crate::telemetry::metrics::Metrics;
 
-/// Bound, and with everything that it shows.
+/// The bound listener and its server.
 pub(super) struct Admin {
     address: SocketAddr,
     server: Server,
 }
 
-/// Ends with its owner.
+/// The running server. It stops when this is dropped.
 pub(super) struct Running(JoinHandle<std::io::Result<()>>);
 
-/// Binds at once, so that a taken port is an error before anything else begins.
+/// Binds the port, so that a used one is an error before anything else starts.
 pub(super) fn bind(config: &ServerConfig) -> Result<Option<TcpListener>, StartError> {
     config.admin_listen.map(listen).transpose()
 }
@@ -38,12 +39,12 @@ impl Admin {
         Ok(Admin { address, server })
     }
 
-    /// What to give to Prometheus.
+    /// The URL for Prometheus.
     pub(super) fn metrics_url(&self) -> String {
         format!("http://{}/metrics", reachable(self.address))
     }
 
-    /// Serves until what this returns is dropped.
+    /// Serves until the returned value is dropped.
     pub(super) fn start(self) -> Running {
         Running(tokio::spawn(self.server))
     }

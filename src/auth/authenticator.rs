@@ -1,5 +1,5 @@
-//! The whole path from a bearer token to a principal: remembered? read it, find its issuer, find the key, check the
-//! signature under the key's algorithm, judge the claims, remember it.
+//! From a bearer token to a principal: look it up in the cache; else parse it, find its issuer and its key, check the signature,
+//! judge the claims, and cache the principal.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,33 +9,15 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::claims::{Accepted, ClaimRules};
+use super::error::{AuthError, AuthSetupError};
 use super::grants::{GRANT_ISSUER, GrantRules};
-use super::keys::{Key, KeySet};
-use super::options::{self, Algorithm, AuthSetupError, IssuerOptions, KeySource};
+use super::jws::{Jws, Kind, MAX_TOKEN_BYTES};
+use super::keys::{self, Algorithm, Key, KeySet, RemoteKeys, Ticks};
 use super::signer::Signer;
-use super::{pem, ring_provider};
-use crate::auth::jwks::{RemoteKeys, Ticks};
-use crate::auth::jws::{Compact, Kind, MAX_TOKEN_BYTES};
-use crate::auth::token_cache::{Origin, Remembered, fingerprint};
+use super::token_cache::{Origin, TokenCache, fingerprint};
+use crate::config::{Auth, IssuerKeys};
 use crate::domain::principal::Principal;
-use crate::outbound::Outbound;
-
-/// Why a request has no principal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
-    /// There was no token. 401.
-    #[error("a bearer token is needed")]
-    Missing,
-    /// The token is bad. 401.
-    #[error("{reason}")]
-    Invalid {
-        /// Why, in words fit for the public: fixed ones, so they never hold any of the token.
-        reason: &'static str,
-    },
-    /// The issuer's keys can't be had, so nothing can be said about the token. 503, worth a retry after 30 s.
-    #[error("the issuer's keys are unavailable")]
-    KeysUnavailable,
-}
+use crate::outbound::{AddressRule, Outbound, check_url};
 
 const NO_SUCH_ISSUER: &str = "the token's issuer is unknown";
 
@@ -49,59 +31,58 @@ struct Issuer {
     keys: Keys,
 }
 
-/// Turns bearer tokens into principals. One for the whole server; share it in an `Arc`.
+/// Turns bearer tokens into principals. One per server, shared in an `Arc`.
 pub struct Authenticator {
     issuers: Vec<Issuer>,
     grants: Option<GrantRules>,
-    remembered: Remembered,
+    cache: TokenCache,
 }
 
 impl Authenticator {
-    /// Checks the issuers and prepares their keys. Key sets are fetched when they are first needed.
+    /// Prepares the issuers' keys. Key sets are fetched when they are first needed.
     ///
     /// The error names the first issuer that can't be used as configured, what is wrong and what is allowed.
-    pub fn new(
-        issuers: Vec<IssuerOptions>,
-        outbound: Outbound,
-    ) -> Result<Authenticator, AuthSetupError> {
-        Authenticator::with_ticks(issuers, outbound, Arc::new(Instant::now))
+    pub fn new(auth: &Auth, outbound: Outbound) -> Result<Authenticator, AuthSetupError> {
+        Authenticator::with_ticks(auth, outbound, Arc::new(Instant::now))
     }
 
     /// The same with another clock for the age of key sets.
     pub fn with_ticks(
-        issuers: Vec<IssuerOptions>,
+        auth: &Auth,
         outbound: Outbound,
         ticks: Ticks,
     ) -> Result<Authenticator, AuthSetupError> {
-        ring_provider::install();
-        options::check(&issuers)?;
-        let prepare = |options: &IssuerOptions| {
-            let keys = match &options.keys {
-                KeySource::Jwks { url } => {
+        keys::install_ring();
+        let prepare = |issuer: &crate::config::Issuer| {
+            let keys = match &issuer.keys {
+                IssuerKeys::Jwks(url) => {
+                    check_url(url.as_str(), AddressRule::AnyButLinkLocal)
+                        .map_err(|error| format!("the key set's URL: {error}"))?;
                     let (outbound, ticks) = (outbound.clone(), ticks.clone());
-                    let remote = RemoteKeys::new(&options.name, url, outbound, ticks);
+                    let remote = RemoteKeys::new(&issuer.name, url.as_str(), outbound, ticks);
                     Keys::Remote(Arc::new(remote))
                 }
-                configured => Keys::Configured(configured_keys(configured).map_err(|problem| {
-                    AuthSetupError {
-                        issuer: options.name.clone(),
-                        problem,
-                    }
-                })?),
+                configured => Keys::Configured(configured_keys(configured)?),
             };
-            let rules = ClaimRules::new(options);
+            let rules = ClaimRules::new(auth, issuer);
             Ok(Issuer { rules, keys })
         };
+        let named = |issuer: &crate::config::Issuer| {
+            prepare(issuer).map_err(|problem: String| AuthSetupError {
+                issuer: issuer.name.clone(),
+                problem,
+            })
+        };
         Ok(Authenticator {
-            issuers: issuers.iter().map(prepare).collect::<Result<_, _>>()?,
+            issuers: auth.issuers.iter().map(named).collect::<Result<_, _>>()?,
             grants: None,
-            remembered: Remembered::new(),
+            cache: TokenCache::new(),
         })
     }
 
-    /// Accepts the grants of this signer too. Without it no grant is a bearer.
+    /// Accepts the grants of this signer too.
     ///
-    /// The error names an issuer that could be taken for the broker itself.
+    /// The error names an issuer whose tokens could be taken for the broker's own.
     pub fn with_grants_of(mut self, signer: &Signer) -> Result<Authenticator, AuthSetupError> {
         for Issuer { rules, .. } in &self.issuers {
             let problem = if rules.issuer == signer.issuer() {
@@ -121,14 +102,14 @@ impl Authenticator {
         Ok(self)
     }
 
-    /// For the tests of other rooms, which may not name `outbound`.
+    /// For the tests of modules that may not import `outbound`.
     #[cfg(test)]
-    pub(crate) fn for_tests(issuers: Vec<IssuerOptions>) -> Authenticator {
+    pub(crate) fn for_tests(auth: &Auth) -> Authenticator {
         let outbound = Outbound::new().expect("an HTTP client needs no network");
-        Authenticator::new(issuers, outbound).expect("a test's issuers are good")
+        Authenticator::new(auth, outbound).expect("a test's issuers are valid")
     }
 
-    /// The principal of a bearer token: the token alone, without the word `Bearer`.
+    /// The principal of a bearer token, given without the word `Bearer`.
     pub async fn authenticate(
         &self,
         bearer: &str,
@@ -137,122 +118,115 @@ impl Authenticator {
         if bearer.is_empty() {
             return Err(AuthError::Missing);
         }
-        // Checked before the hash, so that nobody makes us hash what we will refuse.
+        // Checked before the token is hashed, which limits the cost of a refusal.
         if bearer.len() > MAX_TOKEN_BYTES {
-            return Err(invalid("the token is longer than 8 KiB"));
+            return Err(AuthError::invalid("the token is longer than 8 KiB"));
         }
         let now_secs = now.timestamp_millis() as f64 / 1000.0;
         let seen = fingerprint(bearer.as_bytes());
-        if let Some(entry) = self.remembered.get(&seen, now_secs) {
-            if self.still_serves(entry.origin) {
+        if let Some(entry) = self.cache.get(&seen, now_secs) {
+            if self.is_current(entry.origin) {
                 return Ok(entry.principal);
             }
-            self.remembered.forget(&seen);
+            self.cache.remove(&seen);
         }
-        let token = Compact::parse(bearer).map_err(invalid)?;
+        let token = Jws::parse(bearer).map_err(AuthError::invalid)?;
         let (origin, accepted) = match token.kind {
             Kind::Caller => self.judge_caller(&token, now_secs).await?,
             Kind::Grant => {
-                let grants = self.grants.as_ref().ok_or(invalid(NO_SUCH_ISSUER))?;
-                let key = grants.key_of(&token).map_err(invalid)?;
+                let grants = self
+                    .grants
+                    .as_ref()
+                    .ok_or(AuthError::invalid(NO_SUCH_ISSUER))?;
+                let key = grants.key_of(&token).map_err(AuthError::invalid)?;
                 check_signature(&key, &token)?;
-                let accepted = grants.judge(&token.claims, now_secs).map_err(invalid)?;
+                let accepted = grants
+                    .judge(&token.claims, now_secs)
+                    .map_err(AuthError::invalid)?;
                 (Origin::Own, accepted)
             }
         };
         let principal = Arc::new(accepted.principal);
         let expires_secs = accepted.expires_secs;
-        self.remembered
+        self.cache
             .insert(seen, principal.clone(), origin, now_secs, expires_secs);
         Ok(principal)
     }
 
     async fn judge_caller(
         &self,
-        token: &Compact<'_>,
+        token: &Jws<'_>,
         now_secs: f64,
     ) -> Result<(Origin, Accepted), AuthError> {
-        let (place, issuer) = self.issuer_of(token)?;
+        let (index, issuer) = self.issuer_of(token)?;
         let (key, generation) = issuer.keys.find(token).await?;
         check_signature(&key, token)?;
         let accepted = issuer
             .rules
             .judge(&token.claims, now_secs)
-            .map_err(invalid)?;
-        Ok((Origin::Issuer { place, generation }, accepted))
+            .map_err(AuthError::invalid)?;
+        Ok((Origin::Issuer { index, generation }, accepted))
     }
 
-    fn still_serves(&self, origin: Origin) -> bool {
+    fn is_current(&self, origin: Origin) -> bool {
         match origin {
             Origin::Own => true,
-            Origin::Issuer { place, generation } => {
-                self.issuers[place].keys.still_serve(generation)
-            }
+            Origin::Issuer { index, generation } => self.issuers[index].keys.is_current(generation),
         }
     }
 
-    fn issuer_of(&self, token: &Compact<'_>) -> Result<(usize, &Issuer), AuthError> {
+    fn issuer_of(&self, token: &Jws<'_>) -> Result<(usize, &Issuer), AuthError> {
         let iss = token.claims.get("iss").and_then(Value::as_str);
         let mut issuers = self.issuers.iter().enumerate();
         issuers
             .find(|(_, issuer)| iss == Some(issuer.rules.issuer.as_str()))
-            .ok_or(invalid(NO_SUCH_ISSUER))
+            .ok_or(AuthError::invalid(NO_SUCH_ISSUER))
     }
 }
 
 impl Keys {
-    async fn find(&self, token: &Compact<'_>) -> Result<(Arc<Key>, u64), AuthError> {
+    async fn find(&self, token: &Jws<'_>) -> Result<(Arc<Key>, u64), AuthError> {
         let kid = token.kid.as_deref();
         match self {
             Keys::Configured(set) => set
                 .find(kid)
                 .map(|key| (key, 0))
-                .ok_or(invalid("the token's key is unknown")),
-            // A key set never holds a shared secret, so such a token is not worth a fetch.
+                .ok_or(AuthError::invalid("the token's key is unknown")),
+            // A key set never contains a shared secret, so such a token starts no fetch.
             Keys::Remote(_) if token.algorithm == Algorithm::HS256 => {
-                Err(invalid("the token's algorithm is not its key's"))
+                Err(AuthError::invalid("the token's algorithm is not its key's"))
             }
             Keys::Remote(remote) => remote.find(kid).await,
         }
     }
 
-    fn still_serve(&self, generation: u64) -> bool {
+    fn is_current(&self, generation: u64) -> bool {
         match self {
             Keys::Configured(_) => true,
-            Keys::Remote(remote) => remote.still_serves(generation),
+            Keys::Remote(remote) => remote.is_current(generation),
         }
     }
 }
 
-fn configured_keys(source: &KeySource) -> Result<KeySet, String> {
+fn configured_keys(source: &IssuerKeys) -> Result<KeySet, String> {
     let keys = match source {
-        KeySource::Secret { kid, secret } => vec![Key::from_secret(kid.clone(), secret)],
-        KeySource::Pem(keys) => keys.iter().map(pem::read).collect::<Result<_, _>>()?,
-        KeySource::Jwks { .. } => Vec::new(),
+        IssuerKeys::Secret { kid, secret } => vec![Key::from_secret(kid.clone(), secret)],
+        IssuerKeys::Public(keys) => keys.iter().map(Key::from_pem).collect::<Result<_, _>>()?,
+        IssuerKeys::Jwks(_) => Vec::new(),
     };
-    let (set, repeated) = KeySet::new(keys);
-    match repeated.first() {
-        None => Ok(set),
-        Some(Some(kid)) => Err(format!(
-            "two keys have the id \"{kid}\"; each id is used once"
-        )),
-        Some(None) => Err("two keys have no id; at most one may have none".to_owned()),
-    }
+    // The configuration allows each id once.
+    Ok(KeySet::new(keys).0)
 }
 
-/// The key says which algorithm counts; the header may only agree.
-fn check_signature(key: &Key, token: &Compact<'_>) -> Result<(), AuthError> {
+/// Checks the signature under the key's algorithm, which the token's header must name.
+fn check_signature(key: &Key, token: &Jws<'_>) -> Result<(), AuthError> {
     if key.algorithm != token.algorithm {
-        return Err(invalid("the token's algorithm is not its key's"));
+        return Err(AuthError::invalid("the token's algorithm is not its key's"));
     }
     if !key.verifies(token.message, token.signature) {
-        return Err(invalid("the token's signature is wrong"));
+        return Err(AuthError::invalid("the token's signature is wrong"));
     }
     Ok(())
-}
-
-fn invalid(reason: &'static str) -> AuthError {
-    AuthError::Invalid { reason }
 }
 
 impl fmt::Debug for Authenticator {

@@ -1,14 +1,14 @@
-//! What a token with a good signature must say. `authenticator` calls it after the signature was checked.
+//! Judges the claims of a token whose signature is verified.
 
 use serde_json::{Map, Value};
 
-use super::options::IssuerOptions;
+use crate::config::{Auth, Issuer};
 use crate::domain::principal::{FieldPattern, Principal, Scope};
 
 /// The longest `sub`, in bytes.
 const MAX_SUBJECT_BYTES: usize = 200;
 
-/// One issuer's demands on its tokens.
+/// The rules for one issuer's tokens.
 #[derive(Debug)]
 pub(super) struct ClaimRules {
     pub(super) name: String,
@@ -20,26 +20,26 @@ pub(super) struct ClaimRules {
     leeway_secs: f64,
 }
 
-/// A caller, and until when the token says so (`exp`, in seconds since 1970).
+/// A caller, and when the token expires (`exp`, in seconds since 1970).
 pub(super) struct Accepted {
     pub(super) principal: Principal,
     pub(super) expires_secs: f64,
 }
 
 impl ClaimRules {
-    pub(super) fn new(options: &IssuerOptions) -> ClaimRules {
+    pub(super) fn new(auth: &Auth, issuer: &Issuer) -> ClaimRules {
         ClaimRules {
-            name: options.name.clone(),
-            issuer: options.issuer.clone(),
-            audience: options.audience.clone(),
-            owner_prefix: options.owner_prefix.clone(),
-            ceiling: options.scopes.clone(),
-            max_lifetime_secs: options.max_lifetime_secs as f64,
-            leeway_secs: options.leeway_secs as f64,
+            name: issuer.name.clone(),
+            issuer: issuer.issuer.clone(),
+            audience: issuer.audience.clone(),
+            owner_prefix: issuer.owner_prefix.clone(),
+            ceiling: issuer.scopes.clone(),
+            max_lifetime_secs: auth.max_token_lifetime_secs as f64,
+            leeway_secs: auth.leeway_secs as f64,
         }
     }
 
-    /// Judges the claims at a time in seconds since 1970. The error is fit for the public.
+    /// Judges the claims at a time in seconds since 1970. The error is a fixed text for the client.
     pub(super) fn judge(
         &self,
         claims: &Map<String, Value>,
@@ -48,7 +48,7 @@ impl ClaimRules {
         if claims.get("iss").is_none_or(|iss| iss != &self.issuer) {
             return Err("the token's issuer is unknown");
         }
-        if !self.is_for_us(claims.get("aud")) {
+        if !self.has_audience(claims.get("aud")) {
             return Err("the token is for another audience");
         }
         let expires_secs = self.check_times(claims, now_secs)?;
@@ -67,7 +67,7 @@ impl ClaimRules {
         })
     }
 
-    fn is_for_us(&self, audience: Option<&Value>) -> bool {
+    fn has_audience(&self, audience: Option<&Value>) -> bool {
         match audience {
             Some(Value::String(one)) => *one == self.audience,
             Some(Value::Array(list)) => {
@@ -92,7 +92,7 @@ impl ClaimRules {
                 return Err("the token was issued in the future");
             }
             Some(issued) => expires - issued,
-            // Without `iat` all that can be judged is what is left, on a clock that may be off by the leeway.
+            // Without `iat` only the remaining lifetime can be judged, by a clock that may be off by the leeway.
             None => expires - now - self.leeway_secs,
         };
         if lifetime > self.max_lifetime_secs {
@@ -101,24 +101,24 @@ impl ClaimRules {
         Ok(expires)
     }
 
-    /// The token's scopes under the ceiling. Names that mean nothing here are for somebody else.
+    /// The token's scopes within the ceiling. Unknown names are ignored: they may be for another service.
     fn scopes(&self, claims: &Map<String, Value>) -> Result<Vec<Scope>, &'static str> {
         let granted: Vec<Scope> = match claims.get("scope") {
             None => Vec::new(),
             Some(Value::String(names)) => names.split(' ').filter_map(Scope::parse).collect(),
-            Some(_) => return Err("the token's scope is no text"),
+            Some(_) => return Err("the token's scope must be a string"),
         };
         let allowed = |scope: &Scope| granted.contains(scope) && self.ceiling.contains(scope);
         Ok(Scope::ALL.into_iter().filter(allowed).collect())
     }
 }
 
-/// A NumericDate: JSON number of seconds since 1970, fractions allowed.
+/// A NumericDate: a JSON number of seconds since 1970, with fractions.
 fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, &'static str> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::Number(number)) => Ok(number.as_f64()),
-        Some(_) => Err("a time in the token is no number"),
+        Some(_) => Err("a time in the token must be a number"),
     }
 }
 
@@ -130,12 +130,12 @@ fn subject(claims: &Map<String, Value>) -> Result<String, &'static str> {
         {
             Ok(subject.clone())
         }
-        _ => Err("the token's sub is missing or no plain text of 1 to 200 bytes"),
+        _ => Err("the token's sub must be a string of 1 to 200 bytes without control characters"),
     }
 }
 
 fn fields(claims: &Map<String, Value>) -> Result<Option<Vec<FieldPattern>>, &'static str> {
-    let wrong = "the token's fields are no list of field names or Model.*";
+    let wrong = "the token's fields must be a list of field names or Model.*";
     let Some(value) = claims.get("fields") else {
         return Ok(None);
     };

@@ -1,25 +1,23 @@
-//! What a grant's token must say. `authenticator` asks it for tokens whose `typ` is a grant's: only the broker's own keys
-//! verify one, whatever issuers are configured, and whoever brings one is the grant's owner, for its field alone.
+//! Judges the claims of a grant. Only the broker's own keys verify one; its bearer acts as the grant's owner, for its field only.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::claims::Accepted;
-use super::keys::{Key, KeySet};
-use super::ring_provider;
+use super::jws::Jws;
+use super::keys::{self, Key, KeySet};
 use super::signer::Signer;
-use crate::auth::jws::Compact;
 use crate::domain::field::FieldName;
 use crate::domain::ids::GrantId;
 use crate::domain::principal::{FieldPattern, Principal, Scope};
 
-/// A grant's place in [`Principal::issuer`]; no configured issuer may have this name.
+/// [`Principal::issuer`] of a grant's bearer; no configured issuer may have this name.
 pub(super) const GRANT_ISSUER: &str = "grant";
 
-const UNREADABLE: &str = "the grant doesn't say what it is for";
+const UNREADABLE: &str = "the grant's claims are not those of a grant";
 
-/// The broker's demands on its own grants.
+/// The rules for the broker's own grants.
 pub(super) struct GrantRules {
     issuer: String,
     audience: String,
@@ -28,7 +26,7 @@ pub(super) struct GrantRules {
 
 impl GrantRules {
     pub(super) fn new(signer: &Signer) -> GrantRules {
-        ring_provider::install();
+        keys::install_ring();
         GrantRules {
             issuer: signer.issuer().to_owned(),
             audience: signer.grants_audience().to_owned(),
@@ -36,8 +34,8 @@ impl GrantRules {
         }
     }
 
-    /// The key of the broker's own that this token names.
-    pub(super) fn key_of(&self, token: &Compact<'_>) -> Result<Arc<Key>, &'static str> {
+    /// The broker's key that this token names.
+    pub(super) fn key_of(&self, token: &Jws<'_>) -> Result<Arc<Key>, &'static str> {
         if token
             .claims
             .get("iss")
@@ -49,8 +47,8 @@ impl GrantRules {
         self.keys.find(kid).ok_or("the token's key is unknown")
     }
 
-    /// Judges the claims at a time in seconds since 1970. There is no leeway: a grant ends by the clock that made it, and
-    /// the row in the database says the same.
+    /// Judges the claims at a time in seconds since 1970. There is no leeway: a grant ends by the clock that made it and by its
+    /// database row.
     pub(super) fn judge(
         &self,
         claims: &Map<String, Value>,

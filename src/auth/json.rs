@@ -1,5 +1,5 @@
-//! JSON for tokens and key sets, without its best-known trap: two members with one name, of which two readers see
-//! different ones. Used by `compact` and `jwk`; guarantees that every object in the answer had distinct names, at any depth.
+//! JSON for tokens and key sets: refuses objects with repeated member names, at any depth. Of two members with one name, two
+//! parsers may use different ones.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Parses one JSON object; `None` for anything else, for trailing bytes and for a repeated member name.
+/// Parses one JSON object; `None` for another value, trailing bytes or a repeated member name.
 pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice::<Strict>(bytes) {
         Ok(Strict(Value::Object(members))) => Some(members),

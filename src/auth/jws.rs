@@ -1,32 +1,30 @@
-//! Reading a token (RFC 7515's compact serialization) before anything in it is believed: its shape, its encoding, its
-//! header. `authenticator` calls it first; what it returns is still only what the bearer claims.
+//! Parses a token (compact JWS, RFC 7515): its shape, encoding and header. Nothing in the result is verified yet.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::json;
-use super::jwk::MAX_KID_BYTES;
-use super::options::Algorithm;
+use super::keys::{Algorithm, MAX_KID_BYTES};
 use super::signer::GRANT_TYPE;
 
-/// The longest token, in bytes. Longer ones are refused unread.
+/// The longest token, in bytes. A longer one is refused without being parsed.
 pub(super) const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// Header members that would let a token bring its own key, or change what is signed.
+/// Header members that would bring a key of the token's own or change what is signed.
 const REFUSED_MEMBERS: [&str; 6] = ["crit", "jku", "jwk", "x5u", "x5c", "b64"];
 
-/// What a token says that it is, by its `typ`. A receipt is neither, and so is never a bearer.
+/// The kind of a token, by its `typ`. A receipt is neither, so it is never accepted as a bearer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A token of a configured issuer.
     Caller,
-    /// A grant of the broker's own.
+    /// A grant that the broker signed.
     Grant,
 }
 
-/// A token, taken apart. Nothing in it is proven.
-pub(super) struct Compact<'a> {
-    /// What is signed: header and payload as they came.
+/// A parsed token. Nothing in it is verified.
+pub(super) struct Jws<'a> {
+    /// The signed bytes: header and payload as received.
     pub(super) message: &'a str,
     pub(super) kind: Kind,
     /// The signature, in canonical base64url.
@@ -36,9 +34,9 @@ pub(super) struct Compact<'a> {
     pub(super) claims: Map<String, Value>,
 }
 
-impl<'a> Compact<'a> {
-    /// Takes a token apart, or says in public words why it is none.
-    pub(super) fn parse(token: &'a str) -> Result<Compact<'a>, &'static str> {
+impl<'a> Jws<'a> {
+    /// Parses a token. The error is a fixed text for the client.
+    pub(super) fn parse(token: &'a str) -> Result<Jws<'a>, &'static str> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err("the token is longer than 8 KiB");
         }
@@ -46,21 +44,21 @@ impl<'a> Compact<'a> {
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err("the token is not three parts with two dots");
+            return Err("the token must be three parts separated by dots");
         };
-        // The decoder refuses padding, other alphabets, whitespace and bits that say nothing: one token has one spelling.
+        // The decoder refuses padding, other alphabets, whitespace and non-zero trailing bits: a token has one spelling.
         let decode = |part: &str| match URL_SAFE_NO_PAD.decode(part) {
             Ok(bytes) if !bytes.is_empty() => Ok(bytes),
-            _ => Err("a part of the token is empty or no canonical base64url"),
+            _ => Err("a part of the token is empty or not canonical base64url"),
         };
         let (header_json, claims_json) = (decode(header)?, decode(payload)?);
         decode(signature)?;
         let members = json::object(&header_json)
-            .ok_or("the token's header is no JSON object with distinct members")?;
+            .ok_or("the token's header must be a JSON object with distinct members")?;
         let (kind, algorithm, kid) = read_header(&members)?;
         let claims = json::object(&claims_json)
-            .ok_or("the token's claims are no JSON object with distinct members")?;
-        Ok(Compact {
+            .ok_or("the token's claims must be a JSON object with distinct members")?;
+        Ok(Jws {
             message: &token[..header.len() + 1 + payload.len()],
             kind,
             signature,

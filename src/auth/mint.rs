@@ -1,14 +1,14 @@
-//! Minting development tokens, for the `token` command and development mode. Production tokens come from issuers.
+//! Mints development tokens for the `token` and `dev` commands. Production tokens come from issuers.
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::ring_provider;
+use super::keys;
 use crate::domain::principal::Scope;
 
-/// What a minted token says.
+/// The contents of a minted token.
 #[derive(Debug, Clone)]
 pub struct MintRequest<'a> {
     /// `iss`: the configured issuer.
@@ -17,11 +17,11 @@ pub struct MintRequest<'a> {
     pub audience: &'a str,
     /// `sub`: the caller, 1 to 200 bytes.
     pub subject: &'a str,
-    /// `scope`; the issuer's ceiling cuts it when the token is used.
+    /// `scope`; the issuer's ceiling limits it when the token is used.
     pub scopes: &'a [Scope],
     /// `fields`: field names or `Model.*`; `None` for all fields.
     pub fields: Option<&'a [String]>,
-    /// The key's id, where the secret was configured with one.
+    /// The key's id, if the secret is configured with one.
     pub kid: Option<&'a str>,
     /// `iat`.
     pub now: DateTime<Utc>,
@@ -43,7 +43,7 @@ struct Claims<'a> {
 
 /// Signs a token with HS256.
 pub fn mint_hs256(secret: &SecretString, request: &MintRequest<'_>) -> String {
-    ring_provider::install();
+    keys::install_ring();
     let names: Vec<&str> = request.scopes.iter().map(|scope| scope.as_str()).collect();
     let issued = request.now.timestamp();
     let claims = Claims {

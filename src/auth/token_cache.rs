@@ -1,7 +1,7 @@
-//! Tokens that were verified a moment ago. An ES256 check costs 65 µs, a look-up here about one.
+//! A cache of verified tokens: an ES256 check costs 65 µs, a look-up here about 1 µs.
 //!
-//! Only the token's SHA-256 is kept, never the token. An entry counts while the issuer's key set is the one that verified
-//! it, at most 60 s, never past `exp`, and never before the moment it was made (a clock may be set back).
+//! It holds the token's SHA-256, never the token. An entry is valid while the issuer's key set is the one that verified it, for at
+//! most 60 s, never after `exp`, and never before it was made (a clock may be set back).
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::domain::principal::Principal;
 
 /// The longest life of an entry, in seconds.
 const MAX_LIFE_SECS: f64 = 60.0;
-/// The most entries; the least used ones make room.
+/// The most entries; quick_cache evicts the least used ones.
 const MAX_ENTRIES: usize = 20_000;
 
 /// The SHA-256 of a whole token, or of a whole key set.
@@ -24,49 +24,49 @@ pub(super) fn fingerprint(bytes: &[u8]) -> Fingerprint {
     hash
 }
 
-/// Whose keys verified a token.
+/// The keys that verified a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The broker's own, which don't change while it runs.
+    /// The broker's own, which are constant while it runs.
     Own,
     /// A configured issuer's.
     Issuer {
-        /// Its place in the configuration.
-        place: usize,
-        /// The key set that verified the token.
+        /// Its index in the configuration.
+        index: usize,
+        /// The generation of the key set.
         generation: u64,
     },
 }
 
-/// A verified caller, and what the verification hangs on.
+/// A verified caller, and how long the verification is valid.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) principal: Arc<Principal>,
-    /// Whose keys verified the token.
+    /// The keys that verified the token.
     pub(super) origin: Origin,
     from_secs: f64,
     until_secs: f64,
 }
 
-/// The memory. Failures are never in it.
-pub(super) struct Remembered {
+/// The cache. Failures are not cached.
+pub(super) struct TokenCache {
     entries: Cache<Fingerprint, Entry>,
 }
 
-impl Remembered {
-    pub(super) fn new() -> Remembered {
-        Remembered {
+impl TokenCache {
+    pub(super) fn new() -> TokenCache {
+        TokenCache {
             entries: Cache::new(MAX_ENTRIES),
         }
     }
 
-    /// The entry of a token, if its time is now.
+    /// The entry of a token, if it is valid now.
     pub(super) fn get(&self, token: &Fingerprint, now_secs: f64) -> Option<Entry> {
         let entry = self.entries.get(token)?;
         (entry.from_secs <= now_secs && now_secs < entry.until_secs).then_some(entry)
     }
 
-    /// Remembers a token that was verified now and ends at `expires_secs`.
+    /// Caches a token that was verified now and expires at `expires_secs`.
     pub(super) fn insert(
         &self,
         token: Fingerprint,
@@ -84,8 +84,8 @@ impl Remembered {
         self.entries.insert(token, entry);
     }
 
-    /// Forgets one token: its entry belongs to keys that are gone.
-    pub(super) fn forget(&self, token: &Fingerprint) {
+    /// Removes the entry of a token, because its keys were replaced.
+    pub(super) fn remove(&self, token: &Fingerprint) {
         self.entries.remove(token);
     }
 }

@@ -1,138 +1,61 @@
-//! `[auth]` and `[[auth.issuers]]`: whose tokens are believed, and how far.
-
-use secrecy::SecretString;
-use url::Url;
+//! `[auth]` and `[[auth.issuers]]`: the issuers of callers' tokens.
 
 use crate::domain::principal::Scope;
 
-use super::error::one_of;
-use super::issuer_keys;
-use super::section::{Explained, Report, Section};
-use super::value::{Node, Show, Value};
+use super::issuer_keys::{self, IssuerKeys};
+use super::reader::error::one_of;
+use super::reader::section::{Report, Section};
+use super::reader::sources::Env;
+use super::reader::value::Show;
 
 /// `[auth]`.
 #[derive(Debug, Clone)]
 pub struct Auth {
-    /// How far clocks may disagree, in seconds.
+    /// How far the clocks of issuers and the broker may differ, in seconds.
     pub leeway_secs: u64,
-    /// The longest life of a token that is accepted, in seconds.
+    /// The longest accepted lifetime of a token, in seconds.
     pub max_token_lifetime_secs: u64,
-    /// Who may vouch for callers. Empty until a configuration names one; `serve` demands it.
+    /// The issuers. `serve` needs at least one.
     pub issuers: Vec<Issuer>,
 }
 
-/// `[[auth.issuers]]`: somebody who signs tokens.
+/// `[[auth.issuers]]`: an issuer of tokens.
 #[derive(Debug, Clone)]
 pub struct Issuer {
     /// A short name for logs and principals.
     pub name: String,
-    /// What a token's `iss` must be.
+    /// The `iss` of its tokens.
     pub issuer: String,
-    /// What a token's `aud` must hold.
+    /// The `aud` of its tokens, or one of them.
     pub audience: String,
-    /// Put before `sub` to name the owner. No issuer's prefix begins another's, so no two name the same owner.
+    /// The owner is this prefix and `sub`. No prefix begins with another's, so two issuers can't name the same owner.
     pub owner_prefix: String,
-    /// The most that its tokens may grant.
+    /// The ceiling: its tokens have no other scopes.
     pub scopes: Vec<Scope>,
-    /// The keys that it signs with.
+    /// The keys that verify its tokens.
     pub keys: IssuerKeys,
 }
-
-/// Where an issuer's keys come from.
-#[derive(Debug, Clone)]
-pub enum IssuerKeys {
-    /// A secret of at least 32 bytes that is shared with it: HS256.
-    Secret {
-        /// The key id that its tokens carry; `None` if they carry none.
-        kid: Option<String>,
-        /// The secret.
-        secret: SecretString,
-    },
-    /// Its public keys; never empty, and each has a key id if there are several.
-    Public(Vec<PublicKey>),
-    /// A key set at a URL: https, or http on a loopback address.
-    Jwks(Url),
-}
-
-/// A public key, and the one algorithm that it is for.
-#[derive(Debug, Clone)]
-pub struct PublicKey {
-    /// The key id that tokens carry; `None` if they carry none.
-    pub kid: Option<String>,
-    /// The only algorithm that is accepted with this key.
-    pub algorithm: KeyAlgorithm,
-    /// The key in PEM; whoever uses it parses it.
-    pub pem: String,
-}
-
-/// A signature algorithm with public keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyAlgorithm {
-    /// RSA PKCS#1 v1.5 with SHA-256.
-    Rs256,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-}
-
-impl KeyAlgorithm {
-    /// The names that a configuration may use, which are those of a token's `alg`.
-    pub const NAMES: [(&'static str, KeyAlgorithm); 3] = [
-        ("RS256", KeyAlgorithm::Rs256),
-        ("ES256", KeyAlgorithm::Es256),
-        ("EdDSA", KeyAlgorithm::EdDsa),
-    ];
-}
-
-/// How secrets are looked up: by the name of an environment variable.
-pub(super) type Env<'e> = &'e std::collections::BTreeMap<String, String>;
 
 impl Auth {
     pub(super) fn read(section: &mut Section, env: Env) -> Option<Auth> {
         let leeway_secs = section.integer("leeway_secs", 0..=30);
         let max_token_lifetime_secs = section.integer("max_token_lifetime_secs", 60..=86_400);
-        let issuers = Self::read_issuers(section, env);
+        let problem = "must be written as [[auth.issuers]], once for each issuer";
+        let issuers = section
+            .tables("issuers", 0..=usize::MAX, problem, |section| {
+                Issuer::read(section, env)
+            })
+            .filter(|issuers| refuse_pairs(issuers, section.report()));
         Some(Auth {
             leeway_secs: leeway_secs?,
             max_token_lifetime_secs: max_token_lifetime_secs?,
             issuers: issuers?,
         })
     }
-
-    fn read_issuers(section: &mut Section, env: Env) -> Option<Vec<Issuer>> {
-        let Some(node) = section.take("issuers") else {
-            return Some(Vec::new());
-        };
-        let Value::List(nodes) = node.value else {
-            let problem = "must be written as [[auth.issuers]], once for each issuer";
-            let error = super::ConfigError::about("auth.issuers", &node.source, problem);
-            section.report().errors.push(error);
-            return None;
-        };
-        let count = nodes.len();
-        if count == 0 {
-            section.report().explained.push(Explained {
-                key: "auth.issuers".to_owned(),
-                value: "[]".to_owned(),
-                source: node.source.to_string(),
-            });
-        }
-        let read = nodes.into_iter().enumerate().map(|(index, node)| {
-            let path = format!("auth.issuers[{index}]");
-            Issuer::read(path, node, env, section.report())
-        });
-        let issuers: Vec<Issuer> = read.collect::<Vec<_>>().into_iter().flatten().collect();
-        if issuers.len() < count {
-            return None;
-        }
-        refuse_pairs(&issuers, section.report()).then_some(issuers)
-    }
 }
 
 impl Issuer {
-    fn read(path: String, node: Node, env: Env, report: &mut Report) -> Option<Issuer> {
-        let mut section = Section::open(path, node, report)?;
+    fn read(section: &mut Section, env: Env) -> Option<Issuer> {
         let name = section.text("name", Show::Plain, short);
         let issuer = section.text("issuer", Show::Plain, short);
         let audience = section.text("audience", Show::Plain, short);
@@ -141,11 +64,10 @@ impl Issuer {
         if scopes.as_ref().is_some_and(Vec::is_empty) {
             section.refuse(
                 "scopes",
-                format!("must hold at least one of {}", scope_names()),
+                format!("must list at least one of {}", scope_names()),
             );
         }
-        let keys = issuer_keys::read(&mut section, env);
-        section.finish();
+        let keys = issuer_keys::read(section, env);
         Some(Issuer {
             name: name?,
             issuer: issuer?,
@@ -157,7 +79,7 @@ impl Issuer {
     }
 }
 
-/// Each pair of issuers must be told apart: by a token's `iss`, and by the owners that they name.
+/// Checks that issuers differ in name, in `iss` and in the owners that they can name.
 fn refuse_pairs(issuers: &[Issuer], report: &mut Report) -> bool {
     let before = report.errors.len();
     for (index, later) in issuers.iter().enumerate() {
@@ -166,13 +88,18 @@ fn refuse_pairs(issuers: &[Issuer], report: &mut Report) -> bool {
                 report.refuse(&format!("auth.issuers[{index}].{key}"), problem);
             };
             if later.name == earlier.name {
-                refuse("name", format!("is the name of auth.issuers[{other}] too"));
+                refuse(
+                    "name",
+                    format!("must differ from the name of auth.issuers[{other}]"),
+                );
             }
             if later.issuer == earlier.issuer {
                 let name = &earlier.name;
                 refuse(
                     "issuer",
-                    format!("is the issuer of \"{name}\" too; a token must belong to one"),
+                    format!(
+                        "must differ from the issuer of \"{name}\", so that a token belongs to one of them"
+                    ),
                 );
             }
             // With "user:" and "user:a", the subject "a1" of the first would be the subject "1" of the second.
@@ -180,7 +107,7 @@ fn refuse_pairs(issuers: &[Issuer], report: &mut Report) -> bool {
             if mine.starts_with(theirs.as_str()) || theirs.starts_with(mine.as_str()) {
                 let name = &earlier.name;
                 let problem = format!(
-                    "and \"{theirs}\" of \"{name}\" could name the same owner; neither may begin with the other"
+                    "must not begin with \"{theirs}\" of \"{name}\", nor that with it, because both could name the same owner"
                 );
                 refuse("owner_prefix", problem);
             }
@@ -189,22 +116,22 @@ fn refuse_pairs(issuers: &[Issuer], report: &mut Report) -> bool {
     report.errors.len() == before
 }
 
-fn short(text: &str) -> Result<String, String> {
+pub(super) fn short(text: &str) -> Result<String, String> {
     let fits = (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
     fits.then(|| text.to_owned())
-        .ok_or_else(|| "must be a text of 1 to 255 bytes on one line".to_owned())
+        .ok_or_else(|| "must be a string of 1 to 255 bytes on one line".to_owned())
 }
 
 fn owner_prefix(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.:/@".contains(c);
     let fits = text.len() <= 64 && text.chars().all(allowed);
     fits.then(|| text.to_owned()).ok_or_else(|| {
-        "must be at most 64 of letters, digits, and _ - . : / @, such as \"user:\"".to_owned()
+        "must be at most 64 letters, digits and _ - . : / @, such as \"user:\"".to_owned()
     })
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
-    Scope::parse(text).ok_or_else(|| format!("must list some of {}", scope_names()))
+    Scope::parse(text).ok_or_else(|| format!("must list only {}", scope_names()))
 }
 
 fn scope_names() -> String {

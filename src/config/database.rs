@@ -1,27 +1,27 @@
-//! `[database]`: which one, and how long its callers wait.
+//! `[database]`: the database and its limits.
 
 use secrecy::SecretString;
 
-use super::section::Section;
-use super::urls::Authority;
-use super::value::Show;
+use super::reader::section::Section;
+use super::reader::urls::Authority;
+use super::reader::value::Show;
 
 /// `[database]`.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// `sqlite://path`, `postgres://…` or `postgresql://…`. It may hold a password.
+    /// `sqlite://path`, `postgres://…` or `postgresql://…`. It may contain a password.
     pub url: SecretString,
-    /// Connections.
+    /// The number of connections.
     pub pool_size: u32,
     /// How long a read waits for a connection, in milliseconds.
     pub read_wait_ms: u64,
     /// How long a write waits for its commit, in milliseconds.
     pub write_wait_ms: u64,
-    /// How many writes may wait for the writer.
+    /// The most writes that wait for the writer.
     pub queue_len: usize,
-    /// How many writes share one transaction.
+    /// The most writes in one transaction.
     pub batch_max: usize,
-    /// Whether `serve` brings the schema up to date by itself.
+    /// Whether `serve` migrates the schema.
     pub migrate_at_start: bool,
 }
 
@@ -59,14 +59,12 @@ const FORMS: &str =
     "must be sqlite://path/to/file, postgres://user:password@host/database or postgresql://…";
 
 fn sqlite_path(path: &str) -> Result<(), String> {
-    // Each connection to :memory: would be a database of its own.
+    // Each connection to :memory: has a database of its own.
     if path.is_empty() || path.ends_with('/') || path.contains(":memory:") {
         return Err(FORMS.to_owned());
     }
     if path.contains(['?', '#', '\0']) {
-        return Err(
-            "must name a file whose path holds no '?' and no '#', and has no options".to_owned(),
-        );
+        return Err("must be a path without '?' and '#', and without options".to_owned());
     }
     Ok(())
 }
@@ -84,7 +82,7 @@ fn postgres_host(text: &str) -> Result<(), String> {
         return Err(unencoded.to_owned());
     }
     let query = text.split_once('?').map_or("", |(_, query)| query);
-    // The folder of a socket has no place before the path.
+    // The folder of a socket is given as an option.
     let elsewhere = |pair: &str| pair.starts_with("host=") || pair.starts_with("hostaddr=");
     if !authority.has_host && !query.split('&').any(elsewhere) {
         return Err(format!("{FORMS}, with a host"));

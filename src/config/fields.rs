@@ -1,4 +1,4 @@
-//! `[fields."Model.field"]`: what each field accepts.
+//! `[fields."Model.field"]`: the policy of each field.
 
 use crate::domain::checksum::ChecksumAlgorithm;
 use crate::domain::field::{Cardinality, FieldName, FieldPolicies, FieldPolicy, Visibility};
@@ -6,23 +6,23 @@ use crate::domain::media_type::MediaType;
 use crate::domain::object_key::{MAX_KEY_BYTES, RANDOM_PART_BYTES, check_prefix};
 use crate::policy::admission::ChecksumProof;
 
-use super::error::{ConfigError, one_of};
-use super::section::{Report, Section};
+use super::reader::error::{ConfigError, one_of};
+use super::reader::section::{Report, Section};
+use super::reader::value::{Node, Show, Value};
 use super::storage::{Storage, overlap};
-use super::value::{Node, Show, Value};
 
 /// The largest object that one PUT may carry on S3, in bytes.
 const MAX_SINGLE_PUT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
-/// A presigned URL can't live longer on S3: seven days, in seconds.
+/// The longest lifetime of a presigned URL on S3, in seconds: seven days.
 const MAX_URL_LIFETIME_SECS: u32 = 604_800;
-/// How much later than the URL an upload ends at the least, in seconds: a slow PUT may end after its URL.
+/// The least time from the end of the URL to the end of the upload, in seconds: a slow PUT may end after its URL.
 const SLOW_PUT_SECS: u32 = 900;
-/// The longest that an upload may stay pending, in seconds: thirty days.
+/// The longest lifetime of a pending upload, in seconds: thirty days.
 const MAX_UPLOAD_LIFETIME_SECS: u32 = 2_592_000;
-/// The longest that the object of a detached upload is kept, in seconds: ten years.
+/// The longest time that the object of a detached upload is kept, in seconds: ten years.
 const MAX_REMOVAL_GRACE_SECS: u32 = 315_360_000;
 
-/// Reads all fields, then checks them against the bucket's layout, against its proofs and against each other.
+/// Reads all fields and checks them against `[storage]` and each other.
 pub(super) fn read(
     node: Option<Node>,
     storage: Option<&Storage>,
@@ -32,7 +32,7 @@ pub(super) fn read(
     let entries = match value {
         Value::Table(entries) if !entries.is_empty() => entries,
         _ => {
-            let problem = "must hold at least one table [fields.\"Model.field\"]";
+            let problem = "must have at least one table [fields.\"Model.field\"]";
             let error = ConfigError::about("fields", &source, problem);
             report.errors.push(error);
             return None;
@@ -57,7 +57,7 @@ fn read_one(name: &str, node: Node, report: &mut Report) -> Option<FieldPolicy> 
     let parsed = match FieldName::parse(name) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // [fields.Product.image] without quotes is a table within a table.
+            // [fields.Product.image] without quotes is a table in a table.
             let inner = match &node.value {
                 Value::Table(entries) => entries.iter().find_map(|(inner, node)| {
                     matches!(node.value, Value::Table(_)).then_some(inner)
@@ -95,7 +95,7 @@ fn read_policy(section: &mut Section, name: FieldName) -> Option<FieldPolicy> {
     });
     let content_types = section.list("content_types", media_type);
     if content_types.as_ref().is_some_and(Vec::is_empty) {
-        section.refuse("content_types", "must hold at least one content type");
+        section.refuse("content_types", "must list at least one content type");
     }
     let min_size = size(section, "min_size", 0);
     let max_size = size(section, "max_size", 1);
@@ -146,33 +146,33 @@ fn key_of(policy: &FieldPolicy, key: &str) -> String {
     format!("fields.\"{}\".{key}", policy.name)
 }
 
-/// Its objects must lie outside of the staging prefix, and their keys must fit.
+/// Checks that its objects are outside of the staging prefix and that their keys are short enough.
 fn refuse_place(policy: &FieldPolicy, storage: &Storage, report: &mut Report) {
     let key = key_of(policy, "upload_to");
-    let prefix = format!("{}{}", storage.location, policy.upload_to);
+    let prefix = format!("{}{}", storage.layout.location, policy.upload_to);
     if prefix.len() + RANDOM_PART_BYTES > MAX_KEY_BYTES {
         let most = MAX_KEY_BYTES - RANDOM_PART_BYTES;
-        let problem = format!("is too long: with storage.location it may have {most} bytes");
+        let problem = format!("must have at most {most} bytes, with storage.location");
         report.refuse(&key, problem);
     }
-    if overlap(&prefix, &storage.staging_prefix) {
-        let staging = &storage.staging_prefix;
+    if overlap(&prefix, &storage.layout.staging_prefix) {
+        let staging = &storage.layout.staging_prefix;
         let problem =
-            format!("must not lie under storage.staging_prefix \"{staging}\", nor that under it");
+            format!("must not be under storage.staging_prefix \"{staging}\", nor that under it");
         report.refuse(&key, problem);
     }
 }
 
-/// A required checksum that nothing checks would be a promise that nobody holds.
+/// Refuses required checksums that neither the store nor the broker verifies.
 fn refuse_unprovable(policy: &FieldPolicy, storage: &Storage, report: &mut Report) {
     if storage.checksum_proof() == ChecksumProof::None && !policy.required_checksums.is_empty() {
-        let problem = "can't be held, because storage.checksum_proof is \"none\": require no checksum, \
-                       or allow storage.read_to_prove = true (the broker then reads each such object once)";
+        let problem = "must be empty, because storage.checksum_proof is \"none\"; or set storage.read_to_prove = true \
+                       (the broker then reads each such object once)";
         report.refuse(&key_of(policy, "required_checksums"), problem);
     }
 }
 
-/// Buckets make things public by prefix, so a private field may not lie under a public one.
+/// Buckets make objects public by prefix, so a private field must not be under the prefix of a public one.
 fn refuse_exposed(policies: &[FieldPolicy], report: &mut Report) {
     let of = |visibility| policies.iter().filter(move |p| p.visibility == visibility);
     for private in of(Visibility::Private) {
@@ -181,7 +181,7 @@ fn refuse_exposed(policies: &[FieldPolicy], report: &mut Report) {
         if let Some(public) = exposing {
             let (name, prefix) = (&public.name, &public.upload_to);
             let problem = format!(
-                "lies under \"{prefix}\" of the public field {name}, whose prefix anyone may read"
+                "must not be under \"{prefix}\" of the public field {name}, which anyone may read"
             );
             report.refuse(&key_of(private, "upload_to"), problem);
         }
@@ -191,7 +191,7 @@ fn refuse_exposed(policies: &[FieldPolicy], report: &mut Report) {
 fn media_type(text: &str) -> Result<MediaType, String> {
     MediaType::parse(text).ok_or_else(|| {
         let known = one_of(MediaType::all().map(MediaType::as_str));
-        format!("must list some of {known}; \"{text}\" is none of them")
+        format!("must list only {known}; not \"{text}\"")
     })
 }
 
@@ -204,11 +204,11 @@ fn required_checksum(text: &str) -> Result<ChecksumAlgorithm, String> {
     let found = allowed().find(|algorithm| algorithm.as_str() == text);
     found.ok_or_else(|| {
         let names = one_of(allowed().map(ChecksumAlgorithm::as_str));
-        format!("must list some of {names}; \"{text}\" is none of them")
+        format!("must list only {names}; not \"{text}\"")
     })
 }
 
-/// A size in bytes: a whole number, or a text such as "10 MiB".
+/// A size in bytes: an integer, or a string such as "10 MiB".
 fn size(section: &mut Section, key: &'static str, least: u64) -> Option<u64> {
     section.parse(key, Show::Plain, |node| {
         let bytes = match node.value.as_integer() {
@@ -219,7 +219,7 @@ fn size(section: &mut Section, key: &'static str, least: u64) -> Option<u64> {
             .filter(|bytes| (least..=MAX_SINGLE_PUT_BYTES).contains(bytes))
             .ok_or_else(|| {
                 format!(
-                    "must be bytes, {least} to {MAX_SINGLE_PUT_BYTES}, or a text such as \"10 MiB\" (B, KiB, MiB, GiB)"
+                    "must be {least} to {MAX_SINGLE_PUT_BYTES} bytes, as an integer or a string such as \"10 MiB\" (B, KiB, MiB, GiB)"
                 )
             })
     })

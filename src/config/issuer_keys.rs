@@ -1,19 +1,67 @@
-//! An issuer's keys: a shared secret, public keys, or the URL of a key set. Exactly one of them.
+//! An issuer's keys: exactly one of a shared secret, public keys, and the URL of a key set.
 
 use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
 
-use super::auth::{Env, IssuerKeys, KeyAlgorithm, PublicKey};
-use super::layers::{read_file, resolve};
-use super::section::{Report, Section};
-use super::urls::{Http, Path, parse_url};
-use super::value::{Node, Show, Value};
+use super::reader::layers::named_file;
+use super::reader::section::Section;
+use super::reader::sources::Env;
+use super::reader::urls::{Http, Path, parse_url};
+use super::reader::value::{Show, Value};
 
 /// The shortest HS256 secret, in bytes: a shorter one can be guessed from one token.
 const MIN_SECRET_BYTES: usize = 32;
-/// The keys that an issuer may have.
+/// The most keys of an issuer.
 const MAX_KEYS: usize = 50;
 
 const WAYS: &str = "must have exactly one of secret, secret_env, secret_file, public_key, public_key_file, keys and jwks_url";
+
+/// An issuer's keys.
+#[derive(Debug, Clone)]
+pub enum IssuerKeys {
+    /// A secret of at least 32 bytes, shared with the issuer: HS256.
+    Secret {
+        /// The key id in its tokens; `None` for tokens without one.
+        kid: Option<String>,
+        /// The secret.
+        secret: SecretString,
+    },
+    /// Its public keys; at least one, and with different key ids if there are several.
+    Public(Vec<PublicKey>),
+    /// The URL of its key set: https, or http on a loopback address.
+    Jwks(Url),
+}
+
+/// A public key.
+#[derive(Debug, Clone)]
+pub struct PublicKey {
+    /// The key id in tokens; `None` for tokens without one.
+    pub kid: Option<String>,
+    /// The only algorithm that is accepted with this key.
+    pub algorithm: KeyAlgorithm,
+    /// The key in PEM. `auth` parses it.
+    pub pem: String,
+}
+
+/// A signature algorithm of public keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyAlgorithm {
+    /// RSA PKCS#1 v1.5 with SHA-256.
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl KeyAlgorithm {
+    /// The names in a configuration, which are those of a token's `alg`.
+    pub const NAMES: [(&'static str, KeyAlgorithm); 3] = [
+        ("RS256", KeyAlgorithm::Rs256),
+        ("ES256", KeyAlgorithm::Es256),
+        ("EdDSA", KeyAlgorithm::EdDsa),
+    ];
+}
 
 pub(super) fn read(section: &mut Section, env: Env) -> Option<IssuerKeys> {
     let secret = section.has("secret") || section.has("secret_env") || section.has("secret_file");
@@ -28,7 +76,7 @@ pub(super) fn read(section: &mut Section, env: Env) -> Option<IssuerKeys> {
     ];
     if ways.into_iter().filter(|way| section.has(way)).count() != 1 {
         section.refuse_table(WAYS);
-        // Read all the same, so that they are not reported as unknown as well.
+        // Taken, so that they are not reported as unknown too.
         ways.into_iter().for_each(|way| drop(section.take(way)));
         section.take("kid");
         section.take("algorithm");
@@ -36,7 +84,7 @@ pub(super) fn read(section: &mut Section, env: Env) -> Option<IssuerKeys> {
     }
     if secret {
         let kid = kid(section);
-        // It goes without saying, but many will say it.
+        // Redundant, but allowed.
         section.fallback("algorithm", Value::Text("HS256".to_owned()));
         let algorithm = section.choice("algorithm", &[("HS256", ())]);
         let secret = shared_secret(section, env);
@@ -55,7 +103,7 @@ pub(super) fn read(section: &mut Section, env: Env) -> Option<IssuerKeys> {
     }
 }
 
-/// The key id, `None` where it is not given.
+/// The key id, if set.
 fn kid(section: &mut Section) -> Option<Option<String>> {
     section.fallback("kid", Value::Text(String::new()));
     section.optional("kid", Show::Plain, |text| {
@@ -75,7 +123,7 @@ fn shared_secret(section: &mut Section, env: Env) -> Option<SecretString> {
         })
     } else if section.has("secret_file") {
         section.parse("secret_file", Show::Plain, |node| {
-            // Editors and `echo` end a file with a line break that is no part of the secret.
+            // Editors and `echo` add a line break at the end of a file; it is not part of the secret.
             long_enough(named_file(node)?.trim_end_matches(['\r', '\n']))
         })
     } else {
@@ -88,7 +136,7 @@ fn long_enough(text: &str) -> Result<SecretString, String> {
     match secret.expose_secret().len() {
         MIN_SECRET_BYTES.. => Ok(secret),
         len => Err(format!(
-            "must hold at least {MIN_SECRET_BYTES} bytes, not {len}, or it can be guessed from one token; \
+            "must have at least {MIN_SECRET_BYTES} bytes, not {len}: a shorter one can be guessed from one token; \
              try `openssl rand -base64 48`"
         )),
     }
@@ -96,30 +144,15 @@ fn long_enough(text: &str) -> Result<SecretString, String> {
 
 fn several(section: &mut Section) -> Option<Vec<PublicKey>> {
     let path = section.key("keys");
-    let node = section.take("keys")?;
-    let nodes = match node.value {
-        Value::List(nodes) if (1..=MAX_KEYS).contains(&nodes.len()) => nodes,
-        _ => {
-            section.refuse_table(format!(
-                "keys must be a list of 1 to {MAX_KEYS} tables {{ kid, algorithm, public_key or public_key_file }}"
-            ));
-            return None;
-        }
-    };
-    let count = nodes.len();
-    let read = nodes
-        .into_iter()
-        .enumerate()
-        .map(|(index, node)| one_of_several(format!("{path}[{index}]"), node, section.report()));
-    let keys: Vec<PublicKey> = read.collect::<Vec<_>>().into_iter().flatten().collect();
-    if keys.len() < count {
-        return None;
-    }
+    let problem = format!(
+        "must be a list of 1 to {MAX_KEYS} tables {{ kid, algorithm, public_key or public_key_file }}"
+    );
+    let keys = section.tables("keys", 1..=MAX_KEYS, &problem, public_key)?;
     let mut distinct = true;
     for (index, key) in keys.iter().enumerate() {
         let taken = keys[..index].iter().any(|earlier| earlier.kid == key.kid);
-        if taken || (count > 1 && key.kid.is_none()) {
-            let problem = "must be set and differ from the others', because tokens choose by it";
+        if taken || (keys.len() > 1 && key.kid.is_none()) {
+            let problem = "must be set and differ from the ids of the other keys, because tokens name a key by it";
             section
                 .report()
                 .refuse(&format!("{path}[{index}].kid"), problem);
@@ -129,18 +162,11 @@ fn several(section: &mut Section) -> Option<Vec<PublicKey>> {
     distinct.then_some(keys)
 }
 
-fn one_of_several(path: String, node: Node, report: &mut Report) -> Option<PublicKey> {
-    let mut section = Section::open(path, node, report)?;
-    let key = public_key(&mut section);
-    section.finish();
-    key
-}
-
 fn public_key(section: &mut Section) -> Option<PublicKey> {
     let kid = kid(section);
     let algorithm = section.choice("algorithm", &KeyAlgorithm::NAMES);
     let pem = match (section.has("public_key"), section.has("public_key_file")) {
-        // Masked, because a private key may have been pasted by mistake.
+        // Masked, because it may be a private key by mistake.
         (true, false) => section.text("public_key", Show::Masked, pem),
         (false, true) => section.parse("public_key_file", Show::Plain, |node| {
             pem(&named_file(node)?)
@@ -159,21 +185,12 @@ fn public_key(section: &mut Section) -> Option<PublicKey> {
     })
 }
 
-/// Reads the file that a key names; the error says which file was tried.
-pub(super) fn named_file(node: &Node) -> Result<String, String> {
-    let path = node.value.as_text().ok_or("must be a path in quotes")?;
-    let path = resolve(path, &node.source);
-    // Whoever wrote a relative path may have counted it from another folder.
-    let tried = std::path::absolute(&path).unwrap_or(path);
-    read_file(&tried).map_err(|problem| format!("{} {problem}", tried.display()))
-}
-
-/// Only that it is a public key in PEM: what it holds is parsed by the room that checks signatures with it.
+/// Checks that it is a public key in PEM; `auth` parses it.
 fn pem(text: &str) -> Result<String, String> {
     let is_public = text.trim_start().starts_with("-----BEGIN ")
         && text.contains(" PUBLIC KEY-----")
         && !text.contains("PRIVATE");
     is_public.then(|| text.to_owned()).ok_or_else(|| {
-        "must be a public key in PEM, which begins with -----BEGIN PUBLIC KEY-----".to_owned()
+        "must be a public key in PEM, beginning with -----BEGIN PUBLIC KEY-----".to_owned()
     })
 }

@@ -1,36 +1,36 @@
-//! `[limits]`: how much the broker takes, from all and from each.
+//! `[limits]`: limits of all requests, of an owner and of an address.
 
-use super::section::Section;
+use super::reader::section::Section;
 
-/// The most of anything that is counted: what a database's column holds, and some.
+/// The largest quota. It fits into a database column with room to add.
 const MOST: u64 = 1 << 62;
-/// The most requests that a limit may allow at once, or a second.
+/// The largest rate and burst.
 const MOST_REQUESTS: u32 = 1_000_000;
 
 /// `[limits]`.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How many uploads are confirmed at the same time; more wait for a place, or are told to come back.
+    /// The most confirms at the same time. Further ones wait, or are answered 503.
     pub confirms_in_flight: usize,
-    /// How many uploads a page has where the client doesn't say.
+    /// The default number of uploads on a page.
     pub page_default: u32,
-    /// How many uploads a page may have.
+    /// The most uploads on a page.
     pub page_max: u32,
-    /// How long a presigned URL to read a private object lives, in seconds.
+    /// The lifetime of a presigned URL to read a private object, in seconds.
     pub download_lifetime_secs: u32,
-    /// How many pending uploads an owner may have; 0: any number.
+    /// The most pending uploads of an owner; 0 means no limit.
     pub pending_uploads_per_owner: u64,
-    /// How much its pending uploads may declare together, in bytes; 0: any amount.
+    /// The most bytes that its pending uploads declare together; 0 means no limit.
     pub pending_bytes_per_owner: u64,
-    /// How many requests an owner may send a second for ever; 0: any number.
+    /// Sustained requests per second of an owner; 0 means no limit.
     pub requests_per_owner_per_sec: u32,
-    /// How many it may send at once.
+    /// Its burst.
     pub requests_per_owner_burst: u32,
-    /// How many requests an address may send a second for ever; 0: any number.
+    /// Sustained requests per second of an address; 0 means no limit.
     pub requests_per_address_per_sec: u32,
-    /// How many it may send at once.
+    /// Its burst.
     pub requests_per_address_burst: u32,
-    /// How many connections an address may have open; 0: any number.
+    /// The most open connections of an address; 0 means no limit.
     pub connections_per_address: u32,
 }
 

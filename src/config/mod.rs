@@ -1,43 +1,38 @@
 //! The configuration: default.toml (embedded; the reference page) < a command's own defaults < file < environment < flags.
 //!
-//! `cli` loads it, `app` takes it apart: every other room gets the one section that it needs, or options made from it.
-//! A `Config` that exists is valid as a whole. Everything that is wrong is reported at once, each with its key, its value
-//! (secrets masked), where it was written and what is allowed; a key or a `BYTEPASS_…` variable that nobody knows is an error.
+//! A `Config` is valid as a whole. All errors are reported at once, each with its key, its value (secrets masked), its source and
+//! what is allowed. An unknown key or `BYTEPASS_…` variable is an error.
 
 mod auth;
 mod database;
-mod error;
 mod events;
 mod fields;
 mod issuer_keys;
-mod layers;
 mod limits;
 mod network;
+mod reader;
 mod receipts;
-mod section;
 mod server;
-mod sources;
 mod storage;
 mod sweeper;
 mod telemetry;
-mod urls;
-mod value;
 mod webhooks;
 mod workers;
 
 #[cfg(test)]
 mod tests;
 
-pub use auth::{Auth, Issuer, IssuerKeys, KeyAlgorithm, PublicKey};
+pub use auth::{Auth, Issuer};
 pub use database::Database;
-pub use error::{ConfigError, ConfigErrors};
 pub use events::{Events, SnsTopic};
+pub use issuer_keys::{IssuerKeys, KeyAlgorithm, PublicKey};
 pub use limits::Limits;
 pub use network::Network;
+pub use reader::error::{ConfigError, ConfigErrors};
+pub use reader::section::Explained;
+pub use reader::sources::{Override, Sources};
 pub use receipts::{ReceiptKey, Receipts};
-pub use section::Explained;
 pub use server::{Cors, ForwardedHeader, Server, reachable};
-pub use sources::{Override, Sources};
 pub use storage::{AccessKey, Storage};
 pub use sweeper::Sweeper;
 pub use telemetry::{LogFormat, Telemetry};
@@ -46,10 +41,10 @@ pub use workers::Workers;
 
 use crate::domain::field::FieldPolicies;
 
-use error::nearest;
-use layers::Layers;
-use section::{Report, Section, refusal};
-use value::{Node, Value};
+use reader::error::nearest;
+use reader::layers::Layers;
+use reader::section::{Report, Section, refusal};
+use reader::value::{Node, Value};
 
 const NO_BUCKET: &str = "must name the bucket";
 
@@ -102,11 +97,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads all sources. An error lists everything that is wrong, one line each.
+    /// Reads all sources. The error has a line for each error in them.
     pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
         let mut report = Report::default();
         let mut layers = Layers::read(sources, &mut report.errors);
-        // The keys of a source that can't be read are missing: complaints about their defaults would mislead.
+        // The keys of an unreadable source are missing; errors about their defaults would be misleading.
         if layers.unreadable {
             return Err(ConfigErrors::of(report.errors));
         }
@@ -160,7 +155,7 @@ impl Config {
         }
     }
 
-    /// What each field accepts.
+    /// The policy of each field.
     pub fn fields(&self) -> &FieldPolicies {
         &self.fields
     }
@@ -170,7 +165,7 @@ impl Config {
         &self.explained
     }
 
-    /// What commands by hand need beyond a valid configuration: a bucket that the uploads are in.
+    /// Checks what offline commands need in addition: a bucket.
     pub fn require_for_commands(&self) -> Result<(), ConfigErrors> {
         match self.storage.bucket.is_empty() {
             true => Err(ConfigErrors::of(vec![refusal(
@@ -182,8 +177,7 @@ impl Config {
         }
     }
 
-    /// What `serve` needs beyond a valid configuration: a bucket, somebody to believe, a key to sign with,
-    /// and an address that clients know.
+    /// Checks what `serve` needs in addition: a bucket, an issuer, a signing key, and a URL for clients.
     pub fn require_for_serve(&self) -> Result<(), ConfigErrors> {
         let mut errors = Vec::new();
         let mut refuse = |key: &str, problem: &str| {
@@ -200,7 +194,7 @@ impl Config {
             refuse("storage.bucket", NO_BUCKET);
         }
         if self.auth.issuers.is_empty() {
-            let problem = "must have at least one [[auth.issuers]], or nobody could call";
+            let problem = "must have at least one [[auth.issuers]]";
             refuse("auth.issuers", problem);
         }
         if self.receipts.keys.is_empty() {
@@ -224,7 +218,7 @@ fn take(layers: &mut Layers, name: &str) -> Option<Node> {
     Some(layers.sections.remove(at).1)
 }
 
-/// Reads one section: all of its keys, and then what is left in it.
+/// Reads one section and reports its unknown keys.
 fn section<T>(
     layers: &mut Layers,
     name: &str,
@@ -243,9 +237,9 @@ fn refuse_unknown_sections(layers: Layers, report: &mut Report) {
         let problem = match (&node.value, nearest(&name, SECTIONS.into_iter())) {
             (Value::Table(_), Some(near)) => format!("unknown section; did you mean [{near}]?"),
             (Value::Table(_), None) => {
-                format!("unknown section; there are {}", SECTIONS.join(", "))
+                format!("unknown section; must be one of {}", SECTIONS.join(", "))
             }
-            _ => format!("must stand in a section: {}", SECTIONS.join(", ")),
+            _ => format!("must be in a section: {}", SECTIONS.join(", ")),
         };
         let error = ConfigError::about(&name, &node.source, problem);
         report.errors.push(error);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// All addresses that begin with the same bits.
+/// The addresses with a common prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -12,8 +12,7 @@ pub struct Network {
 impl Network {
     /// Parses `10.0.0.0/8`, `2001:db8::/32`, or one address. The error says what is allowed.
     pub fn parse(text: &str) -> Result<Network, String> {
-        let wrong =
-            || "must list addresses or ranges of them: 10.0.0.7, 10.0.0.0/8, fd00::/8".to_owned();
+        let wrong = || "must list addresses or networks: 10.0.0.7, 10.0.0.0/8, fd00::/8".to_owned();
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
@@ -28,7 +27,7 @@ impl Network {
         Ok(Network { address, bits })
     }
 
-    /// Whether the address lies in it. One that is written as IPv6 and means IPv4 is that IPv4 address.
+    /// Whether it contains the address. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let differing = match (self.address.to_canonical(), address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -48,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_holds_what_begins_with_its_bits() {
+    fn network_contains_addresses_with_its_prefix() {
         let cases = [
             ("10.0.0.0/8", "10.255.1.2", true),
             ("10.0.0.0/8", "11.0.0.0", false),

@@ -1,13 +1,14 @@
-//! `[receipts]`: what the broker signs receipts and grants with, and for whom.
+//! `[receipts]`: the keys and claims of receipts and grants.
 
 use secrecy::SecretString;
 
-use super::auth::Env;
-use super::issuer_keys::named_file;
-use super::section::{Explained, Report, Section};
-use super::value::{Node, Show, Value};
+use super::auth::short;
+use super::reader::layers::named_file;
+use super::reader::section::Section;
+use super::reader::sources::Env;
+use super::reader::value::Show;
 
-/// The keys that the broker may have: the one that signs, the next one, and those that are retired.
+/// The most keys: the one that signs, the next one, and retired ones.
 const MAX_KEYS: usize = 10;
 
 /// `[receipts]`.
@@ -17,18 +18,18 @@ pub struct Receipts {
     pub issuer: Option<String>,
     /// `aud` of receipts.
     pub audience: String,
-    /// How long a receipt lives, in seconds.
+    /// The lifetime of a receipt, in seconds.
     pub lifetime_secs: u32,
-    /// The keys; the first private one signs, all are published. Empty until a configuration names one; `serve` demands it.
+    /// The keys. The first private one signs, all are published. `serve` needs at least one.
     pub keys: Vec<ReceiptKey>,
 }
 
-/// `keys` of `[receipts]`: a key of the broker's own.
+/// An entry of `receipts.keys`.
 #[derive(Debug, Clone)]
 pub struct ReceiptKey {
-    /// The key id that tokens carry.
+    /// The key id in tokens.
     pub kid: String,
-    /// The key in PEM; whoever uses it parses it.
+    /// The key in PEM. `auth` parses it.
     pub pem: SecretString,
 }
 
@@ -48,42 +49,17 @@ impl Receipts {
 }
 
 fn read_keys(section: &mut Section, env: Env) -> Option<Vec<ReceiptKey>> {
-    let node = section.take("keys")?;
-    let source = node.source.to_string();
-    let nodes = match node.value {
-        Value::List(nodes) if nodes.len() <= MAX_KEYS => nodes,
-        _ => {
-            let problem = format!(
-                "keys must be a list of at most {MAX_KEYS} tables {{ kid, and one of file, pem and pem_env }}"
-            );
-            section.refuse_table(problem);
-            return None;
-        }
-    };
-    let count = nodes.len();
-    if count == 0 {
-        section.report().explained.push(Explained {
-            key: "receipts.keys".to_owned(),
-            value: "[]".to_owned(),
-            source,
-        });
-    }
-    let read = nodes.into_iter().enumerate().map(|(index, node)| {
-        read_key(
-            format!("receipts.keys[{index}]"),
-            node,
-            env,
-            section.report(),
-        )
-    });
-    let keys: Vec<ReceiptKey> = read.collect::<Vec<_>>().into_iter().flatten().collect();
-    if keys.len() < count {
-        return None;
-    }
+    let problem = format!(
+        "must be a list of at most {MAX_KEYS} tables {{ kid, and one of file, pem and pem_env }}"
+    );
+    let keys = section.tables("keys", 0..=MAX_KEYS, &problem, |section| {
+        read_key(section, env)
+    })?;
     let repeated =
-        (1..count).find(|&index| keys[..index].iter().any(|it| it.kid == keys[index].kid));
+        (1..keys.len()).find(|&index| keys[..index].iter().any(|it| it.kid == keys[index].kid));
     if let Some(index) = repeated {
-        let problem = "must differ from the others', because verifiers choose by it";
+        let problem =
+            "must differ from the ids of the other keys, because verifiers choose a key by it";
         section
             .report()
             .refuse(&format!("receipts.keys[{index}].kid"), problem);
@@ -92,8 +68,7 @@ fn read_keys(section: &mut Section, env: Env) -> Option<Vec<ReceiptKey>> {
     Some(keys)
 }
 
-fn read_key(path: String, node: Node, env: Env, report: &mut Report) -> Option<ReceiptKey> {
-    let mut section = Section::open(path, node, report)?;
+fn read_key(section: &mut Section, env: Env) -> Option<ReceiptKey> {
     let kid = section.text("kid", Show::Plain, short);
     let ways = ["file", "pem", "pem_env"].map(|way| section.has(way));
     let pem = match ways {
@@ -109,31 +84,24 @@ fn read_key(path: String, node: Node, env: Env, report: &mut Report) -> Option<R
         }),
         _ => {
             section.refuse_table("must have exactly one of file, pem and pem_env");
-            // Taken all the same, so that they are not reported as unknown as well.
+            // Taken, so that they are not reported as unknown too.
             for way in ["file", "pem", "pem_env"] {
                 section.take(way);
             }
             None
         }
     };
-    section.finish();
     Some(ReceiptKey {
         kid: kid?,
         pem: pem?,
     })
 }
 
-/// Only that it looks like a key in PEM: what it holds is parsed by the room that signs with it.
+/// Checks that it is PEM; `auth` parses it.
 fn pem(text: String) -> Result<SecretString, String> {
     let begins = text.trim_start().starts_with("-----BEGIN ");
     begins.then(|| SecretString::from(text)).ok_or_else(|| {
         "must be a key in PEM, as `openssl genpkey -algorithm ed25519 -out receipts.pem` writes it"
             .to_owned()
     })
-}
-
-fn short(text: &str) -> Result<String, String> {
-    let fits = (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
-    fits.then(|| text.to_owned())
-        .ok_or_else(|| "must be a text of 1 to 255 bytes on one line".to_owned())
 }

@@ -1,28 +1,28 @@
-//! `[server]` and `[cors]`: where the broker listens, and who may call it from a browser.
+//! `[server]` and `[cors]`: the listeners and their limits, and the origins of pages that may call the broker.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::Url;
 
 use super::network::Network;
-use super::section::Section;
-use super::urls::{Http, Path, parse_url};
-use super::value::Show;
+use super::reader::section::Section;
+use super::reader::urls::{Http, Path, parse_url};
+use super::reader::value::Show;
 
 /// `[server]`.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free port.
     pub listen: SocketAddr,
-    /// Where metrics and probes are served, if anywhere; port 0 takes a free one.
+    /// The address for metrics and probes, if they are served; port 0 takes a free port.
     pub admin_listen: Option<SocketAddr>,
-    /// The address that clients know, if it is configured. It may have a path, and ends as it was written.
+    /// The URL that clients use, if configured. It may have a path.
     pub public_url: Option<Url>,
-    /// Threads that serve requests; 0 means one a core.
+    /// Threads that serve requests; 0 means one per core.
     pub workers: usize,
-    /// How long a broker that was told to stop goes on serving while `/readyz` says so, in seconds.
+    /// How long a stopping broker accepts requests while `/readyz` answers 503, in seconds.
     pub shutdown_delay_secs: u64,
-    /// How long a stop waits for requests in flight, in seconds.
+    /// How long a stop then waits for requests in flight, in seconds.
     pub shutdown_timeout_secs: u64,
     /// The longest request body, in bytes.
     pub body_limit_bytes: usize,
@@ -30,15 +30,15 @@ pub struct Server {
     pub header_timeout_ms: u64,
     /// How long a client may take to send its body, in milliseconds.
     pub body_timeout_ms: u64,
-    /// Open connections for each worker.
+    /// The most open connections per worker.
     pub max_connections: usize,
-    /// Proxies that are believed whose address a request comes from.
+    /// Proxies whose `forwarded_header` is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// The header in which they say so.
+    /// The header in which they write the client's address.
     pub forwarded_header: ForwardedHeader,
 }
 
-/// Where a trusted proxy writes whom a request is from.
+/// The header with the client's address.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`.
@@ -51,7 +51,7 @@ pub enum ForwardedHeader {
 /// `[cors]`.
 #[derive(Debug, Clone)]
 pub struct Cors {
-    /// Exact origins, as a browser sends them: `https://shop.example`.
+    /// Exact origins as browsers send them, `https://shop.example`.
     pub allowed_origins: Vec<String>,
 }
 
@@ -91,8 +91,7 @@ impl Server {
         })
     }
 
-    /// The address for links, without a slash at its end: the configured one, else that of the socket, which knows its port
-    /// once it is bound.
+    /// The URL for links, without a slash at its end: the configured one, else that of the bound address.
     pub fn base_url(&self, bound: SocketAddr) -> String {
         match &self.public_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
@@ -100,7 +99,7 @@ impl Server {
         }
     }
 
-    /// Whether only this machine can reach the listener.
+    /// Whether it listens on a loopback address.
     pub fn is_local(&self) -> bool {
         match self.listen.ip() {
             IpAddr::V4(address) => address.is_loopback(),
@@ -110,11 +109,12 @@ impl Server {
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    let wrong = |_| "must be an address and a port, 127.0.0.1:8000 or [::1]:8000".to_owned();
+    let wrong =
+        |_| "must be an address and a port, such as 127.0.0.1:8000 or [::1]:8000".to_owned();
     text.parse().map_err(wrong)
 }
 
-/// The address to reach a listener by from its own machine: "all addresses" is none that a client can name.
+/// The address of a listener for clients on the same machine: loopback for an unspecified address.
 pub fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -133,14 +133,14 @@ impl Cors {
     }
 }
 
-/// An origin exactly as browsers write it. A pattern, `*` and `null` would let in pages that nobody listed.
+/// An exact origin. A pattern, `*` and `null` would admit pages that are not listed.
 fn origin(text: &str) -> Result<String, String> {
     let exact = Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "https" | "http") && !text.contains('*'))
         .is_some_and(|url| url.origin().ascii_serialization() == text);
     exact.then(|| text.to_owned()).ok_or_else(|| {
-        "must list exact origins as browsers send them, \"https://shop.example\" or \
+        "must list exact origins as browsers send them, such as \"https://shop.example\" or \
          \"http://localhost:3000\": lower case, no path, no slash at the end, no \"*\", no \"null\""
             .to_owned()
     })

@@ -1,4 +1,4 @@
-//! `[storage]`: the bucket, who signs for it, and what it is trusted with.
+//! `[storage]`: the bucket, its credentials and its guarantees.
 
 use std::fmt;
 
@@ -8,55 +8,53 @@ use url::Url;
 use crate::domain::object_key::{Layout, check_prefix};
 use crate::policy::admission::ChecksumProof;
 
-use super::section::Section;
-use super::urls::{Http, Path, is_loopback, parse_url};
-use super::value::Show;
+use super::reader::section::Section;
+use super::reader::urls::{Http, Path, is_loopback, parse_url};
+use super::reader::value::Show;
 
 /// `[storage]`.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    /// The bucket. Empty until a configuration names one; `serve` demands it.
+    /// The bucket. Empty if not configured; `serve` needs it.
     pub bucket: String,
     /// The region that requests are signed for.
     pub region: String,
-    /// Where the broker reaches the bucket's API; `None` is AWS.
+    /// The URL of the S3 API for the broker; `None` means AWS.
     pub endpoint: Option<Url>,
-    /// Where browsers reach it, which is what presigned URLs name; `None`: as `endpoint`.
+    /// The URL of the S3 API for browsers, used in presigned URLs; `None` means `endpoint`.
     pub public_endpoint: Option<Url>,
-    /// Whether the bucket stands in the path rather than in the host name.
+    /// Whether the bucket is in the path rather than in the host name.
     pub path_style: bool,
-    /// The key pair that talks to the bucket; `None` asks aws-config's chain.
+    /// The static key pair; `None` means aws-config's credential chain.
     pub credentials: Option<AccessKey>,
-    /// A key pair that only signs uploads; `None`: the one above.
+    /// The key pair that signs uploads; `None` means `credentials`.
     pub signer_credentials: Option<AccessKey>,
-    /// The base of public objects' URLs, such as a CDN's; `None`: the public endpoint and the bucket.
+    /// The base URL of public objects, such as a CDN's; `None` means the public endpoint and the bucket.
     pub public_base_url: Option<Url>,
-    /// The prefix of everything that is confirmed. May be empty.
-    pub location: String,
-    /// Where clients write.
-    pub staging_prefix: String,
-    /// Whether the checksum that the store shows for an object was checked by the store.
+    /// The prefixes: of confirmed objects (may be empty), and of what clients upload.
+    pub layout: Layout,
+    /// Whether the store verifies the checksum that it reports for an object.
     pub trusts_checksums: bool,
-    /// Whether the broker may read a sealed copy to hash it where the store proves nothing.
+    /// Whether the broker may read and hash a sealed copy if the store does not.
     pub read_to_prove: bool,
     /// The AWS account that must own the bucket, 12 digits.
     pub expected_bucket_owner: Option<String>,
-    /// How long one request to the bucket may take, in milliseconds.
+    /// The time limit of one request to the bucket, in milliseconds.
     pub attempt_timeout_ms: u64,
-    /// How long a call with its retries may take, in milliseconds.
+    /// The time limit of a call with its retries, in milliseconds.
     pub operation_timeout_ms: u64,
-    /// How long the copy of an empty object may take, in milliseconds.
+    /// The time limit of a copy apart from its bytes, in milliseconds.
     pub copy_base_ms: u64,
-    /// How many bytes a second a copy moves at least, on top of that.
+    /// The least speed of a copy, in bytes per second.
     pub copy_bytes_per_sec: u64,
 }
 
-/// A static key pair. `Debug` shows neither half.
+/// A static key pair. `Debug` shows neither part.
 #[derive(Clone)]
 pub struct AccessKey {
-    /// Its public half.
+    /// The access key id.
     pub id: String,
-    /// Its secret half.
+    /// The secret access key.
     pub secret: SecretString,
 }
 
@@ -79,7 +77,7 @@ impl Storage {
         let public_base_url = section.optional("public_base_url", Show::Url, |text| {
             parse_url(text, Http::Allowed, Path::Allowed)
         });
-        let prefixes = Self::read_prefixes(section);
+        let layout = Self::read_layout(section);
         let proofs = [("trusted", true), ("none", false)];
         let trusts_checksums = section.choice("checksum_proof", &proofs);
         let read_to_prove = section.boolean("read_to_prove");
@@ -90,7 +88,6 @@ impl Storage {
             refuse_insecure(section, "public_endpoint", &public_endpoint);
             refuse_insecure(section, "public_base_url", &public_base_url);
         }
-        let (location, staging_prefix) = prefixes?;
         let [
             attempt_timeout_ms,
             operation_timeout_ms,
@@ -106,8 +103,7 @@ impl Storage {
             credentials: credentials?,
             signer_credentials: signer?,
             public_base_url: public_base_url?,
-            location,
-            staging_prefix,
+            layout: layout?,
             trusts_checksums: trusts_checksums?,
             read_to_prove: read_to_prove?,
             expected_bucket_owner: owner?,
@@ -118,15 +114,7 @@ impl Storage {
         })
     }
 
-    /// Where objects lie in the bucket.
-    pub fn layout(&self) -> Layout {
-        Layout {
-            location: self.location.clone(),
-            staging_prefix: self.staging_prefix.clone(),
-        }
-    }
-
-    /// How a checksum that a client declared is proven.
+    /// How declared checksums are verified.
     pub fn checksum_proof(&self) -> ChecksumProof {
         match (self.trusts_checksums, self.read_to_prove) {
             (true, _) => ChecksumProof::Trusted,
@@ -135,19 +123,22 @@ impl Storage {
         }
     }
 
-    fn read_prefixes(section: &mut Section) -> Option<(String, String)> {
+    fn read_layout(section: &mut Section) -> Option<Layout> {
         let location = section.optional("location", Show::Plain, prefix);
         let staging = section.text("staging_prefix", Show::Plain, prefix);
-        let (location, staging) = (location?.unwrap_or_default(), staging?);
-        // With no location at all, the fields' own prefixes are compared with the staging prefix instead.
-        if !location.is_empty() && overlap(&location, &staging) {
+        let (location, staging_prefix) = (location?.unwrap_or_default(), staging?);
+        // Without a location, the fields' prefixes are compared with the staging prefix instead.
+        if !location.is_empty() && overlap(&location, &staging_prefix) {
             let problem = format!(
-                "must not lie under storage.location \"{location}\", nor the location under it"
+                "must not be under storage.location \"{location}\", nor the location under it"
             );
             section.refuse("staging_prefix", problem);
             return None;
         }
-        Some((location, staging))
+        Some(Layout {
+            location,
+            staging_prefix,
+        })
     }
 
     fn read_limits(section: &mut Section) -> Option<[u64; 4]> {
@@ -163,7 +154,7 @@ impl Storage {
     }
 }
 
-/// Whether one prefix lies under the other.
+/// Whether one prefix is under the other.
 pub(super) fn overlap(left: &str, right: &str) -> bool {
     left.starts_with(right) || right.starts_with(left)
 }
@@ -191,7 +182,7 @@ fn key_pair(
     }
 }
 
-/// What travels to the bucket in the clear can be changed on its way; presigned URLs can be read and used.
+/// Without TLS, data can be changed on the network and presigned URLs can be read and used.
 fn refuse_insecure(section: &mut Section, key: &'static str, url: &Option<Option<Url>>) {
     let Some(Some(url)) = url else { return };
     if url.scheme() == "http" && !is_loopback(url) {
@@ -217,7 +208,7 @@ fn bucket(text: &str) -> Result<String, String> {
         && text.starts_with(inner)
         && text.ends_with(inner);
     fits.then(|| text.to_owned()).ok_or_else(|| {
-        "must be a bucket's name: 3 to 63 of a-z, 0-9, '-' and '.', with a letter or a digit at both ends"
+        "must be a bucket name: 3 to 63 of a-z, 0-9, '-' and '.', with a letter or a digit at both ends"
             .to_owned()
     })
 }
@@ -232,5 +223,5 @@ fn region(text: &str) -> Result<String, String> {
 fn account(text: &str) -> Result<String, String> {
     let fits = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
     fits.then(|| text.to_owned())
-        .ok_or_else(|| "must be an AWS account id: 12 digits in quotes".to_owned())
+        .ok_or_else(|| "must be an AWS account id: a string of 12 digits".to_owned())
 }

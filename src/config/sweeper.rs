@@ -1,13 +1,13 @@
-//! `[sweeper]`: what the broker finishes and removes by itself, and when.
+//! `[sweeper]`: expiry of uploads, and removal of staged and abandoned objects.
 
 use crate::domain::field::FieldPolicies;
 
-use super::section::{Report, Section};
+use super::reader::section::{Report, Section};
 use super::storage::Storage;
 
-/// How much older than its upload's deadline a staged object must be, in seconds: a slow PUT, and a bucket that is out for a while.
+/// How much older than its upload's deadline a removed staged object is, in seconds: a PUT may be slow and a bucket unavailable.
 const STAGING_GRACE_SECS: u32 = 3_600;
-/// How much longer than the longest copy and read of an object a seal attempt may last at the least, in seconds.
+/// Added to the time of the longest copy and read for the least age of an abandoned seal attempt, in seconds.
 const ATTEMPT_GRACE_SECS: u64 = 60;
 
 /// `[sweeper]`.
@@ -15,17 +15,17 @@ const ATTEMPT_GRACE_SECS: u64 = 60;
 pub struct Sweeper {
     /// Whether this broker sweeps.
     pub enabled: bool,
-    /// How often it asks the database for work, in seconds.
+    /// The interval of queries for work, in seconds.
     pub interval_secs: u32,
-    /// How often it lists the bucket, in seconds.
+    /// The interval of listing the bucket, in seconds.
     pub bucket_interval_secs: u32,
-    /// How many things a batch holds at most.
+    /// The most entries in a batch.
     pub batch: u32,
-    /// From which age on staged objects go, in seconds.
+    /// The age from which staged objects are removed, in seconds.
     pub staging_max_age_secs: u32,
-    /// From which age on an open seal attempt is given up, in seconds.
+    /// The age from which an open seal attempt is abandoned, in seconds.
     pub attempt_stale_secs: u32,
-    /// How much longer than the pause a broker keeps its turn, in seconds.
+    /// How much longer than its interval a broker holds a lease, in seconds.
     pub lease_secs: u32,
 }
 
@@ -49,7 +49,7 @@ impl Sweeper {
         })
     }
 
-    /// Refuses ages that would remove what a client may still confirm, or give up a copy that is still being made.
+    /// Refuses ages at which a client may still confirm an upload, or a copy may still run.
     pub(super) fn refuse_early(
         &self,
         fields: &FieldPolicies,
@@ -64,7 +64,7 @@ impl Sweeper {
             if self.staging_max_age_secs < least {
                 let name = &field.name;
                 let problem = format!(
-                    "must be at least {least}: {STAGING_GRACE_SECS} more than the upload_lifetime_secs of {name}, whose staged objects may still be confirmed until then"
+                    "must be at least {least}: {STAGING_GRACE_SECS} more than the upload_lifetime_secs of {name}, whose staged objects can be confirmed until then"
                 );
                 report.refuse("sweeper.staging_max_age_secs", problem);
             }
@@ -75,7 +75,7 @@ impl Sweeper {
         let least = 2 * (storage.copy_base_ms / 1_000 + moving_secs) + ATTEMPT_GRACE_SECS;
         if u64::from(self.attempt_stale_secs) < least {
             let problem = format!(
-                "must be at least {least}, because copying and reading the largest object may take nearly that long"
+                "must be at least {least}, because copying and reading the largest object may take nearly as long"
             );
             report.refuse("sweeper.attempt_stale_secs", problem);
         }

@@ -1,25 +1,25 @@
-//! `[telemetry]`: what is logged, and how.
+//! `[telemetry]`: log lines.
 
-use super::section::Section;
-use super::value::Show;
+use super::reader::section::Section;
+use super::reader::value::Show;
 
 /// `[telemetry]`.
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     /// A filter: a level, or `target=level` pairs separated by commas.
     pub log: String,
-    /// How a line of the log looks.
+    /// The format of a log line.
     pub log_format: LogFormat,
 }
 
-/// How a line of the log looks.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     Auto,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text.
     Text,
 }
 
@@ -57,6 +57,6 @@ fn filter(text: &str) -> Result<String, String> {
             None => is_level(part),
         });
     fits.then(|| text.to_owned()).ok_or_else(|| {
-        "must be a level (off, error, warn, info, debug, trace), or such as \"info,bytepass::storage=debug\"".to_owned()
+        "must be a level (off, error, warn, info, debug, trace) or a list such as \"info,bytepass::storage=debug\"".to_owned()
     })
 }

@@ -6,14 +6,14 @@ use secrecy::SecretString;
 
 use crate::domain::event::EventType;
 
-use super::auth::Env;
-use super::error::one_of;
-use super::issuer_keys::named_file;
-use super::section::{Explained, Report, Section};
-use super::urls::{Http, Path, parse_url};
-use super::value::{Node, Show, Value};
+use super::reader::error::one_of;
+use super::reader::layers::named_file;
+use super::reader::section::Section;
+use super::reader::sources::Env;
+use super::reader::urls::{Http, Path, parse_url};
+use super::reader::value::{Node, Show, Source, Value};
 
-/// The most attempts that a schedule may have.
+/// The most attempts of a schedule.
 const MAX_ATTEMPTS: usize = 30;
 /// The longest pause, in seconds.
 const MAX_PAUSE_SECS: i64 = 604_800;
@@ -62,7 +62,7 @@ impl WebhookSettings {
         let endpoints = read_endpoints(section, env);
         let (lease_secs, timeout_ms) = (lease_secs?, timeout_ms?);
         if u64::from(lease_secs) * 1_000 <= timeout_ms {
-            let problem = format!("must be longer than an attempt takes, {timeout_ms} ms");
+            let problem = format!("must be longer than webhooks.timeout_ms, {timeout_ms} ms");
             section.refuse("lease_secs", problem);
             return None;
         }
@@ -78,45 +78,26 @@ impl WebhookSettings {
 }
 
 fn read_endpoints(section: &mut Section, env: Env) -> Option<Vec<WebhookEndpoint>> {
-    let Some(node) = section.take("endpoints") else {
-        return Some(Vec::new());
-    };
-    let Value::List(nodes) = node.value else {
-        let problem = "must be written as [[webhooks.endpoints]], once for each endpoint";
-        let error = super::ConfigError::about("webhooks.endpoints", &node.source, problem);
-        section.report().errors.push(error);
-        return None;
-    };
-    let count = nodes.len();
-    if count == 0 {
-        section.report().explained.push(Explained {
-            key: "webhooks.endpoints".to_owned(),
-            value: "[]".to_owned(),
-            source: node.source.to_string(),
-        });
-    }
-    let mut endpoints: Vec<WebhookEndpoint> = Vec::new();
-    for (index, node) in nodes.into_iter().enumerate() {
-        let path = format!("webhooks.endpoints[{index}]");
-        let Some(endpoint) = WebhookEndpoint::read(path.clone(), node, env, section.report())
-        else {
-            continue;
-        };
-        if let Some(other) = endpoints.iter().position(|it| it.name == endpoint.name) {
-            let problem = format!("is the name of webhooks.endpoints[{other}] too");
-            section.report().refuse(&format!("{path}.name"), problem);
+    let problem = "must be written as [[webhooks.endpoints]], once for each endpoint";
+    let endpoints = section.tables("endpoints", 0..=usize::MAX, problem, |section| {
+        WebhookEndpoint::read(section, env)
+    })?;
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        let mut earlier = endpoints[..index].iter();
+        if let Some(other) = earlier.position(|it| it.name == endpoint.name) {
+            let problem = format!("must differ from the name of webhooks.endpoints[{other}]");
+            let key = format!("webhooks.endpoints[{index}].name");
+            section.report().refuse(&key, problem);
         }
-        endpoints.push(endpoint);
     }
-    (endpoints.len() == count).then_some(endpoints)
+    Some(endpoints)
 }
 
 impl WebhookEndpoint {
-    fn read(path: String, node: Node, env: Env, report: &mut Report) -> Option<WebhookEndpoint> {
-        let mut section = Section::open(path, node, report)?;
+    fn read(section: &mut Section, env: Env) -> Option<WebhookEndpoint> {
         let all = |event: EventType| Node {
             value: Value::Text(event.as_str().to_owned()),
-            source: super::value::Source::Default,
+            source: Source::Default,
         };
         let every = EventType::ALL.into_iter().map(all).collect();
         section.fallback("types", Value::List(every));
@@ -127,16 +108,15 @@ impl WebhookEndpoint {
         let url = section.text("url", Show::Url, |text| {
             url(text, allow_private.unwrap_or_default())
         });
-        let secrets = secrets(&mut section, env);
+        let secrets = secrets(section, env);
         let types = section.list("types", event_type);
         if types.as_ref().is_some_and(Vec::is_empty) {
             section.refuse(
                 "types",
-                format!("must hold at least one of {}", type_names()),
+                format!("must list at least one of {}", type_names()),
             );
         }
         let concurrency = section.integer("concurrency", 1..=256);
-        section.finish();
         Some(WebhookEndpoint {
             name: name?,
             url: url?,
@@ -162,9 +142,7 @@ fn schedule(node: &Node) -> Result<Vec<u32>, String> {
     pauses
         .filter(|pauses| (1..=MAX_ATTEMPTS).contains(&pauses.len()))
         .ok_or_else(|| {
-            format!(
-                "must be a list of 1 to {MAX_ATTEMPTS} whole numbers from 0 to {MAX_PAUSE_SECS}"
-            )
+            format!("must be a list of 1 to {MAX_ATTEMPTS} integers from 0 to {MAX_PAUSE_SECS}")
         })
 }
 
@@ -172,10 +150,10 @@ fn name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     let fits = (1..=64).contains(&text.len()) && text.chars().all(allowed);
     fits.then(|| text.to_owned())
-        .ok_or_else(|| "must be 1 to 64 of letters, digits, - and _".to_owned())
+        .ok_or_else(|| "must be 1 to 64 letters, digits, - and _".to_owned())
 }
 
-/// Which addresses may be called is held against the host by whoever calls it; here, only that plain http is meant.
+/// Checks the scheme only; `outbound` checks the address.
 fn url(text: &str, allow_private: bool) -> Result<String, String> {
     let url = parse_url(text, Http::Allowed, Path::Allowed)?;
     if url.scheme() == "http" && !allow_private {
@@ -211,7 +189,7 @@ fn secrets(section: &mut Section, env: Env) -> Option<Vec<SecretString>> {
     }
 }
 
-const SECRETS: &str = "must hold one secret, or two while one is being replaced, each whsec_ and base64 of 24 to 64 bytes; \
+const SECRETS: &str = "must be one secret, or two while one is replaced, each whsec_ and the base64 of 24 to 64 bytes; \
      try `openssl rand -base64 32`";
 
 fn one_or_two<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Vec<SecretString>, String> {
@@ -229,7 +207,7 @@ fn one_or_two<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Vec<SecretStri
 }
 
 fn event_type(text: &str) -> Result<EventType, String> {
-    EventType::parse(text).ok_or_else(|| format!("must list some of {}", type_names()))
+    EventType::parse(text).ok_or_else(|| format!("must list only {}", type_names()))
 }
 
 fn type_names() -> String {

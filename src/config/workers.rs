@@ -1,13 +1,13 @@
-//! `[workers]`: what the broker does by itself, and how often.
+//! `[workers]`: the intervals of periodic work.
 
-use super::section::Section;
+use super::reader::section::Section;
 
 /// `[workers]`.
 #[derive(Debug, Clone)]
 pub struct Workers {
-    /// How often objects whose grace has ended are looked for, in seconds.
+    /// The interval of removing objects whose grace has ended, in seconds.
     pub removal_interval_secs: u32,
-    /// How often idempotency keys and grants that are out of date are looked for, in seconds.
+    /// The interval of deleting expired idempotency keys and grants, in seconds.
     pub prune_interval_secs: u32,
     /// How often the counters are compared with the rows, in seconds.
     pub recount_interval_secs: u32,

@@ -16,23 +16,22 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use secrecy::ExposeSecret as _;
 
+use crate::config::{AccessKey, Storage};
 use crate::telemetry::metrics::Metrics;
 
 use super::clock::StoreClock;
-use super::options::{CredentialSource, StoreOptions, StoreSetupError};
+use super::setup_error::StoreSetupError;
 use super::sigv4::Target;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One client for the bucket and for whoever hands out credentials. It follows no redirect.
-pub(super) fn http_client(options: &StoreOptions) -> SharedHttpClient {
-    let is_fixed = |source: &CredentialSource| matches!(source, CredentialSource::Static { .. });
+pub(super) fn http_client(options: &Storage) -> SharedHttpClient {
     let plain = options
         .endpoint
         .as_ref()
         .is_some_and(|url| url.scheme() == "http")
-        && is_fixed(&options.credentials)
-        && options.signer_credentials.as_ref().is_none_or(is_fixed);
+        && options.credentials.is_some();
     if plain {
         // A machine without root certificates can still run the development bucket.
         return HttpBuilder::new().build_http();
@@ -42,44 +41,34 @@ pub(super) fn http_client(options: &StoreOptions) -> SharedHttpClient {
         .build_https()
 }
 
-/// Whoever gives credentials for this source. Nothing is loaded yet.
-pub(super) async fn provider(
-    options: &StoreOptions,
-    source: &CredentialSource,
+/// The provider of a static key pair.
+pub(super) fn static_key(key: &AccessKey) -> SharedCredentialsProvider {
+    let secret = key.secret.expose_secret();
+    let keys = Credentials::new(&key.id, secret, None, None, "configuration");
+    SharedCredentialsProvider::new(keys)
+}
+
+/// aws-config's default chain: environment, profile, web identity, container, instance metadata. Nothing is loaded yet.
+pub(super) async fn default_chain(
+    options: &Storage,
     http: &SharedHttpClient,
 ) -> Result<SharedCredentialsProvider, StoreSetupError> {
-    match source {
-        CredentialSource::Static {
-            access_key_id,
-            secret,
-            session_token,
-        } => {
-            let token = session_token
-                .as_ref()
-                .map(|token| token.expose_secret().to_owned());
-            let secret = secret.expose_secret();
-            let keys = Credentials::new(access_key_id, secret, token, None, "configuration");
-            Ok(SharedCredentialsProvider::new(keys))
-        }
-        CredentialSource::Chain => {
-            let shared = aws_config::defaults(BehaviorVersion::latest())
-                .region(Region::new(options.region.clone()))
-                .http_client(http.clone())
-                .load()
-                .await;
-            shared
-                .credentials_provider()
-                .ok_or_else(|| StoreSetupError::Credentials {
-                    bucket: options.bucket.clone(),
-                    reason: "the default chain is empty".to_owned(),
-                })
-        }
-    }
+    let shared = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(options.region.clone()))
+        .http_client(http.clone())
+        .load()
+        .await;
+    shared
+        .credentials_provider()
+        .ok_or_else(|| StoreSetupError::Credentials {
+            bucket: options.bucket.clone(),
+            reason: "the default chain is empty".to_owned(),
+        })
 }
 
 /// The SDK's client. Built from the options alone, so that no environment variable redirects it.
 pub(super) fn build(
-    options: &StoreOptions,
+    options: &Storage,
     credentials: SharedCredentialsProvider,
     http: SharedHttpClient,
     metrics: Metrics,
@@ -127,13 +116,13 @@ pub(super) fn sent_once(limit: Duration) -> aws_sdk_s3::config::Builder {
 }
 
 /// The time limit of a call that moves the object's bytes.
-pub(super) fn limit_for(options: &StoreOptions, size: u64) -> Duration {
+pub(super) fn limit_for(options: &Storage, size: u64) -> Duration {
     let moving_ms = size.saturating_mul(1000) / options.copy_bytes_per_sec.max(1);
     Duration::from_millis(options.copy_base_ms.saturating_add(moving_ms))
 }
 
 /// The address that clients are sent to. The SDK's own rules resolve it (partitions, virtual hosts, names with dots), once.
-pub(super) async fn target(options: &StoreOptions) -> Result<Target, StoreSetupError> {
+pub(super) async fn target(options: &Storage) -> Result<Target, StoreSetupError> {
     let fail = |reason: String| StoreSetupError::Address {
         bucket: options.bucket.clone(),
         reason,

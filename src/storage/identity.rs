@@ -11,7 +11,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use chrono::{DateTime, Utc};
 
-use super::options::StoreSetupError;
+use super::setup_error::StoreSetupError;
 use super::sigv4::{DayKey, day_of, encode_query};
 
 /// How long before its signer's end a URL ends: clocks differ, and a request takes its time.

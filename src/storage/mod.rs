@@ -13,10 +13,10 @@ mod hash;
 mod identity;
 mod inspect;
 mod list;
-mod options;
 mod presign;
 mod remove;
 mod seal;
+mod setup_error;
 mod sigv4;
 
 #[cfg(test)]
@@ -27,9 +27,9 @@ pub use error::StoreError;
 pub use list::{
     Listed, ListedPage, Seen, Staged, StagedPage, Unfinished, UnfinishedMarker, UnfinishedPage,
 };
-pub use options::{CredentialSource, StoreOptions, StoreSetupError};
 pub use presign::{PresignError, PresignedRequest};
 pub use seal::CopyAnswer;
+pub use setup_error::StoreSetupError;
 
 use std::future::Future;
 use std::time::Instant;
@@ -37,6 +37,7 @@ use std::time::Instant;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use tracing::Instrument as _;
 
+use crate::config::Storage;
 use crate::domain::object_key::{FinalKey, StagingKey};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces;
@@ -45,7 +46,7 @@ use sigv4::Target;
 
 /// One bucket: two doors to it (its own endpoint, and the one that is signed for), and the identities to pass them.
 pub struct Store {
-    options: StoreOptions,
+    options: Storage,
     client: aws_sdk_s3::Client,
     target: Target,
     signer: SigningIdentity,
@@ -57,33 +58,36 @@ pub struct Store {
 
 impl Store {
     /// Resolves credentials and addresses. The bucket itself isn't asked anything ([`Store::ping`] does that). Must run
-    /// inside a tokio runtime, which also runs the renewal of credentials until the store is dropped.
+    /// inside a tokio runtime, which also runs the renewal of credentials until the store is dropped: that long before their
+    /// end as the longest URL lives, in seconds.
     pub async fn connect(
-        options: StoreOptions,
+        options: Storage,
+        longest_url_lifetime_secs: u32,
         metrics: Metrics,
     ) -> Result<Store, StoreSetupError> {
         let http = client::http_client(&options);
-        let calls = client::provider(&options, &options.credentials, &http).await?;
+        let calls = match &options.credentials {
+            Some(key) => client::static_key(key),
+            None => client::default_chain(&options, &http).await?,
+        };
         let (signer, reader) = match &options.signer_credentials {
-            Some(source) => {
-                let signer = client::provider(&options, source, &http).await?;
-                (signer, Some(calls.clone()))
-            }
+            Some(key) => (client::static_key(key), Some(calls.clone())),
             None => (calls.clone(), None),
         };
         let client = client::build(&options, calls, http, metrics.clone());
-        Store::assemble(options, client, signer, reader, metrics).await
+        let ahead_secs = longest_url_lifetime_secs;
+        Store::assemble(options, ahead_secs, client, signer, reader, metrics).await
     }
 
     async fn assemble(
-        options: StoreOptions,
+        options: Storage,
+        ahead_secs: u32,
         client: aws_sdk_s3::Client,
         signer: SharedCredentialsProvider,
         reader: Option<SharedCredentialsProvider>,
         metrics: Metrics,
     ) -> Result<Store, StoreSetupError> {
         let target = client::target(&options).await?;
-        let ahead_secs = options.longest_url_lifetime_secs;
         let start = |provider| SigningIdentity::start(provider, ahead_secs, &options.bucket);
         let signer = start(signer).await?;
         let reader = match reader {

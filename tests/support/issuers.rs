@@ -2,9 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use bytepass::auth::{
-    Algorithm, AuthError, AuthSetupError, Authenticator, IssuerOptions, KeySource, PemKey,
-};
+use bytepass::auth::{Algorithm, AuthError, AuthSetupError, Authenticator};
+use bytepass::config::{Auth, Issuer, IssuerKeys, KeyAlgorithm, PublicKey};
 use bytepass::domain::principal::Scope;
 use bytepass::outbound::Outbound;
 use chrono::{DateTime, Utc};
@@ -147,15 +146,19 @@ impl Signer {
         self.raw(&self.header().to_string(), &claims.to_string())
     }
 
-    pub fn source(&self) -> KeySource {
+    pub fn source(&self) -> IssuerKeys {
         match self.algorithm {
-            Algorithm::HS256 => KeySource::Secret {
+            Algorithm::HS256 => IssuerKeys::Secret {
                 kid: Some(KID.to_owned()),
                 secret: SECRET.to_owned().into(),
             },
-            algorithm => KeySource::Pem(vec![PemKey {
+            algorithm => IssuerKeys::Public(vec![PublicKey {
                 kid: Some(KID.to_owned()),
-                algorithm,
+                algorithm: match algorithm {
+                    Algorithm::RS256 => KeyAlgorithm::Rs256,
+                    Algorithm::ES256 => KeyAlgorithm::Es256,
+                    _ => KeyAlgorithm::EdDsa,
+                },
                 pem: self.pem(),
             }]),
         }
@@ -178,21 +181,28 @@ pub fn with(mut object: Value, name: &str, value: Value) -> Value {
     object
 }
 
-pub fn options(keys: KeySource) -> IssuerOptions {
-    IssuerOptions {
+pub fn options(keys: IssuerKeys) -> Issuer {
+    Issuer {
         name: "shop".to_owned(),
         issuer: ISS.to_owned(),
         audience: AUD.to_owned(),
         owner_prefix: "user:".to_owned(),
         scopes: vec![Scope::UploadsWrite, Scope::UploadsConfirm],
-        max_lifetime_secs: 86_400,
-        leeway_secs: 30,
         keys,
     }
 }
 
-pub fn authenticator(issuers: Vec<IssuerOptions>) -> Result<Authenticator, AuthSetupError> {
-    Authenticator::new(issuers, Outbound::new().unwrap())
+/// The section `[auth]` with these issuers.
+pub fn auth(issuers: Vec<Issuer>) -> Auth {
+    Auth {
+        leeway_secs: 30,
+        max_token_lifetime_secs: 86_400,
+        issuers,
+    }
+}
+
+pub fn authenticator(issuers: Vec<Issuer>) -> Result<Authenticator, AuthSetupError> {
+    Authenticator::new(&auth(issuers), Outbound::new().unwrap())
 }
 
 /// An authenticator with this one signer behind it.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytepass::auth::{Algorithm, AuthError, Authenticator, KeySource};
+use bytepass::auth::{Algorithm, AuthError, Authenticator};
+use bytepass::config::IssuerKeys;
 use bytepass::domain::principal::Principal;
 use bytepass::outbound::Outbound;
 use serde_json::{Value, json};
@@ -25,12 +26,10 @@ impl Broker {
         let (began, ahead_secs) = (Instant::now(), Arc::new(AtomicU64::new(0)));
         let ahead = ahead_secs.clone();
         let ticks = Arc::new(move || began + Duration::from_secs(ahead.load(Ordering::SeqCst)));
-        let issuer = options(KeySource::Jwks {
-            url: server.url.clone(),
-        });
+        let issuer = options(IssuerKeys::Jwks(server.url.parse().unwrap()));
         let outbound = Outbound::new().unwrap();
         Broker {
-            auth: Authenticator::with_ticks(vec![issuer], outbound, ticks).unwrap(),
+            auth: Authenticator::with_ticks(&auth(vec![issuer]), outbound, ticks).unwrap(),
             server,
             ahead_secs,
         }

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::issuers::*;
 
-pub const SHAPE: &str = "the token is not three parts with two dots";
-pub const ENCODING: &str = "a part of the token is empty or no canonical base64url";
-pub const HEADER: &str = "the token's header is no JSON object with distinct members";
-pub const CLAIMS: &str = "the token's claims are no JSON object with distinct members";
+pub const SHAPE: &str = "the token must be three parts separated by dots";
+pub const ENCODING: &str = "a part of the token is empty or not canonical base64url";
+pub const HEADER: &str = "the token's header must be a JSON object with distinct members";
+pub const CLAIMS: &str = "the token's claims must be a JSON object with distinct members";
 pub const MEMBER: &str = "the token's header has a member that is not accepted";
 pub const TYP: &str = "the token's typ is not accepted";
 pub const ALG: &str = "the token's algorithm is not accepted";
@@ -17,15 +17,16 @@ pub const KID_UNKNOWN: &str = "the token's key is unknown";
 pub const SIGNATURE: &str = "the token's signature is wrong";
 pub const ISSUER: &str = "the token's issuer is unknown";
 pub const AUDIENCE: &str = "the token is for another audience";
-pub const TIME: &str = "a time in the token is no number";
+pub const TIME: &str = "a time in the token must be a number";
 pub const NO_EXP: &str = "the token has no exp";
 pub const EXPIRED: &str = "the token has expired";
 pub const TOO_LONG: &str = "the token lives longer than this issuer's tokens may";
 pub const NOT_YET: &str = "the token is not valid yet";
 pub const FROM_FUTURE: &str = "the token was issued in the future";
-pub const SUBJECT: &str = "the token's sub is missing or no plain text of 1 to 200 bytes";
-pub const SCOPE: &str = "the token's scope is no text";
-pub const FIELDS: &str = "the token's fields are no list of field names or Model.*";
+pub const SUBJECT: &str =
+    "the token's sub must be a string of 1 to 200 bytes without control characters";
+pub const SCOPE: &str = "the token's scope must be a string";
+pub const FIELDS: &str = "the token's fields must be a list of field names or Model.*";
 
 /// Name, token, and the reason of its refusal.
 pub type Case = (String, String, &'static str);

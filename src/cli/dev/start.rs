@@ -90,7 +90,7 @@ fn load(args: &DevArgs, secrets: &DevSecrets, bucket: SocketAddr) -> Result<Conf
 }
 
 fn bucket_options(args: &DevArgs, secrets: &DevSecrets, config: &Config) -> DevBucketOptions {
-    let location = &config.storage.location;
+    let location = &config.storage.layout.location;
     let public = config
         .fields()
         .iter()

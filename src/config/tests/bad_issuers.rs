@@ -10,7 +10,7 @@ fn issuer(lines: &str) -> String {
     format!("{ISSUER}{lines}")
 }
 
-/// The usual issuer, and one that is told apart from it but for `lines`.
+/// The valid issuer, and a second one that differs from it except for `lines`.
 fn two(lines: &str) -> String {
     let mut second = String::from("[[auth.issuers]]\n");
     for (key, value) in [
@@ -29,7 +29,7 @@ fn two(lines: &str) -> String {
 }
 
 #[test]
-fn a_bad_issuer_is_refused_with_what_is_allowed() {
+fn bad_issuer_is_refused_with_allowed_values() {
     refused(&[
         (
             &issuer(""),
@@ -41,7 +41,7 @@ fn a_bad_issuer_is_refused_with_what_is_allowed() {
         ),
         (
             &issuer("secret = \"0123456789abcdef0123456789abcde\""),
-            "auth.issuers[0].secret = ******** (bytepass.toml:8): must hold at least 32 bytes, not 31, or it can be guessed from one token; try `openssl rand -base64 48`",
+            "auth.issuers[0].secret = ******** (bytepass.toml:8): must have at least 32 bytes, not 31: a shorter one can be guessed from one token; try `openssl rand -base64 48`",
         ),
         (
             &issuer(&format!("secret = \"{SECRET}\"\nalgorithm = \"ES256\"")),
@@ -58,7 +58,7 @@ fn a_bad_issuer_is_refused_with_what_is_allowed() {
         (
             &issuer("public_key = \"nothing\"\nalgorithm = \"HS256\""),
             "auth.issuers[0].algorithm = \"HS256\" (bytepass.toml:9): must be \"RS256\", \"ES256\" or \"EdDSA\"\n\
-             auth.issuers[0].public_key = ******** (bytepass.toml:8): must be a public key in PEM, which begins with -----BEGIN PUBLIC KEY-----",
+             auth.issuers[0].public_key = ******** (bytepass.toml:8): must be a public key in PEM, beginning with -----BEGIN PUBLIC KEY-----",
         ),
         (
             &issuer("keys = [{ algorithm = \"ES256\" }]"),
@@ -68,7 +68,15 @@ fn a_bad_issuer_is_refused_with_what_is_allowed() {
             &issuer("secret = \"x\"")
                 .replace("[\"uploads:write\"]", "[\"admin\"]")
                 .replace("\"x\"", &format!("\"{SECRET}\"")),
-            r#"auth.issuers[0].scopes = ["admin"] (bytepass.toml:7): must list some of "uploads:write", "uploads:confirm", "attachments:write", "grants:write" or "ops""#,
+            r#"auth.issuers[0].scopes = ["admin"] (bytepass.toml:7): must list only "uploads:write", "uploads:confirm", "attachments:write", "grants:write" or "ops""#,
+        ),
+        (
+            &issuer(&format!("secret = \"{SECRET}\"")).replace("\"bytepass\"", "\"\""),
+            r#"auth.issuers[0].audience = "" (bytepass.toml:5): must be a string of 1 to 255 bytes on one line"#,
+        ),
+        (
+            &issuer("keys = []"),
+            "auth.issuers[0].keys (bytepass.toml:8): must be a list of 1 to 50 tables { kid, algorithm, public_key or public_key_file }",
         ),
         (
             "[auth.issuers]\nname = \"shop\"",
@@ -78,34 +86,34 @@ fn a_bad_issuer_is_refused_with_what_is_allowed() {
 }
 
 #[test]
-fn b1_two_issuers_that_could_be_confused_are_refused() {
+fn issuers_with_the_same_name_iss_or_owners_are_refused() {
     refused(&[
         (
             &two("owner_prefix = \"user:\""),
-            r#"auth.issuers[1].owner_prefix = "user:" (bytepass.toml:15): and "user:" of "shop" could name the same owner; neither may begin with the other"#,
+            r#"auth.issuers[1].owner_prefix = "user:" (bytepass.toml:15): must not begin with "user:" of "shop", nor that with it, because both could name the same owner"#,
         ),
         (
             &two("owner_prefix = \"user:a\""),
-            r#"auth.issuers[1].owner_prefix = "user:a" (bytepass.toml:15): and "user:" of "shop" could name the same owner; neither may begin with the other"#,
+            r#"auth.issuers[1].owner_prefix = "user:a" (bytepass.toml:15): must not begin with "user:" of "shop", nor that with it, because both could name the same owner"#,
         ),
         (
             &two("owner_prefix = \"\""),
-            r#"auth.issuers[1].owner_prefix = "" (bytepass.toml:15): and "user:" of "shop" could name the same owner; neither may begin with the other"#,
+            r#"auth.issuers[1].owner_prefix = "" (bytepass.toml:15): must not begin with "user:" of "shop", nor that with it, because both could name the same owner"#,
         ),
         (
             &two("issuer = \"https://shop.example\""),
-            r#"auth.issuers[1].issuer = "https://shop.example" (bytepass.toml:15): is the issuer of "shop" too; a token must belong to one"#,
+            r#"auth.issuers[1].issuer = "https://shop.example" (bytepass.toml:15): must differ from the issuer of "shop", so that a token belongs to one of them"#,
         ),
         (
             &two("name = \"shop\""),
-            r#"auth.issuers[1].name = "shop" (bytepass.toml:15): is the name of auth.issuers[0] too"#,
+            r#"auth.issuers[1].name = "shop" (bytepass.toml:15): must differ from the name of auth.issuers[0]"#,
         ),
     ]);
     assert_eq!(load(&two("")).unwrap().auth.issuers.len(), 2);
 }
 
 #[test]
-fn several_keys_need_ids_that_differ() {
+fn several_keys_need_different_ids() {
     let files = [("a.pem", PEM)];
     let key = |kid: &str| format!("{{ {kid}algorithm = \"EdDSA\", public_key_file = \"a.pem\" }}");
     let load_keys = |keys: String| {
@@ -119,7 +127,7 @@ fn several_keys_need_ids_that_differ() {
     let same = load_keys(format!("{a}, {a}")).unwrap_err();
     assert_eq!(
         same,
-        "auth.issuers[0].keys[1].kid = \"a\" (bytepass.toml:8): must be set and differ from the others', because tokens choose by it"
+        "auth.issuers[0].keys[1].kid = \"a\" (bytepass.toml:8): must be set and differ from the ids of the other keys, because tokens name a key by it"
     );
     assert!(
         load_keys(format!("{a}, {none}"))
@@ -137,7 +145,7 @@ fn several_keys_need_ids_that_differ() {
 }
 
 #[test]
-fn a_secret_comes_from_the_file_a_variable_or_a_file_beside_it() {
+fn issuer_secret_comes_from_the_configuration_a_variable_or_a_file() {
     let files = [("shop.secret", &*format!("{SECRET}\n"))];
     for lines in [
         format!("secret = \"{SECRET}\"\nkid = \"1\""),
@@ -157,7 +165,7 @@ fn a_secret_comes_from_the_file_a_variable_or_a_file_beside_it() {
 }
 
 #[test]
-fn a_key_file_that_is_not_there_is_named_with_its_whole_path() {
+fn missing_key_file_is_reported_with_its_absolute_path() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bytepass.toml");
     std::fs::write(

@@ -12,7 +12,7 @@ fn listen_of(config: &Config) -> (String, String) {
 }
 
 #[test]
-fn each_layer_overrides_the_former_and_explain_says_which_one_won() {
+fn later_layers_override_earlier_ones_and_explain_names_the_source() {
     let file = "\n[server]\nlisten = \"127.0.0.1:3\"";
     let dev = "[server]\nlisten = \"127.0.0.1:2\"\nworkers = 2".to_owned();
     let env = || with_env(&[("BYTEPASS_SERVER_LISTEN", "127.0.0.1:4"), ("HOME", "/root")]);
@@ -41,7 +41,7 @@ fn each_layer_overrides_the_former_and_explain_says_which_one_won() {
 }
 
 #[test]
-fn text_from_the_environment_takes_the_type_of_its_key() {
+fn environment_values_are_parsed_as_the_type_of_their_key() {
     let config = Config::load(&with_env(&[
         ("BYTEPASS_DATABASE_POOL_SIZE", "16"),
         ("BYTEPASS_STORAGE_PATH_STYLE", "true"),
@@ -64,19 +64,19 @@ fn text_from_the_environment_takes_the_type_of_its_key() {
 }
 
 #[test]
-fn an_error_names_the_variable_or_the_flag() {
+fn errors_name_the_variable_or_the_flag() {
     let env = with_env(&[("BYTEPASS_DATABASE_POOL_SIZE", "many")]);
     let flagged = env.with_flag("--listen", "server.listen", Some("here".to_owned()));
     let errors = Config::load(&flagged).unwrap_err();
     assert_eq!(
         errors.to_string(),
-        "server.listen = \"here\" (flag --listen): must be an address and a port, 127.0.0.1:8000 or [::1]:8000\n\
-         database.pool_size = \"many\" (env BYTEPASS_DATABASE_POOL_SIZE): must be a whole number from 1 to 256"
+        "server.listen = \"here\" (flag --listen): must be an address and a port, such as 127.0.0.1:8000 or [::1]:8000\n\
+         database.pool_size = \"many\" (env BYTEPASS_DATABASE_POOL_SIZE): must be an integer from 1 to 256"
     );
 }
 
 #[test]
-fn unknown_variables_are_refused_with_the_nearest_known_one() {
+fn unknown_variables_are_refused_with_the_nearest_name() {
     for (name, line) in [
         (
             "BYTEPASS_SERVER_LISEN",
@@ -92,7 +92,7 @@ fn unknown_variables_are_refused_with_the_nearest_known_one() {
         ),
         (
             "BYTEPASS_QWERTY",
-            "env BYTEPASS_QWERTY: unknown variable; a setting is BYTEPASS_<SECTION>_<KEY>, and fields, issuers, keys and webhook endpoints are set in the file",
+            "env BYTEPASS_QWERTY: unknown variable; must be BYTEPASS_<SECTION>_<KEY>; fields, issuers, keys and webhook endpoints are set in a file",
         ),
     ] {
         let errors = Config::load(&with_env(&[(name, "canary")])).unwrap_err();
@@ -101,7 +101,7 @@ fn unknown_variables_are_refused_with_the_nearest_known_one() {
 }
 
 #[test]
-fn variables_that_are_not_settings_are_left_alone() {
+fn variables_that_are_not_settings_are_ignored() {
     let config = Config::load(&with_env(&[
         ("BYTEPASS_CONFIG", "/etc/bytepass.toml"),
         ("BYTEPASS_TEST_POSTGRES", "postgres://…"),
@@ -125,7 +125,7 @@ fn variables_that_are_not_settings_are_left_alone() {
 }
 
 #[test]
-fn the_fields_of_a_file_replace_the_default_ones_as_a_whole() {
+fn fields_of_a_file_replace_all_default_fields() {
     let config = load(&field("")).unwrap();
     let names: Vec<_> = config
         .fields()
@@ -136,7 +136,7 @@ fn the_fields_of_a_file_replace_the_default_ones_as_a_whole() {
 }
 
 #[test]
-fn a_file_that_is_missing_is_one_clear_line() {
+fn missing_file_is_a_one_line_error() {
     let sources = Sources {
         file: Some("/nowhere/bytepass.toml".into()),
         ..Sources::default()
@@ -149,7 +149,7 @@ fn a_file_that_is_missing_is_one_clear_line() {
 }
 
 #[test]
-fn the_environment_of_the_process_is_a_source_like_any_other() {
+fn sources_from_process_contain_the_environment_and_the_file() {
     let sources = Sources::from_process(Some("bytepass.toml".into()));
     let path = std::env::var("PATH").unwrap();
     assert_eq!(sources.env.get("PATH"), Some(&path));

@@ -1,4 +1,4 @@
-//! What a configuration is read from and what it says when something is wrong.
+//! Tests of sources, values and error messages.
 
 mod bad;
 mod bad_fields;
@@ -12,7 +12,7 @@ use std::fs;
 
 use super::{Config, Sources};
 
-/// An issuer that is right, for tests that are about something else.
+/// A valid issuer without keys.
 const ISSUER: &str = r#"
 [[auth.issuers]]
 name = "shop"
@@ -22,7 +22,7 @@ owner_prefix = "user:"
 scopes = ["uploads:write"]
 "#;
 
-/// Loads a file with this text from a folder of its own, which also holds `files`; errors come without the folder's path.
+/// Loads a file with this text from a new folder with `files`. Errors don't contain the folder's path.
 fn load_beside(text: &str, files: &[(&str, &str)], mut sources: Sources) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bytepass.toml");
@@ -51,7 +51,7 @@ fn with_env(variables: &[(&str, &str)]) -> Sources {
     }
 }
 
-/// Holds that each text is refused with exactly these lines.
+/// Asserts that each text is refused with exactly these lines.
 fn refused(table: &[(&str, &str)]) {
     for (text, expected) in table {
         let errors = load(text).map(drop).unwrap_err();
@@ -59,7 +59,7 @@ fn refused(table: &[(&str, &str)]) {
     }
 }
 
-/// A field that is right but for the lines that are put in.
+/// A valid field with these lines added.
 fn field(lines: &str) -> String {
     let mut text = "[fields.\"Product.image\"]\n".to_owned();
     let usual = [

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::super::layers::DEFAULT_TOML;
+use super::super::reader::layers::DEFAULT_TOML;
 use super::{load, with_env};
 use crate::config::{Config, IssuerKeys, Sources};
 use crate::domain::field::{Cardinality, FieldPolicy, Visibility};
@@ -12,7 +12,7 @@ fn default_config() -> Config {
 }
 
 #[test]
-fn the_default_fields_are_the_shops_table() {
+fn default_fields_are_those_of_the_shop() {
     let row = |field: &FieldPolicy| {
         let types: Vec<_> = field.content_types.iter().map(|t| t.extension()).collect();
         let checksums: Vec<_> = field
@@ -80,7 +80,7 @@ fn the_default_fields_are_the_shops_table() {
 }
 
 #[test]
-fn a6_no_default_field_takes_svg_html_or_xml() {
+fn default_fields_accept_no_svg_html_or_xml() {
     for name in ["image/svg+xml", "text/html", "application/xml"] {
         let refused = MediaType::parse(name).unwrap();
         let config = default_config();
@@ -94,7 +94,7 @@ fn a6_no_default_field_takes_svg_html_or_xml() {
 }
 
 #[test]
-fn explain_has_every_key_of_the_reference_page_in_its_order() {
+fn explain_lists_every_key_of_the_reference_page_in_order() {
     let mut written = Vec::new();
     let mut section = "";
     for line in DEFAULT_TOML.lines().filter(|line| !line.starts_with('#')) {
@@ -114,18 +114,18 @@ fn explain_has_every_key_of_the_reference_page_in_its_order() {
 fn every_key_of_the_reference_page_has_a_comment() {
     let lines: Vec<_> = DEFAULT_TOML.lines().collect();
     let settings = lines
-        .split(|line| line.starts_with("# What each field accepts"))
+        .split(|line| line.starts_with("# The fields, one table"))
         .next()
         .unwrap();
     for pair in settings.windows(2).filter(|pair| pair[1].contains(" = ")) {
-        // A key stands under its comment, or under the key that shares the comment.
+        // A key is below its comment, or below another key with the same comment.
         let explained = pair[0].starts_with('#') || pair[0].contains(" = ");
         assert!(explained || pair[1].starts_with('#'), "{}", pair[1]);
     }
 }
 
 #[test]
-fn the_example_for_production_loads_and_can_serve() {
+fn production_example_loads_and_can_serve() {
     let mut sources = with_env(&[
         (
             "BYTEPASS_DATABASE_URL",
@@ -155,12 +155,12 @@ fn the_example_for_production_loads_and_can_serve() {
 }
 
 #[test]
-fn serving_needs_a_bucket_an_issuer_a_key_and_beyond_loopback_a_public_url() {
+fn serve_needs_a_bucket_an_issuer_a_key_and_beyond_loopback_a_public_url() {
     let bare = default_config().require_for_serve().unwrap_err();
     assert_eq!(
         bare.to_string(),
         "storage.bucket = \"\" (default): must name the bucket\n\
-         auth.issuers = [] (default): must have at least one [[auth.issuers]], or nobody could call\n\
+         auth.issuers = [] (default): must have at least one [[auth.issuers]]\n\
          receipts.keys = [] (default): must have a key to sign receipts with: \
          `openssl genpkey -algorithm ed25519 -out receipts.pem`, \
          then keys = [{ kid = \"2026-01\", file = \"receipts.pem\" }]"
@@ -175,7 +175,7 @@ fn serving_needs_a_bucket_an_issuer_a_key_and_beyond_loopback_a_public_url() {
 }
 
 #[test]
-fn links_begin_with_the_public_url_or_else_with_the_bound_address() {
+fn base_url_is_the_public_url_or_else_the_bound_address() {
     let bound = "127.0.0.1:4711".parse().unwrap();
     assert_eq!(
         default_config().server.base_url(bound),
@@ -189,7 +189,7 @@ fn links_begin_with_the_public_url_or_else_with_the_bound_address() {
 }
 
 #[test]
-fn a_store_that_proves_nothing_is_read_only_where_that_is_allowed() {
+fn checksum_proof_follows_checksum_proof_and_read_to_prove() {
     let fields = super::field("");
     let proof = |lines: &str| {
         let config = load(&format!("{fields}\n[storage]\nchecksum_proof = {lines}")).unwrap();

@@ -13,7 +13,7 @@ fn shown(result: Result<Config, String>) -> String {
     }
 }
 
-/// A configuration with a secret in each place that takes one.
+/// A configuration with a secret in each secret key.
 fn full_of_secrets() -> String {
     format!(
         "[database]\nurl = \"postgres://shop:{CANARY}@db/shop?sslpassword={CANARY}\"\n\
@@ -25,7 +25,7 @@ fn full_of_secrets() -> String {
 }
 
 #[test]
-fn c1_no_secret_shows_in_debug_or_in_explain() {
+fn debug_and_explain_show_no_secret() {
     let config = load(&full_of_secrets()).unwrap();
     assert!(config.database.url.expose_secret().contains(CANARY));
     let rows = config.explain().to_vec();
@@ -41,7 +41,7 @@ fn c1_no_secret_shows_in_debug_or_in_explain() {
 }
 
 #[test]
-fn c1_no_secret_shows_in_an_error() {
+fn errors_show_no_secret() {
     let pem =
         format!("\"\"\"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----\"\"\"");
     for text in [
@@ -50,7 +50,7 @@ fn c1_no_secret_shows_in_an_error() {
         format!("[database]\nurl = \"postgres//shop:{CANARY}@db\""),
         format!("[database]\nurl = \"http://shop:a/b@{CANARY}@db\""),
         format!("[database]\nurl = \"host=db password={CANARY}\""),
-        // The host was forgotten, so that the password stands where a port would.
+        // Without a host, the password is in the place of the port.
         format!("[database]\nurl = \"postgres://u:{CANARY}\""),
         format!("[database]\nurl = \"postgresql://u:{CANARY}/shop?sslmode=require\""),
         format!("[database]\nurl = \"postgres://u:12#{CANARY}@db/shop\""),
@@ -76,7 +76,7 @@ fn c1_no_secret_shows_in_an_error() {
 }
 
 #[test]
-fn c1_no_secret_of_the_environment_shows_in_an_error() {
+fn errors_show_no_secret_of_the_environment() {
     for (name, value) in [
         ("BYTEPASS_DATABASE_URL", format!("mysql://a:{CANARY}@db")),
         ("BYTEPASS_STORAGE_SECRET_ACCESS_KEY", CANARY.to_owned()),
@@ -90,7 +90,7 @@ fn c1_no_secret_of_the_environment_shows_in_an_error() {
 }
 
 #[test]
-fn a_value_cannot_break_its_line() {
+fn value_with_a_line_break_is_shown_on_one_line() {
     let errors = load("[server]\nlisten = \"a\\nfake: error\"").unwrap_err();
     assert_eq!(errors.lines().count(), 1, "{errors}");
 }

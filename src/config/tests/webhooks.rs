@@ -13,7 +13,7 @@ fn endpoint(lines: &str) -> String {
 }
 
 #[test]
-fn an_endpoint_has_its_defaults_and_one_secret_or_two() {
+fn endpoint_has_defaults_and_one_or_two_secrets() {
     let text = endpoint(&format!("secrets = [\"{OTHER}\", \"{SECRET}\"]"));
     let config = load(&text).unwrap();
     let endpoint = &config.webhooks.endpoints[0];
@@ -29,7 +29,7 @@ fn an_endpoint_has_its_defaults_and_one_secret_or_two() {
 }
 
 #[test]
-fn secrets_come_from_a_variable_or_a_file_too() {
+fn endpoint_secrets_come_from_a_variable_or_a_file() {
     let both = format!("{OTHER} {SECRET}");
     let env = with_env(&[("SHOP_HOOKS", both.as_str())]);
     let config = load_beside(&endpoint("secrets_env = \"SHOP_HOOKS\""), &[], env).unwrap();
@@ -41,7 +41,7 @@ fn secrets_come_from_a_variable_or_a_file_too() {
 }
 
 #[test]
-fn what_is_wrong_with_an_endpoint_is_said_and_no_secret_shows() {
+fn bad_endpoint_is_refused_without_showing_a_secret() {
     let good = format!("secrets = [\"{SECRET}\"]");
     for (text, part) in [
         (endpoint(""), "exactly one of secrets"),
@@ -66,7 +66,7 @@ fn what_is_wrong_with_an_endpoint_is_said_and_no_secret_shows() {
         ),
         (
             endpoint(&format!("{good}\ntypes = [\"upload.created\"]")),
-            "must list some of",
+            "must list only",
         ),
         (endpoint(&format!("{good}\ntypes = []")), "at least one of"),
         (
@@ -84,23 +84,20 @@ fn what_is_wrong_with_an_endpoint_is_said_and_no_secret_shows() {
         ),
         (
             endpoint(&good) + &endpoint(&good),
-            "is the name of webhooks.endpoints[0] too",
+            "must differ from the name of webhooks.endpoints[0]",
         ),
         (
             "[webhooks]\nendpoints = 1".into(),
             "written as [[webhooks.endpoints]]",
         ),
-        (
-            "[webhooks]\nschedule_secs = []".into(),
-            "1 to 30 whole numbers",
-        ),
+        ("[webhooks]\nschedule_secs = []".into(), "1 to 30 integers"),
         (
             "[webhooks]\nschedule_secs = [-1]".into(),
-            "1 to 30 whole numbers",
+            "1 to 30 integers",
         ),
         (
             "[webhooks]\nlease_secs = 15".into(),
-            "longer than an attempt takes, 15000 ms",
+            "longer than webhooks.timeout_ms, 15000 ms",
         ),
     ] {
         let errors = load(&text).map(drop).unwrap_err();

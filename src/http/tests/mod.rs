@@ -21,9 +21,9 @@ use serde_json::Value;
 use super::routes::{at, get, private};
 use super::server::{HttpOptions, Parts, app};
 use crate::auth::{
-    Authenticator, EventSenders, IssuerOptions, KeySource, MintRequest, Signer, SignerOptions,
-    SigningKeyPem, mint_hs256, new_signing_key_pem,
+    Authenticator, EventSenders, MintRequest, Signer, mint_hs256, new_signing_key_pem,
 };
+use crate::config::{Auth, Issuer, IssuerKeys, ReceiptKey, Receipts};
 use crate::domain::principal::Scope;
 use crate::telemetry::metrics::Metrics;
 
@@ -63,33 +63,35 @@ pub fn parts(options: &HttpOptions, metrics: &Metrics) -> Parts {
 }
 
 fn authenticator() -> Authenticator {
-    let issuer = IssuerOptions {
+    let issuer = Issuer {
         name: "test".into(),
         issuer: "test".into(),
         audience: "bytepass".into(),
         owner_prefix: "user:".into(),
         scopes: Scope::ALL.to_vec(),
-        max_lifetime_secs: 3600,
-        leeway_secs: 0,
-        keys: KeySource::Secret {
+        keys: IssuerKeys::Secret {
             kid: None,
             secret: secret(),
         },
     };
-    Authenticator::for_tests(vec![issuer])
+    Authenticator::for_tests(&Auth {
+        leeway_secs: 0,
+        max_token_lifetime_secs: 3600,
+        issuers: vec![issuer],
+    })
 }
 
 fn signer() -> Signer {
-    Signer::new(SignerOptions {
-        issuer: PUBLIC_URL.into(),
-        receipts_audience: "bytepass-receipts".into(),
-        receipt_lifetime_secs: 60,
-        keys: vec![SigningKeyPem {
+    let receipts = Receipts {
+        issuer: None,
+        audience: "bytepass-receipts".into(),
+        lifetime_secs: 60,
+        keys: vec![ReceiptKey {
             kid: "test".into(),
             pem: new_signing_key_pem(),
         }],
-    })
-    .expect("a new key is valid")
+    };
+    Signer::new(&receipts, PUBLIC_URL).expect("a new key is valid")
 }
 
 /// Options with a short body deadline and two origins.
@@ -122,7 +124,7 @@ async fn strict(
 /// Extra routes: one panics, one is not wrapped in `authenticate`, one takes a body and needs no broker.
 pub fn test_routes(config: &mut web::ServiceConfig) {
     static NO_SENDERS: OnceLock<Arc<EventSenders>> = OnceLock::new();
-    let senders = NO_SENDERS.get_or_init(|| Arc::new(EventSenders::nobody()));
+    let senders = NO_SENDERS.get_or_init(|| Arc::new(EventSenders::none()));
     config
         .app_data(web::Data::from(senders.clone()))
         .service(at("/panics", "GET, HEAD", |r| r.route(get().to(panics))))

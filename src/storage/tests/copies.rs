@@ -3,9 +3,10 @@
 use crate::telemetry::metrics::Metrics;
 use std::time::{Duration, Instant};
 
-use super::super::{CopyAnswer, Store, StoreError, StoreOptions};
+use super::super::{CopyAnswer, Store, StoreError};
 use super::fake_s3::{Answer, FakeS3, error, say, text};
-use super::{options, sealed, staged};
+use super::{URL_SECS, options, sealed, staged};
+use crate::config::Storage;
 use crate::domain::media_type::MediaType;
 use crate::domain::object_key::FinalKey;
 use crate::policy::evidence::SealHeaders;
@@ -58,11 +59,13 @@ async fn a7_a_copy_replaces_every_header_and_names_its_source_once() {
 #[tokio::test]
 async fn c6_the_expected_owner_is_sent_for_both_ends_of_a_copy() {
     let fake = FakeS3::start(vec![say("200 OK", RESULT)]).await;
-    let owned = StoreOptions {
+    let owned = Storage {
         expected_bucket_owner: Some("123456789012".into()),
         ..options(Some(&fake.url))
     };
-    let store = Store::connect(owned, Metrics::new()).await.unwrap();
+    let store = Store::connect(owned, URL_SECS, Metrics::new())
+        .await
+        .unwrap();
     store.seal(&staged(), &sealed(), &headers(), 100).await;
     let sent = fake.requests().remove(0);
     assert!(sent.contains("x-amz-expected-bucket-owner: 123456789012"));
@@ -191,9 +194,13 @@ async fn a_connection_that_the_store_closed_while_idle_costs_no_second_copy() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_fast_trouble() {
-    let store = Store::connect(options(Some("http://127.0.0.1:9")), Metrics::new())
-        .await
-        .unwrap();
+    let store = Store::connect(
+        options(Some("http://127.0.0.1:9")),
+        URL_SECS,
+        Metrics::new(),
+    )
+    .await
+    .unwrap();
     let CopyAnswer::Unknown(trouble) = store.seal(&staged(), &sealed(), &headers(), 1).await else {
         panic!("nobody can have copied")
     };

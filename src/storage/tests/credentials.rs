@@ -11,9 +11,10 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use chrono::{TimeDelta, Utc};
 
 use super::super::identity::{SigningIdentity, pause};
-use super::super::{CredentialSource, PresignError, Store, StoreOptions, StoreSetupError};
+use super::super::{PresignError, Store, StoreSetupError};
 use super::fake_s3::{FakeS3, head};
-use super::{cat, issued, keys, options, query, sealed, store_signed_by, url_of};
+use super::{URL_SECS, cat, issued, keys, options, query, sealed, store_signed_by, url_of};
+use crate::config::{AccessKey, Storage};
 
 /// Gives keys that end after `secs`, `good` times; then fails.
 #[derive(Debug, Clone)]
@@ -155,15 +156,16 @@ async fn no_credentials_are_one_clear_line_at_start() {
 #[tokio::test]
 async fn a8_a_separate_signer_signs_and_the_other_identity_calls() {
     let fake = FakeS3::start(vec![head("200 OK", &["content-length: 0"])]).await;
-    let split = StoreOptions {
-        signer_credentials: Some(CredentialSource::Static {
-            access_key_id: "AKIDSIGNER".into(),
+    let split = Storage {
+        signer_credentials: Some(AccessKey {
+            id: "AKIDSIGNER".into(),
             secret: "other".into(),
-            session_token: None,
         }),
         ..options(Some(&fake.url))
     };
-    let store = Store::connect(split, Metrics::new()).await.unwrap();
+    let store = Store::connect(split, URL_SECS, Metrics::new())
+        .await
+        .unwrap();
     let now = Utc::now();
     let url = url_of(&store.presign_put(&issued(None, now), now).unwrap());
     assert!(
@@ -186,24 +188,24 @@ async fn c6_a_bucket_that_has_no_address_is_refused_at_start() {
         "arn:aws:s3:eu-central-1:1:accesspoint/x",
         "fast--euc1-az1--x-s3",
     ] {
-        let bad = StoreOptions {
+        let bad = Storage {
             bucket: bucket.into(),
             ..options(None)
         };
         assert!(
             matches!(
-                Store::connect(bad, Metrics::new()).await,
+                Store::connect(bad, URL_SECS, Metrics::new()).await,
                 Err(StoreSetupError::Address { .. })
             ),
             "{bucket}"
         );
     }
-    let dotted = StoreOptions {
+    let dotted = Storage {
         bucket: "media.with.dots".into(),
         path_style: false,
         ..options(Some("http://127.0.0.1:9000"))
     };
-    let line = Store::connect(dotted, Metrics::new())
+    let line = Store::connect(dotted, URL_SECS, Metrics::new())
         .await
         .err()
         .unwrap()

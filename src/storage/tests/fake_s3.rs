@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::Store;
-use super::options;
+use super::{URL_SECS, options};
 
 /// What the next request gets.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ impl FakeS3 {
 
     /// A store that calls this fake.
     pub(super) async fn store(&self) -> Store {
-        Store::connect(options(Some(&self.url)), Metrics::new())
+        Store::connect(options(Some(&self.url)), URL_SECS, Metrics::new())
             .await
             .unwrap()
     }

@@ -18,7 +18,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::{CredentialSource, PresignedRequest, ServedAs, Store, StoreOptions, client};
+use super::{PresignedRequest, ServedAs, Store, client};
+use crate::config::{AccessKey, Storage};
 use crate::domain::checksum::Checksum;
 use crate::domain::field::FieldName;
 use crate::domain::file_name::FileName;
@@ -28,28 +29,30 @@ use crate::domain::object_key::{FinalKey, Layout, StagingKey};
 use crate::domain::upload::{Status, Upload};
 use crate::policy::evidence::Issued;
 
+/// The longest lifetime of a URL, in seconds.
+const URL_SECS: u32 = 900;
 const SECRET: &str = "s3cr3t/Key+of=the-signer";
 
-fn options(endpoint: Option<&str>) -> StoreOptions {
-    StoreOptions {
+fn options(endpoint: Option<&str>) -> Storage {
+    Storage {
         bucket: "media-bucket".into(),
         region: "eu-central-1".into(),
         endpoint: endpoint.map(|url| Url::parse(url).unwrap()),
         public_endpoint: None,
         path_style: true,
-        credentials: CredentialSource::Static {
-            access_key_id: "AKIDEXAMPLE".into(),
+        credentials: Some(AccessKey {
+            id: "AKIDEXAMPLE".into(),
             secret: SECRET.into(),
-            session_token: None,
-        },
+        }),
         signer_credentials: None,
-        longest_url_lifetime_secs: 900,
         public_base_url: None,
         attempt_timeout_ms: 300,
         operation_timeout_ms: 1000,
         copy_base_ms: 500,
         copy_bytes_per_sec: 20_000_000,
         layout: layout(),
+        trusts_checksums: true,
+        read_to_prove: false,
         expected_bucket_owner: None,
     }
 }
@@ -63,10 +66,13 @@ fn layout() -> Layout {
 
 /// A store with another source of credentials than the options can name.
 async fn store_signed_by(provider: SharedCredentialsProvider) -> Store {
-    let options = options(Some("http://127.0.0.1:9"));
+    store_with(options(Some("http://127.0.0.1:9")), provider).await
+}
+
+async fn store_with(options: Storage, provider: SharedCredentialsProvider) -> Store {
     let http = client::http_client(&options);
     let client = client::build(&options, provider.clone(), http, Metrics::new());
-    Store::assemble(options, client, provider, None, Metrics::new())
+    Store::assemble(options, URL_SECS, client, provider, None, Metrics::new())
         .await
         .unwrap()
 }

@@ -4,15 +4,18 @@ use crate::telemetry::metrics::Metrics;
 use chrono::{SubsecRound as _, TimeDelta};
 use url::Url;
 
-use super::super::{PresignError, Store, StoreOptions};
+use super::super::{PresignError, Store};
 use super::signatures::checksums;
-use super::{cat, issued, now, options, query, sealed, url_of};
+use super::{URL_SECS, cat, issued, now, options, query, sealed, url_of};
+use crate::config::Storage;
 use crate::domain::object_key::FinalKey;
 use crate::policy::evidence::Issued;
 
 #[tokio::test]
 async fn a4_a5_length_type_and_checksum_are_signed_and_only_what_clients_must_set_is_returned() {
-    let store = Store::connect(options(None), Metrics::new()).await.unwrap();
+    let store = Store::connect(options(None), URL_SECS, Metrics::new())
+        .await
+        .unwrap();
     for (checksum, signed) in [
         (0, "content-length;content-type;host"),
         (1, "content-length;content-type;host;x-amz-checksum-sha256"),
@@ -36,11 +39,13 @@ async fn a4_a5_length_type_and_checksum_are_signed_and_only_what_clients_must_se
 
 #[tokio::test]
 async fn clients_are_sent_to_the_public_endpoint_and_never_to_the_internal_one() {
-    let split = StoreOptions {
+    let split = Storage {
         public_endpoint: Some(Url::parse("https://files.example.com").unwrap()),
         ..options(Some("http://10.0.0.7:9000"))
     };
-    let store = Store::connect(split.clone(), Metrics::new()).await.unwrap();
+    let store = Store::connect(split.clone(), URL_SECS, Metrics::new())
+        .await
+        .unwrap();
     let put = store.presign_put(&issued(None, now()), now()).unwrap();
     assert!(
         url_of(&put)
@@ -53,21 +58,23 @@ async fn clients_are_sent_to_the_public_endpoint_and_never_to_the_internal_one()
         format!("https://files.example.com/media-bucket/{}", key.as_str())
     );
 
-    let virtual_host = StoreOptions {
+    let virtual_host = Storage {
         path_style: false,
         ..split.clone()
     };
-    let store = Store::connect(virtual_host, Metrics::new()).await.unwrap();
+    let store = Store::connect(virtual_host, URL_SECS, Metrics::new())
+        .await
+        .unwrap();
     assert_eq!(
         store.public_url(&key),
         format!("https://media-bucket.files.example.com/{}", key.as_str())
     );
 
-    let cdn = StoreOptions {
+    let cdn = Storage {
         public_base_url: Some(Url::parse("https://cdn.example.com/m/").unwrap()),
         ..split
     };
-    let store = Store::connect(cdn, Metrics::new()).await.unwrap();
+    let store = Store::connect(cdn, URL_SECS, Metrics::new()).await.unwrap();
     assert_eq!(
         store.public_url(&key),
         format!("https://cdn.example.com/m/{}", key.as_str())
@@ -76,7 +83,9 @@ async fn clients_are_sent_to_the_public_endpoint_and_never_to_the_internal_one()
 
 #[tokio::test]
 async fn a_url_ends_with_its_upload_and_is_never_signed_dead() {
-    let store = Store::connect(options(None), Metrics::new()).await.unwrap();
+    let store = Store::connect(options(None), URL_SECS, Metrics::new())
+        .await
+        .unwrap();
     let upload = issued(None, now());
     let end = upload.upload().expires_at;
     for (left_ms, secs) in [
@@ -115,7 +124,9 @@ async fn a_url_ends_with_its_upload_and_is_never_signed_dead() {
 
 #[tokio::test]
 async fn c6_nothing_is_signed_for_another_bucket_or_outside_the_layout() {
-    let store = Store::connect(options(None), Metrics::new()).await.unwrap();
+    let store = Store::connect(options(None), URL_SECS, Metrics::new())
+        .await
+        .unwrap();
     let mut upload = issued(None, now()).into_upload();
     upload.bucket = "another".into();
     let issued = Issued::without_row(upload);
@@ -136,7 +147,9 @@ async fn c6_nothing_is_signed_for_another_bucket_or_outside_the_layout() {
 
 #[tokio::test]
 async fn c1_neither_the_request_nor_its_options_show_a_secret() {
-    let store = Store::connect(options(None), Metrics::new()).await.unwrap();
+    let store = Store::connect(options(None), URL_SECS, Metrics::new())
+        .await
+        .unwrap();
     let request = store.presign_put(&issued(None, now()), now()).unwrap();
     let signature = query(&url_of(&request), "X-Amz-Signature").unwrap();
     let shown = format!("{request:?} {:?}", store.options);

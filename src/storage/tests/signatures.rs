@@ -4,14 +4,16 @@ use crate::telemetry::metrics::Metrics;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::presigning::PresigningConfig;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
+use super::super::Store;
 use super::super::sigv4::{Ask, Window, presign};
-use super::super::{CredentialSource, Store, StoreOptions};
-use super::{cat, issued, layout, now, options, query, sealed, url_of};
+use super::{URL_SECS, cat, issued, keys, layout, now, options, query, sealed, store_with, url_of};
+use crate::config::Storage;
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 
 const ENDPOINTS: [Option<&str>; 9] = [
@@ -27,7 +29,8 @@ const ENDPOINTS: [Option<&str>; 9] = [
 ];
 const TOKEN: &str = "IQoJb3JpZ2luX2VjE+/=token//with==signs";
 
-fn variants() -> Vec<StoreOptions> {
+/// Each address, with and without a session token.
+fn variants() -> Vec<(Storage, Option<&'static str>)> {
     let mut all = Vec::new();
     for endpoint in ENDPOINTS {
         for path_style in [true, false] {
@@ -36,25 +39,22 @@ fn variants() -> Vec<StoreOptions> {
                 ("media-bucket", "us-east-1"),
                 ("media.with.dots", "cn-north-1"),
             ] {
-                for session_token in [None, Some(TOKEN.into())] {
-                    let credentials = CredentialSource::Static {
-                        access_key_id: "AKIDEXAMPLE".into(),
-                        secret: super::SECRET.into(),
-                        session_token,
-                    };
-                    all.push(StoreOptions {
+                for session_token in [None, Some(TOKEN)] {
+                    let options = Storage {
                         bucket: bucket.into(),
                         region: region.into(),
                         path_style,
-                        credentials,
                         ..options(endpoint)
-                    });
+                    };
+                    all.push((options, session_token));
                 }
             }
         }
     }
     // No client takes a host like `media.with.dots.127.0.0.1`; another test says that we refuse it too.
-    all.retain(|o| o.path_style || !o.bucket.contains('.') || !is_address(o.endpoint.as_ref()));
+    all.retain(|(o, _)| {
+        o.path_style || !o.bucket.contains('.') || !is_address(o.endpoint.as_ref())
+    });
     all
 }
 
@@ -116,8 +116,9 @@ async fn sdk_put(store: &Store, key: &str, size: i64, checksum: Option<&Checksum
 
 #[tokio::test]
 async fn our_put_signature_equals_the_sdk_s_for_every_address_token_and_checksum() {
-    for options in variants() {
-        let store = Store::connect(options, Metrics::new()).await.unwrap();
+    for (options, token) in variants() {
+        let provider = SharedCredentialsProvider::new(keys(token, None));
+        let store = store_with(options, provider).await;
         for checksum in checksums() {
             let mut upload = issued(checksum.clone(), now()).into_upload();
             upload.bucket = store.options.bucket.clone();
@@ -132,7 +133,7 @@ async fn our_put_signature_equals_the_sdk_s_for_every_address_token_and_checksum
 
 #[tokio::test]
 async fn our_get_signature_equals_the_sdk_s_with_response_overrides_and_odd_keys() {
-    let keys = [
+    let object_keys = [
         "media/a.jpg",
         "media/a b+c%2F~(ü).jpg",
         "media/…/'x'&y=z;*@:,$!.jpg",
@@ -142,9 +143,10 @@ async fn our_get_signature_equals_the_sdk_s_with_response_overrides_and_odd_keys
         signed_at: now().trunc_subsecs(0),
         lifetime_secs: 60,
     };
-    for options in variants() {
-        let store = Store::connect(options, Metrics::new()).await.unwrap();
-        for key in keys {
+    for (options, token) in variants() {
+        let provider = SharedCredentialsProvider::new(keys(token, None));
+        let store = store_with(options, provider).await;
+        for key in object_keys {
             let ask = Ask {
                 method: "GET",
                 key,
@@ -180,9 +182,13 @@ async fn our_get_signature_equals_the_sdk_s_with_response_overrides_and_odd_keys
 
 #[tokio::test]
 async fn the_derived_key_changes_with_the_day() {
-    let store = Store::connect(options(Some("http://127.0.0.1:9000")), Metrics::new())
-        .await
-        .unwrap();
+    let store = Store::connect(
+        options(Some("http://127.0.0.1:9000")),
+        URL_SECS,
+        Metrics::new(),
+    )
+    .await
+    .unwrap();
     for day in [0, 1, 0, 400] {
         let now = now() + TimeDelta::days(day);
         let ours = store.presign_get(&sealed(), &cat(), 60, now).unwrap();

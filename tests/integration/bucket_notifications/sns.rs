@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bytepass::auth::{AuthError, EventSenders, SnsMessage, SnsOptions, SnsTopic};
+use bytepass::auth::{AuthError, EventSenders, SnsMessage};
+use bytepass::config::{Events, SnsTopic};
 use bytepass::outbound::{LookupAnswer, Outbound};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -14,12 +15,21 @@ use crate::support::test_env::TestEnv;
 /// The notification `hello` of 2026-11-23 without a subject, signed with SHA-1 by openssl.
 const SHA1: &str = "RE6DBQ57LyJiNy95/EF/8Qdue6m8ZlOTv6lrqteSqrFd511JlWmq0AjjwMXwC6Db2iNB//s+JUgr7wpqIU+QAlNiR/y4u2txX5sNhY6M88rMHtjJYhZ1Kr+SZqVhKw2aKnCzadqWruQhlwYrCjWsU7prSeQLQtTADv9SVU9m00t4ETZhMR5N5qOGdFfbjSWlcwlYIZviaWQr26OKVPfy5NjCWXYZ58EqZSutj1F34etvZlmNa7NIb66ojXU/i8wCbYh0O3axopozHEqFM/eyAdugEmzrkLMGnvP2WgBWUEqQUyUBRvgR1AgDNiDaoGmdVdRYjUaIU9LjXCaxFub3BA==";
 
+fn events(sns_topics: Vec<SnsTopic>, sns_allow_sha1: bool) -> Events {
+    Events {
+        sns_topics,
+        sns_allow_sha1,
+        secret: None,
+        previous_secret: None,
+        queue_len: 1,
+    }
+}
+
 fn senders(sns: &Sns, allow_sha1: bool) -> EventSenders {
     let (arn, origin) = (TOPIC.to_owned(), sns.origin.clone());
     let topics = vec![SnsTopic { arn, origin }];
-    let options = SnsOptions { topics, allow_sha1 };
     let outbound = Outbound::new().expect("a client");
-    EventSenders::new(Vec::new(), options, outbound)
+    EventSenders::new(&events(topics, allow_sha1), outbound)
 }
 
 async fn judge(senders: &EventSenders, message: &Value) -> Result<(), AuthError> {
@@ -178,12 +188,8 @@ async fn aws_topic_is_accepted_only_with_the_host_of_its_region() {
         arn: TOPIC.to_owned(),
         origin: "https://sns.eu-central-1.amazonaws.com".to_owned(),
     }];
-    let options = SnsOptions {
-        topics,
-        allow_sha1: false,
-    };
     let outbound = Outbound::with_lookup(nowhere).expect("a client");
-    let senders = EventSenders::new(Vec::new(), options, outbound);
+    let senders = EventSenders::new(&events(topics, false), outbound);
     let sns = Sns::start(CERTIFICATE).await;
     let good = sns.notification("hello");
     let of = |host: &str| {

@@ -1,6 +1,7 @@
 //! `typ` and `aud` keep callers' tokens, grants and receipts apart, although the broker signs two of them with one key.
 
-use bytepass::auth::{GrantToken, Signer, SignerOptions, SigningKeyPem};
+use bytepass::auth::{GrantToken, Signer};
+use bytepass::config::{ReceiptKey, Receipts};
 use bytepass::domain::attachment::ObjectId;
 use bytepass::domain::field::FieldName;
 use bytepass::domain::ids::GrantId;
@@ -15,16 +16,16 @@ use crate::support::tokens::now_secs;
 
 /// The signer of every broker of the tests.
 fn signer() -> Signer {
-    Signer::new(SignerOptions {
-        issuer: ISSUER.to_owned(),
-        receipts_audience: AUDIENCE.to_owned(),
-        receipt_lifetime_secs: 60,
-        keys: vec![SigningKeyPem {
+    let receipts = Receipts {
+        issuer: None,
+        audience: AUDIENCE.to_owned(),
+        lifetime_secs: 60,
+        keys: vec![ReceiptKey {
             kid: KID.to_owned(),
             pem: PEM.into(),
         }],
-    })
-    .expect("a good key")
+    };
+    Signer::new(&receipts, ISSUER).expect("a good key")
 }
 
 /// The token of a grant that no database knows, for the user's product images.

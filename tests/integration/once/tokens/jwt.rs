@@ -1,6 +1,7 @@
 //! Which tokens make a principal, what the principal may do, and when the token ends.
 
-use bytepass::auth::{Algorithm, AuthError, KeySource, MintRequest, mint_hs256};
+use bytepass::auth::{Algorithm, AuthError, MintRequest, mint_hs256};
+use bytepass::config::IssuerKeys;
 use bytepass::domain::principal::{FieldPattern, Scope};
 use serde_json::{Value, json};
 
@@ -237,7 +238,7 @@ async fn minted_token_is_valid() {
         );
         let kid = kid.map(str::to_owned);
         let secret = SECRET.to_owned().into();
-        let auth = authenticator(vec![options(KeySource::Secret { kid, secret })]).unwrap();
+        let auth = authenticator(vec![options(IssuerKeys::Secret { kid, secret })]).unwrap();
         let principal = auth.authenticate(&token, at(NOW)).await.unwrap();
         assert_eq!(principal.owner, "user:42");
         assert_eq!(principal.scopes, [Scope::UploadsWrite]);

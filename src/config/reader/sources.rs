@@ -1,17 +1,20 @@
-//! What a configuration is read from. The process's environment is looked at in one place, [`Sources::from_process`], so
-//! that two configurations can live in one test process.
+//! The sources of a configuration. The process's environment is read in one place, [`Sources::from_process`], so that tests can
+//! have several configurations in one process.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The layers of a configuration, the weakest first: the embedded default.toml, `defaults`, `file`, `env`, `overrides`.
+/// Environment variables, in which keys such as `secret_env` look up the variable that they name.
+pub(in crate::config) type Env<'e> = &'e BTreeMap<String, String>;
+
+/// The layers of a configuration, later ones override earlier ones: the embedded default.toml, `defaults`, `file`, `env`, `overrides`.
 #[derive(Default)]
 pub struct Sources {
-    /// TOML that a command puts right above default.toml, and the name under which `check-config` shows it (`dev`).
+    /// A command's own defaults as TOML, and the source that `check-config` shows for them (`dev`).
     pub defaults: Option<(&'static str, String)>,
     /// The configuration file.
     pub file: Option<PathBuf>,
-    /// Environment variables. `BYTEPASS_…` are settings; the others are only read where an issuer's `secret_env` names one.
+    /// Environment variables. `BYTEPASS_…` are settings; others are only read where a key such as `secret_env` names them.
     pub env: BTreeMap<String, String>,
     /// Flags of the command line.
     pub overrides: Vec<Override>,
@@ -23,15 +26,15 @@ pub struct Override {
     pub key: &'static str,
     /// Its value, as text.
     pub value: String,
-    /// The flag as it is written, `--listen`.
+    /// The flag, `--listen`.
     pub flag: &'static str,
 }
 
 impl Sources {
-    /// The file, and the environment of this process.
+    /// A file and the environment of this process.
     pub fn from_process(file: Option<PathBuf>) -> Sources {
         let readable = std::env::vars_os().map(|(name, value)| {
-            // A value that is no UTF-8 stays visible as such, so that its key refuses it rather than misses it.
+            // Invalid UTF-8 is replaced and not skipped, so that its key refuses the value.
             (
                 name.to_string_lossy().into_owned(),
                 value.to_string_lossy().into_owned(),
@@ -44,7 +47,7 @@ impl Sources {
         }
     }
 
-    /// Puts a layer above the defaults and below the file.
+    /// Adds a layer above the defaults and below the file.
     pub fn with_defaults(mut self, label: &'static str, toml: String) -> Sources {
         self.defaults = Some((label, toml));
         self

@@ -1,7 +1,5 @@
-//! The broker's own keys: reading them from PEM, making one, signing with them, and publishing their public halves.
-//!
-//! `signer` holds them. A file with a private key (PKCS#8) signs and is published; one with a public key
-//! (SubjectPublicKeyInfo) is a retired key that is only published. No `Debug` shows a key, no error holds a PEM.
+//! One key of the broker's own. A private key (PKCS#8) signs and is published; a public key (SubjectPublicKeyInfo) is a retired key
+//! that is only published. No `Debug` shows a key, no error contains a PEM.
 
 use std::fmt;
 
@@ -15,17 +13,11 @@ use ring::signature::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-use super::keys::Key;
-use super::options::Algorithm;
+use crate::auth::keys::{Algorithm, Key, decode_pem, decode_spki};
 
-/// What stands before the 32 bytes of an Ed25519 seed in PKCS#8, as `openssl genpkey -algorithm ed25519` writes it.
+/// PKCS#8 up to the 32 bytes of an Ed25519 seed, as `openssl genpkey -algorithm ed25519` writes it.
 const ED25519_PRIVATE_BEGINS: &[u8] =
     b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
-/// What stands before the 32 bytes of an Ed25519 public key in SubjectPublicKeyInfo.
-const ED25519_PUBLIC_BEGINS: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
-/// What stands before the 65 bytes of an uncompressed P-256 point in SubjectPublicKeyInfo.
-const P256_PUBLIC_BEGINS: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
-
 const NEEDED: &str = "must be an Ed25519 or P-256 key in PEM: a private one in PKCS#8 (`openssl genpkey -algorithm ed25519`), \
      or for a retired key its public one (`openssl pkey -pubout`)";
 
@@ -34,7 +26,7 @@ enum Pair {
     P256(EcdsaKeyPair, SystemRandom),
 }
 
-/// One key of the broker's own: its id, its public half, and the private one unless it is retired.
+/// A key with its id, its public half, and the private half unless it is retired.
 pub(super) struct SigningKey {
     pub(super) kid: String,
     algorithm: Algorithm,
@@ -44,9 +36,9 @@ pub(super) struct SigningKey {
 }
 
 impl SigningKey {
-    /// Reads a PEM. The error follows the key's name and says what is needed.
+    /// Reads a PEM. The error continues a sentence that begins with the key's name.
     pub(super) fn read(kid: &str, pem: &SecretString) -> Result<SigningKey, String> {
-        let (label, der) = decode(pem.expose_secret()).ok_or(NEEDED)?;
+        let (label, der) = decode_pem(pem.expose_secret()).ok_or(NEEDED)?;
         let (algorithm, public, pair) = match label {
             "PRIVATE KEY" => private(&der)?,
             "PUBLIC KEY" => public(&der)?,
@@ -75,7 +67,7 @@ impl SigningKey {
             Pair::Ed25519(pair) => Some(pair.sign(message).as_ref().to_vec()),
             Pair::P256(pair, random) => Some(
                 pair.sign(random, message)
-                    .expect("the system has random bytes, or nothing here was started")
+                    .expect("the system provides random bytes")
                     .as_ref()
                     .to_vec(),
             ),
@@ -96,7 +88,7 @@ impl SigningKey {
         }
     }
 
-    /// The public half, to verify what the broker itself signed.
+    /// The public half, which verifies grants.
     pub(super) fn verification_key(&self) -> Key {
         let decoding = match self.algorithm {
             Algorithm::EdDSA => DecodingKey::from_ed_der(&self.public),
@@ -113,7 +105,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Makes a new Ed25519 key, in the PEM that `openssl genpkey -algorithm ed25519` would write.
+/// A new Ed25519 key, in the PEM that `openssl genpkey -algorithm ed25519` writes.
 pub fn new_signing_key_pem() -> SecretString {
     let der = [ED25519_PRIVATE_BEGINS, &rand::random::<[u8; 32]>()].concat();
     let body = STANDARD.encode(der);
@@ -135,24 +127,10 @@ fn private(der: &[u8]) -> Result<Parts, String> {
 }
 
 fn public(der: &[u8]) -> Result<Parts, String> {
-    let after = |begins: &[u8], len: usize| der.strip_prefix(begins).filter(|key| key.len() == len);
-    if let Some(key) = after(ED25519_PUBLIC_BEGINS, 32) {
-        return Ok((Algorithm::EdDSA, key.to_vec(), None));
-    }
-    match after(P256_PUBLIC_BEGINS, 65) {
-        Some(point) if point[0] == 4 => Ok((Algorithm::ES256, point.to_vec(), None)),
+    match decode_spki(der) {
+        Some((algorithm @ (Algorithm::EdDSA | Algorithm::ES256), key)) => {
+            Ok((algorithm, key.to_vec(), None))
+        }
         _ => Err(NEEDED.to_owned()),
     }
-}
-
-/// The label and the bytes of a PEM that holds one block and nothing else.
-fn decode(pem: &str) -> Option<(&str, Vec<u8>)> {
-    let (label, rest) = pem
-        .trim()
-        .strip_prefix("-----BEGIN ")?
-        .split_once("-----")?;
-    let body = rest.strip_suffix("-----")?.strip_suffix(label)?;
-    let body = body.strip_suffix("-----END ")?;
-    let text: String = body.split_ascii_whitespace().collect();
-    Some((label, STANDARD.decode(text).ok()?))
 }

@@ -1,9 +1,11 @@
-//! The certificates that SNS signs its messages with: fetched from the pinned host, kept for a while.
+//! The certificates of SNS's signatures, fetched from the pinned host and kept for [`KEPT`].
 //!
-//! What vouches for a certificate is that it came from SNS's own host over a TLS connection that `outbound` checked: the file
-//! holds the leaf alone, so there is no chain to follow. Guarantees: a certificate counts within its validity only, and is asked
-//! for anew every [`KEPT`]; one that has verified a message is not pushed out by others; and whatever strangers claim, few
-//! fetches are made (`fetches` says which).
+//! A certificate is trusted because it came from SNS's own host over a TLS connection that `outbound` checked: the file has only the
+//! leaf, so there is no chain to verify. Guarantees: a certificate is used within its validity only; one that has verified a
+//! message is not evicted for one that has not; and forged messages cause few fetches (`fetch_throttle`).
+//!
+//! Not moka's `try_get_with`: its fetch ends with the request that drives it, waiters would share a refusal that is for one sender
+//! only, and no entry can be kept because it was useful.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,22 +23,28 @@ use url::Url;
 use x509_cert::Certificate as X509;
 use x509_cert::der::Decode as _;
 
-use super::authenticator::AuthError;
-use super::sns::Digest;
-use crate::auth::fetch_throttle::{Fetches, Sender};
+use super::fetch_throttle::{FetchThrottle, Sender};
+use crate::auth::AuthError;
 use crate::outbound::{AddressRule, Limits, Outbound};
 
-/// How long a certificate is used before it is asked for again.
+/// How long a certificate is used before it is fetched again.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
-/// How many certificates are kept; SNS has about one for each region.
+/// The most certificates that are kept; SNS has about one per region.
 const MAX_KEPT: usize = 16;
-/// What one fetch may take.
+/// The bounds of one fetch.
 const LIMITS: Limits = Limits {
     max_bytes: 16 * 1024,
     deadline: Duration::from_secs(3),
 };
 
-/// The public key of one certificate, and when it counts.
+/// The hash function of a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Digest {
+    Sha1,
+    Sha256,
+}
+
+/// The public key of one certificate, and its validity in seconds since 1970.
 pub(super) struct Certificate {
     key: Vec<u8>,
     from_secs: u64,
@@ -46,8 +54,9 @@ pub(super) struct Certificate {
 impl Certificate {
     /// Reads the first certificate of a PEM text; the error says what is wrong with it.
     pub(super) fn read(pem: &[u8]) -> Result<Certificate, &'static str> {
-        let der = CertificateDer::from_pem_slice(pem).map_err(|_| "it is no certificate in PEM")?;
-        let certificate = X509::from_der(&der).map_err(|_| "it is no X.509 certificate")?;
+        let der =
+            CertificateDer::from_pem_slice(pem).map_err(|_| "it must be a certificate in PEM")?;
+        let certificate = X509::from_der(&der).map_err(|_| "it must be an X.509 certificate")?;
         let inner = certificate.tbs_certificate();
         let validity = inner.validity();
         let key = inner
@@ -55,13 +64,13 @@ impl Certificate {
             .subject_public_key
             .as_bytes();
         Ok(Certificate {
-            key: key.ok_or("its key is not whole")?.to_vec(),
+            key: key.ok_or("its key has unused bits")?.to_vec(),
             from_secs: validity.not_before.to_unix_duration().as_secs(),
             until_secs: validity.not_after.to_unix_duration().as_secs(),
         })
     }
 
-    /// Whether it counts at this time.
+    /// Whether it is valid at this time.
     pub(super) fn is_valid(&self, now: DateTime<Utc>) -> bool {
         let now = u64::try_from(now.timestamp()).unwrap_or_default();
         (self.from_secs..=self.until_secs).contains(&now)
@@ -81,7 +90,7 @@ impl Certificate {
 struct Kept {
     certificate: Arc<Certificate>,
     fetched_at: Instant,
-    /// Whether it has verified a message, which no stranger can bring about.
+    /// Whether it has verified a message, which a forged message can't cause.
     proven: bool,
 }
 
@@ -90,12 +99,12 @@ type Fetched = Result<Arc<Certificate>, AuthError>;
 #[derive(Default)]
 struct State {
     kept: HashMap<String, Kept>,
-    /// Whoever asks for one of these shares its outcome.
-    under_way: HashMap<String, Shared<BoxFuture<'static, Fetched>>>,
-    fetches: Fetches,
+    /// Running fetches; all messages with the same certificate share one.
+    running: HashMap<String, Shared<BoxFuture<'static, Fetched>>>,
+    throttle: FetchThrottle,
 }
 
-/// The certificates seen so far.
+/// The cache of certificates.
 pub(super) struct Certificates {
     outbound: Outbound,
     state: Mutex<State>,
@@ -109,22 +118,22 @@ impl Certificates {
         }
     }
 
-    /// The certificate at this URL, which the caller has held against the pinned host, for a message of this sender.
+    /// The certificate at this URL, whose host the caller has checked, for a message of this sender.
     pub(super) async fn at(self: &Arc<Self>, url: &Url, sender: Sender) -> Fetched {
-        let under_way = {
+        let fetch = {
             let mut state = self.state();
             if let Some(found) = state.known(url) {
                 return Ok(found);
             }
-            match state.under_way.get(url.as_str()) {
+            match state.running.get(url.as_str()) {
                 Some(fetch) => fetch.clone(),
                 None => self.start(&mut state, url, sender)?,
             }
         };
-        under_way.await
+        fetch.await
     }
 
-    /// Notes that the certificate at this URL has verified a message.
+    /// Records that the certificate at this URL has verified a message.
     pub(super) fn has_verified(&self, url: &Url) {
         if let Some(kept) = self.state().kept.get_mut(url.as_str()) {
             kept.proven = true;
@@ -139,27 +148,27 @@ impl Certificates {
     ) -> Result<Shared<BoxFuture<'static, Fetched>>, AuthError> {
         let now = Instant::now();
         if !state
-            .fetches
-            .may(url.as_str(), sender, state.under_way.len(), now)
+            .throttle
+            .start(url.as_str(), sender, state.running.len(), now)
         {
             return Err(AuthError::KeysUnavailable);
         }
         let (this, name, at) = (Arc::clone(self), url.to_string(), url.clone());
-        // On its own, so that a sender who hangs up can't spend the fetch without giving the others its result.
+        // A task of its own, so that the fetch outlives a request whose client disconnects and the others get its result.
         let fetch = tokio::spawn(async move { this.fetch(&at, sender).await });
         let fetch = fetch.map(|done| done.unwrap_or(Err(AuthError::KeysUnavailable)));
         let shared = fetch.boxed().shared();
-        state.under_way.insert(name, shared.clone());
+        state.running.insert(name, shared.clone());
         Ok(shared)
     }
 
     async fn fetch(&self, url: &Url, sender: Sender) -> Fetched {
         let fetched = self.get(url).await;
         let mut state = self.state();
-        state.under_way.remove(url.as_str());
+        state.running.remove(url.as_str());
         let good = fetched.is_ok();
         state
-            .fetches
+            .throttle
             .ended(url.as_str(), sender, good, Instant::now());
         match fetched {
             Ok(certificate) => {
@@ -168,7 +177,7 @@ impl Certificates {
                 Ok(certificate)
             }
             Err(reason) => {
-                tracing::warn!(%url, %reason, "the certificate of an SNS message can't be used");
+                tracing::warn!(%url, %reason, "certificate of SNS not fetched");
                 Err(AuthError::KeysUnavailable)
             }
         }
@@ -181,7 +190,7 @@ impl Certificates {
             fetched if fetched.status == 200 => {
                 Certificate::read(&fetched.body).map_err(str::to_owned)
             }
-            fetched => Err(format!("the status is {} and not 200", fetched.status)),
+            fetched => Err(format!("the status is {}, not 200", fetched.status)),
         }
     }
 

@@ -1,22 +1,22 @@
-//! A configured value before it has a type, and where it came from. Neither has `Debug`: the value may be a secret.
+//! A configured value before its type is checked, and its source. Neither has `Debug`: the value may be a secret.
 
 use std::fmt;
 use std::rc::Rc;
 
 use super::urls::Authority;
 
-/// Where a value was written.
+/// The source of a value.
 #[derive(Clone)]
-pub(super) enum Source {
+pub(in crate::config) enum Source {
     /// The embedded default.toml.
     Default,
-    /// A layer that a command puts above the defaults, under its name.
+    /// The defaults of a command, by its name.
     Layer(&'static str),
     /// A line of the configuration file.
     File { path: Rc<str>, line: usize },
     /// An environment variable.
     Env(String),
-    /// A flag of the command line, as it is written there.
+    /// A flag of the command line.
     Flag(String),
 }
 
@@ -32,59 +32,59 @@ impl fmt::Display for Source {
     }
 }
 
-/// A value and where it was written.
+/// A value and its source.
 #[derive(Clone)]
-pub(super) struct Node {
+pub(in crate::config) struct Node {
     pub value: Value,
     pub source: Source,
 }
 
 /// The members of a table, in the order of the file.
-pub(super) type Entries = Vec<(String, Node)>;
+pub(in crate::config) type Entries = Vec<(String, Node)>;
 
-/// A value as TOML has it, or as text from the environment or a flag, which takes the type that its key wants.
+/// A TOML value, or an untyped text from the environment or a flag, which is parsed as the type of its key.
 #[derive(Clone)]
-pub(super) enum Value {
+pub(in crate::config) enum Value {
     Text(String),
     Untyped(String),
     Integer(i64),
     Boolean(bool),
     List(Vec<Node>),
     Table(Entries),
-    /// A float, a time or an integer beyond 64 bits: no key takes one.
+    /// A float, a time or an integer beyond 64 bits, which no key accepts.
     Other(String),
 }
 
-/// What may be shown of a value.
+/// How much of a value is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Show {
+pub(in crate::config) enum Show {
     /// All of it.
     Plain,
-    /// Only that there is one.
+    /// Only whether there is one.
     Masked,
     /// A URL, without its password.
     Url,
-    /// The name of an environment variable, unless it rather looks like a secret in the wrong place.
+    /// The name of an environment variable; masked if it is not one, because it may be a secret.
     Variable,
 }
 
-/// What stands in a secret's place.
-pub(super) const MASK: &str = "********";
+/// Replaces a secret.
+pub(in crate::config) const MASK: &str = "********";
 
 impl Value {
-    /// The value as an error and `check-config` show it, in TOML's notation.
+    /// The value in errors and `check-config`, in TOML's notation.
     pub fn render(&self, show: Show) -> String {
         match self {
             Value::Text(text) | Value::Untyped(text) if text.is_empty() => "\"\"".to_owned(),
             _ if show == Show::Masked => MASK.to_owned(),
-            // Of what is no text at all, nothing says which part is the secret.
+            // Any part of another type may be the secret.
             _ if show != Show::Plain && self.as_text().is_none() => MASK.to_owned(),
             Value::Text(text) | Value::Untyped(text) if show == Show::Url => {
                 quote(&mask_password(text))
             }
             Value::Text(text) if show == Show::Variable && !is_variable(text) => MASK.to_owned(),
             Value::Text(text) => quote(text),
-            // `8` from the environment is shown like `8` from the file.
+            // `8` from the environment is shown like `8` from a file.
             Value::Untyped(text) if text.parse::<i64>().is_ok() || text.parse::<bool>().is_ok() => {
                 text.clone()
             }
@@ -95,13 +95,13 @@ impl Value {
                 let shown: Vec<_> = nodes.iter().map(|node| node.value.render(show)).collect();
                 format!("[{}]", shown.join(", "))
             }
-            // Its members may be secrets, and each is shown by itself.
+            // Its members may be secrets; each is shown on a line of its own.
             Value::Table(_) => "{…}".to_owned(),
             Value::Other(text) => text.clone(),
         }
     }
 
-    /// The text, if it is one.
+    /// The string, if it is one.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) | Value::Untyped(text) => Some(text),
@@ -127,7 +127,7 @@ impl Value {
         }
     }
 
-    /// The texts of a list, or of a text with commas where it comes from the environment.
+    /// The strings of a list, or of a comma-separated text from the environment.
     pub fn as_texts(&self) -> Option<Vec<&str>> {
         match self {
             Value::List(nodes) => nodes.iter().map(|node| node.value.as_text()).collect(),
@@ -140,7 +140,7 @@ impl Value {
     }
 }
 
-/// Quotes for one line of output: a control character can't break it.
+/// A quoted string on one line: control characters are escaped.
 fn quote(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
@@ -160,17 +160,17 @@ fn is_variable(text: &str) -> bool {
         .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// Hides whatever in a URL could be a password, in a text that may be no URL at all.
+/// Masks each part of a URL that could be a password. The text need not be a URL.
 fn mask_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
-        // `host=… password=…`, or a scheme forgotten: nothing says which part is the secret.
+        // `host=… password=…`, or a URL without a scheme: any part may be the secret.
         return MASK.to_owned();
     };
-    // With the host forgotten, the password stands where the port would; a file's name has neither.
+    // In a URL without a host the password is where the port would be. A file's name has neither.
     if scheme != "sqlite" && Authority::of(text).is_none() {
         return MASK.to_owned();
     }
-    // A password with an unescaped `/` or `@` ends at the last `@`: rather too much is hidden than too little.
+    // A password with an unescaped `/` or `@` ends at the last `@`.
     let rest = match rest.rsplit_once('@') {
         None => rest.to_owned(),
         Some((userinfo, host)) => match userinfo.split_once(':') {

@@ -1,7 +1,7 @@
-//! Lays the sources over each other: default.toml < a command's own defaults < file < environment < flags.
+//! Merges the sources: default.toml < a command's own defaults < file < environment < flags.
 //!
-//! Sections are merged key by key; `fields` and the lists of tables (`auth.issuers`, `receipts.keys`, `webhooks.endpoints`) are replaced as a whole, because half a table of fields
-//! would be nobody's intention.
+//! Sections are merged key by key. `fields` and the lists of tables (`auth.issuers`, `receipts.keys`, `webhooks.endpoints`) are
+//! replaced as a whole.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -15,23 +15,23 @@ use super::error::{ConfigError, nearest};
 use super::sources::Sources;
 use super::value::{Entries, Node, Source, Value};
 
-/// The reference page, embedded.
-pub(super) const DEFAULT_TOML: &str = include_str!("default.toml");
+/// The embedded reference page.
+pub(in crate::config) const DEFAULT_TOML: &str = include_str!("../default.toml");
 
-/// The largest file that is read: the configuration, a key, a secret. In bytes.
+/// The largest file that is read (configuration, key, secret), in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The merged tree: sections with their keys.
-pub(super) struct Layers {
+pub(in crate::config) struct Layers {
     pub sections: Entries,
-    /// The keys that the environment can set, with their variables: `BYTEPASS_SERVER_LISTEN`.
+    /// Variable, section and key of each key that the environment can set: `BYTEPASS_SERVER_LISTEN`, `server`, `listen`.
     variables: Vec<(String, String, String)>,
     /// Whether a source could not be read at all.
     pub unreadable: bool,
 }
 
 impl Layers {
-    /// Reads and merges everything; what is wrong with a source goes into `errors`, and the others are still read.
+    /// Reads and merges all sources. Errors of a source go into `errors`, and the others are still read.
     pub fn read(sources: &Sources, errors: &mut Vec<ConfigError>) -> Layers {
         let sections = parse("default.toml", DEFAULT_TOML, &|_| Source::Default, errors);
         let mut layers = Layers {
@@ -90,7 +90,7 @@ impl Layers {
     }
 
     fn merge_env(&mut self, sources: &Sources, errors: &mut Vec<ConfigError>) {
-        // The short form comes first, so that the long one wins.
+        // Set first, so that BYTEPASS_TELEMETRY_LOG wins.
         if let Some(value) = sources.env.get("BYTEPASS_LOG") {
             let source = Source::Env("BYTEPASS_LOG".to_owned());
             self.set("telemetry", "log", value, source);
@@ -107,8 +107,8 @@ impl Layers {
                     let known = variables.iter().map(|(known, ..)| known.as_str());
                     let hint = match nearest(name, known) {
                         Some(near) => format!("unknown variable; did you mean {near}?"),
-                        None => "unknown variable; a setting is BYTEPASS_<SECTION>_<KEY>, \
-                                 and fields, issuers, keys and webhook endpoints are set in the file"
+                        None => "unknown variable; must be BYTEPASS_<SECTION>_<KEY>; \
+                                 fields, issuers, keys and webhook endpoints are set in a file"
                             .to_owned(),
                     };
                     errors.push(ConfigError::of_source(source.to_string(), hint));
@@ -125,7 +125,7 @@ impl Layers {
                 value: Value::Table(entries),
                 ..
             }) => put(entries, key.to_owned(), node),
-            // The section is no table: that error is reported where the section is read.
+            // Not a table, which is reported where the section is read.
             Some(_) => {}
             None => {
                 let value = Value::Table(vec![(key.to_owned(), node.clone())]);
@@ -139,8 +139,8 @@ impl Layers {
     }
 }
 
-/// Variables that begin like ours and are none: the path of the file (the command line reads it), the tests' own, and what
-/// Kubernetes puts into every pod beside a service named `bytepass`.
+/// Variables with our prefix that are not settings: the path of the file (read by the command line), those of tests, and those that
+/// Kubernetes sets in each pod beside a service named `bytepass`.
 fn is_not_ours(name: &str) -> bool {
     let rest = name.strip_prefix("BYTEPASS_").unwrap_or(name);
     matches!(rest, "CONFIG" | "LOG" | "PORT" | "SERVICE_HOST")
@@ -168,7 +168,7 @@ fn variables(sections: &Entries) -> Vec<(String, String, String)> {
     variables
 }
 
-pub(super) fn find<'e>(entries: &'e mut Entries, name: &str) -> Option<&'e mut Node> {
+pub(in crate::config) fn find<'e>(entries: &'e mut Entries, name: &str) -> Option<&'e mut Node> {
     entries
         .iter_mut()
         .find(|(known, _)| known == name)
@@ -182,8 +182,8 @@ fn put(entries: &mut Entries, name: String, node: Node) {
     }
 }
 
-/// Reads a small text file; the error is a phrase that follows the file's name.
-pub(super) fn read_file(path: &Path) -> Result<String, String> {
+/// Reads a small text file. The error continues a sentence that begins with the file's name.
+fn read_file(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
@@ -196,8 +196,8 @@ pub(super) fn read_file(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// A path in the configuration counts from the folder of the file that names it.
-pub(super) fn resolve(path: &str, named_in: &Source) -> PathBuf {
+/// A path in the configuration is relative to the folder of the file that contains it.
+fn resolve(path: &str, named_in: &Source) -> PathBuf {
     match named_in {
         Source::File { path: file, .. } => Path::new(&**file)
             .parent()
@@ -205,6 +205,14 @@ pub(super) fn resolve(path: &str, named_in: &Source) -> PathBuf {
             .join(path),
         _ => PathBuf::from(path),
     }
+}
+
+/// Reads the file that a value names. The error contains the absolute path.
+pub(in crate::config) fn named_file(node: &Node) -> Result<String, String> {
+    let path = node.value.as_text().ok_or("must be a path, as a string")?;
+    let path = resolve(path, &node.source);
+    let tried = std::path::absolute(&path).unwrap_or(path);
+    read_file(&tried).map_err(|problem| format!("{} {problem}", tried.display()))
 }
 
 fn parse(
@@ -220,7 +228,7 @@ fn parse(
     }
     for problem in problems {
         let line = line_of(problem.span().map_or(0, |span| span.start));
-        // Only the message: the error's Display would quote the line, and a secret may stand on it.
+        // Only the message: the error's Display quotes the line, which may contain a secret.
         let message = problem.message();
         errors.push(ConfigError::of_source(format!("{name}:{line}"), message));
     }

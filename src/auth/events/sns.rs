@@ -1,8 +1,8 @@
-//! Messages of Amazon SNS: is it really SNS that speaks, about one of our topics?
+//! Verifies messages of Amazon SNS.
 //!
-//! Guarantees: a message counts only if its topic is configured, its certificate lies on the one host that serves that topic's
-//! region, under the name that SNS gives its certificates, and the signature covers what is read from it. A
-//! subscription is confirmed on that host only, for that topic only.
+//! Guarantees: a message is accepted only if its topic is configured, its certificate is on the host that serves that topic's
+//! region, under the path that SNS gives its certificates, and the signature covers all that is read from it. A subscription is
+//! confirmed on that host only, for that topic only.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,58 +14,34 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use url::Url;
 
-use super::authenticator::AuthError;
-use super::certificates::Certificates;
-use crate::auth::fetch_throttle::Sender;
+use super::certificates::{Certificates, Digest};
+use super::fetch_throttle::Sender;
+use crate::auth::AuthError;
+use crate::config::SnsTopic;
 use crate::outbound::{AddressRule, Limits, Outbound};
 
-/// The path of each certificate of SNS: nothing else on its host is one.
+/// The beginning and the end of the path of each SNS certificate.
 const CERTIFICATE_PATH: (&str, &str) = ("/SimpleNotificationService-", ".pem");
-/// The most bytes of what stands between the two.
+/// The longest text between the two, in bytes.
 const MAX_CERTIFICATE_ID: usize = 64;
-/// What the confirmation of a subscription may take.
+/// The bounds of the confirmation of a subscription.
 const SUBSCRIBE_LIMITS: Limits = Limits {
     max_bytes: 16 * 1024,
     deadline: Duration::from_secs(5),
 };
 
-/// What an operator configures about SNS.
-#[derive(Debug, Clone, Default)]
-pub struct SnsOptions {
-    /// The topics whose messages are taken.
-    pub topics: Vec<SnsTopic>,
-    /// Whether `SignatureVersion` 1 (SHA-1) is taken.
-    pub allow_sha1: bool,
-}
-
-/// One topic.
-#[derive(Debug, Clone)]
-pub struct SnsTopic {
-    /// Its ARN.
-    pub arn: String,
-    /// The origin of its region's SNS, `https://sns.eu-central-1.amazonaws.com`, in a URL's canonical form.
-    pub origin: String,
-}
-
-/// A hash function of a signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Digest {
-    Sha1,
-    Sha256,
-}
-
-/// What a message is for.
+/// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum SnsKind {
-    /// Something was published.
+    /// A published message.
     Notification,
-    /// Somebody subscribed us, and SNS asks whether that is right.
+    /// A new subscription, which the receiver must confirm.
     SubscriptionConfirmation,
-    /// Somebody ended our subscription.
+    /// The end of a subscription.
     UnsubscribeConfirmation,
 }
 
-/// A message as SNS posts it; nothing in it is believed before [`Sns::verify`].
+/// A message as SNS posts it. Nothing in it is verified before [`Sns::verify`].
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct SnsMessage {
@@ -86,27 +62,27 @@ pub struct SnsMessage {
 }
 
 impl SnsMessage {
-    /// The message in a body; `None` where the body is something else.
+    /// Parses a body; `None` where it is not a message of SNS.
     pub fn parse(body: &[u8]) -> Option<SnsMessage> {
         serde_json::from_slice(body).ok()
     }
 
-    /// What it is for.
+    /// Its kind.
     pub fn kind(&self) -> SnsKind {
         self.kind
     }
 
-    /// What was published.
+    /// The published text.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The topic.
+    /// The topic's ARN.
     pub fn topic(&self) -> &str {
         &self.topic_arn
     }
 
-    /// The text that is signed: each member's name and value on a line of its own, by the alphabet.
+    /// The signed text: the name and the value of each member on a line each, in alphabetical order.
     fn signed_text(&self) -> String {
         let mut text = String::new();
         let mut add = |name: &str, value: Option<&str>| {
@@ -138,23 +114,26 @@ impl SnsMessage {
 }
 
 impl fmt::Debug for SnsMessage {
-    // Not its signature, nor the token in its SubscribeURL.
+    // Not the signature, nor the token in SubscribeURL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SnsMessage {{ {:?}, {:?} }}", self.kind, self.topic_arn)
     }
 }
 
-/// Judges messages.
+/// Verifies messages for the configured topics.
 pub(super) struct Sns {
-    options: SnsOptions,
+    topics: Vec<SnsTopic>,
+    allow_sha1: bool,
     outbound: Outbound,
     certificates: Arc<Certificates>,
 }
 
 impl Sns {
-    pub(super) fn new(options: SnsOptions, outbound: Outbound) -> Sns {
+    /// Accepts these topics, and `SignatureVersion` 1 (SHA-1) where `allow_sha1`.
+    pub(super) fn new(topics: Vec<SnsTopic>, allow_sha1: bool, outbound: Outbound) -> Sns {
         Sns {
-            options,
+            topics,
+            allow_sha1,
             certificates: Arc::new(Certificates::new(outbound.clone())),
             outbound,
         }
@@ -162,10 +141,10 @@ impl Sns {
 
     /// Whether any topic is configured.
     pub(super) fn has_topics(&self) -> bool {
-        !self.options.topics.is_empty()
+        !self.topics.is_empty()
     }
 
-    /// Whether SNS itself signed the message, for one of our topics.
+    /// Checks that SNS signed the message, for a configured topic.
     pub(super) async fn verify(
         &self,
         message: &SnsMessage,
@@ -175,34 +154,40 @@ impl Sns {
         let topic = self.topic_of(message)?;
         let digest = match message.signature_version.as_str() {
             "2" => Digest::Sha256,
-            "1" if self.options.allow_sha1 => Digest::Sha1,
+            "1" if self.allow_sha1 => Digest::Sha1,
             "1" => {
-                return Err(invalid(
+                return Err(AuthError::invalid(
                     "the message is signed with SHA-1: set the topic's SignatureVersion to 2, or events.sns_allow_sha1",
                 ));
             }
-            _ => return Err(invalid("the message's SignatureVersion is unknown")),
+            _ => {
+                return Err(AuthError::invalid(
+                    "the message's SignatureVersion is unknown",
+                ));
+            }
         };
         let url = certificate_url(&message.signing_cert_url, topic)?;
         let signature = STANDARD
             .decode(&message.signature)
-            .map_err(|_| invalid("the message's signature is not base64"))?;
+            .map_err(|_| AuthError::invalid("the message's signature is not base64"))?;
         let certificate = self.certificates.at(&url, sender).await?;
         if !certificate.is_valid(now) {
-            return Err(invalid("the certificate of the message is not valid now"));
+            return Err(AuthError::invalid(
+                "the certificate of the message is not valid now",
+            ));
         }
         if !certificate.verifies(digest, message.signed_text().as_bytes(), &signature) {
-            return Err(invalid("the message's signature is wrong"));
+            return Err(AuthError::invalid("the message's signature is wrong"));
         }
         self.certificates.has_verified(&url);
         Ok(())
     }
 
-    /// Confirms the subscription that a verified message asks about. Again is harmless: SNS answers the same.
+    /// Confirms the subscription of a verified message. SNS answers a repeated confirmation in the same way.
     pub(super) async fn subscribe(&self, message: &SnsMessage) -> Result<(), AuthError> {
         let topic = self.topic_of(message)?;
-        let url = subscribe_url(message, topic).ok_or(invalid(
-            "the message's SubscribeURL is not SNS's, or for another topic",
+        let url = subscribe_url(message, topic).ok_or(AuthError::invalid(
+            "the message's SubscribeURL is not on SNS's host, or for another topic",
         ))?;
         let rule = AddressRule::AnyButLinkLocal;
         let answer = self
@@ -211,25 +196,27 @@ impl Sns {
             .await;
         let failed = match answer {
             Ok(fetched) if fetched.status == 200 => {
-                tracing::info!(topic = %topic.arn, "the subscription to the topic is confirmed");
+                tracing::info!(topic = %topic.arn, "subscription confirmed");
                 return Ok(());
             }
-            Ok(fetched) => format!("the status is {} and not 200", fetched.status),
+            Ok(fetched) => format!("the status is {}, not 200", fetched.status),
             Err(error) => error.to_string(),
         };
-        tracing::warn!(topic = %topic.arn, reason = %failed, "the subscription to the topic can't be confirmed");
+        tracing::warn!(topic = %topic.arn, reason = %failed, "subscription not confirmed");
         Err(AuthError::KeysUnavailable)
     }
 
     fn topic_of(&self, message: &SnsMessage) -> Result<&SnsTopic, AuthError> {
-        let mut topics = self.options.topics.iter();
+        let mut topics = self.topics.iter();
         topics
             .find(|topic| topic.arn == message.topic_arn)
-            .ok_or(invalid("the message's topic is none of events.sns_topics"))
+            .ok_or(AuthError::invalid(
+                "the message's topic is not in events.sns_topics",
+            ))
     }
 }
 
-/// The URL of the message's certificate, if it is one that SNS has for this topic's region.
+/// The URL of the message's certificate, if SNS has its certificates for this topic's region there.
 fn certificate_url(text: &str, topic: &SnsTopic) -> Result<Url, AuthError> {
     let (begins, ends) = CERTIFICATE_PATH;
     let is_ours = |url: &Url| {
@@ -241,16 +228,18 @@ fn certificate_url(text: &str, topic: &SnsTopic) -> Result<Url, AuthError> {
             (1..=MAX_CERTIFICATE_ID).contains(&id.len())
                 && id.bytes().all(|b| b.is_ascii_alphanumeric())
         });
-        // Compared as it was written too: nothing that a parser would mend or skip may stand in it.
+        // The text must be the parsed URL exactly: a parser could repair or skip parts of it.
         named && url.as_str() == text && text == format!("{}{}", topic.origin, url.path())
     };
     Url::parse(text)
         .ok()
         .filter(is_ours)
-        .ok_or(invalid("the message's SigningCertURL is not SNS's"))
+        .ok_or(AuthError::invalid(
+            "the message's SigningCertURL is not that of an SNS certificate",
+        ))
 }
 
-/// The URL that confirms the subscription, made from what the message's own says.
+/// The message's SubscribeURL, if it confirms a subscription to this topic on SNS's host.
 fn subscribe_url(message: &SnsMessage, topic: &SnsTopic) -> Option<Url> {
     let url = Url::parse(message.subscribe_url.as_deref()?).ok()?;
     let bare = url.username().is_empty() && url.password().is_none() && url.path() == "/";
@@ -264,8 +253,4 @@ fn subscribe_url(message: &SnsMessage, topic: &SnsTopic) -> Option<Url> {
     };
     let is_it = of("Action")? == "ConfirmSubscription" && of("TopicArn")? == topic.arn;
     (is_it && of("Token") == message.token).then_some(url)
-}
-
-fn invalid(reason: &'static str) -> AuthError {
-    AuthError::Invalid { reason }
 }

@@ -1,4 +1,8 @@
-//! Who may tell the broker of objects that arrived: SNS by its signature, everyone else by a secret.
+//! Authenticates messages about the bucket's objects: SNS by its signature, other senders by a secret.
+
+mod certificates;
+mod fetch_throttle;
+mod sns;
 
 use std::fmt;
 
@@ -8,47 +12,54 @@ use chrono::{DateTime, Utc};
 use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::authenticator::AuthError;
-use super::sns::{Sns, SnsMessage, SnsOptions};
-use crate::auth::fetch_throttle::Sender;
+use super::AuthError;
+use crate::config::Events;
 use crate::outbound::Outbound;
 
-/// The longest `Authorization` header that is looked at, in bytes.
+use fetch_throttle::Sender;
+use sns::Sns;
+pub use sns::{SnsKind, SnsMessage};
+
+/// The longest `Authorization` header that is read, in bytes.
 const MAX_AUTHORIZATION_BYTES: usize = 1024;
 
-/// The senders of events. One for the whole server; share it in an `Arc`.
+/// The accepted senders of bucket events. One per server, shared in an `Arc`.
 pub struct EventSenders {
     secrets: Vec<SecretString>,
     sns: Sns,
 }
 
 impl EventSenders {
-    /// Believes these secrets and these topics; without any, nobody.
-    pub fn new(secrets: Vec<SecretString>, sns: SnsOptions, outbound: Outbound) -> EventSenders {
+    /// Accepts the configured secrets and topics.
+    pub fn new(events: &Events, outbound: Outbound) -> EventSenders {
+        let secrets = [&events.secret, &events.previous_secret];
         EventSenders {
-            secrets,
-            sns: Sns::new(sns, outbound),
+            secrets: secrets.into_iter().flatten().cloned().collect(),
+            sns: Sns::new(events.sns_topics.clone(), events.sns_allow_sha1, outbound),
         }
     }
 
-    /// Believes nobody; for the tests of other rooms, which may not name `outbound`.
+    /// Accepts no sender; for the tests of modules that may not import `outbound`.
     #[cfg(test)]
-    pub(crate) fn nobody() -> EventSenders {
+    pub(crate) fn none() -> EventSenders {
         let outbound = Outbound::new().expect("an HTTP client needs no network");
-        EventSenders::new(Vec::new(), SnsOptions::default(), outbound)
+        EventSenders {
+            secrets: Vec::new(),
+            sns: Sns::new(Vec::new(), false, outbound),
+        }
     }
 
-    /// Whether a message of SNS is worth being read.
+    /// Whether any SNS topic is configured.
     pub fn expects_sns(&self) -> bool {
         self.sns.has_topics()
     }
 
-    /// Judges an `Authorization` header: `Bearer <secret>`, the secret alone, or Basic with it as the password.
+    /// Checks an `Authorization` header: `Bearer <secret>`, the secret alone, or Basic with it as the password.
     pub fn check_secret(&self, authorization: &str) -> Result<(), AuthError> {
         let given = secret_in(authorization).ok_or(AuthError::Invalid {
             reason: "the Authorization header is neither Bearer nor Basic",
         })?;
-        // Hashes of equal length, all of them compared to the end: the time tells nothing of a secret.
+        // Compares hashes of equal length to their end, all of them: the time reveals nothing about a secret.
         let given = digest(&SHA256, given.as_bytes());
         let same = |secret: &SecretString| {
             let known = digest(&SHA256, secret.expose_secret().as_bytes());
@@ -58,13 +69,13 @@ impl EventSenders {
         let matching = self.secrets.iter().filter(|secret| same(secret)).count();
         match matching {
             0 => Err(AuthError::Invalid {
-                reason: "the secret is none of events.secret and events.previous_secret",
+                reason: "the secret is neither events.secret nor events.previous_secret",
             }),
             _ => Ok(()),
         }
     }
 
-    /// Whether SNS itself signed the message, for a configured topic. What is asked of SNS for it is counted for this sender.
+    /// Checks that SNS signed the message, for a configured topic. Fetches for it count against this sender.
     pub async fn verify(
         &self,
         message: &SnsMessage,
@@ -74,7 +85,7 @@ impl EventSenders {
         self.sns.verify(message, sender, now).await
     }
 
-    /// Confirms the subscription that a verified message asks about.
+    /// Confirms the subscription of a verified message.
     pub async fn subscribe(&self, message: &SnsMessage) -> Result<(), AuthError> {
         self.sns.subscribe(message).await
     }
@@ -85,7 +96,7 @@ fn secret_in(authorization: &str) -> Option<String> {
         return None;
     }
     let Some((scheme, rest)) = authorization.trim().split_once(' ') else {
-        // MinIO sends its `auth_token` as it was written.
+        // MinIO sends its `auth_token` without a scheme.
         return Some(authorization.trim().to_owned());
     };
     let rest = rest.trim();

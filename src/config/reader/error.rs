@@ -1,25 +1,29 @@
-//! What is wrong with a configuration, in words that say what to change.
+//! The errors of a configuration.
 
 use std::fmt;
 
 use super::value::Source;
 
-/// One thing that is wrong: the key, its value (secrets masked), where it was written, and what is allowed.
+/// One error: the key, its value (secrets masked), its source, and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The key, `storage.checksum_proof`; `None` where a file can't be read at all.
+    /// The key, `storage.checksum_proof`; `None` for an error of a whole source.
     pub key: Option<String>,
-    /// The value, masked where it is secret; `None` where there is none to show.
+    /// The value, masked if secret; `None` where the key has none.
     pub value: Option<String>,
     /// `bytepass.toml:12`, `env BYTEPASS_DATABASE_URL`, `flag --listen`, `default`.
     pub source: String,
-    /// What is allowed instead.
+    /// What is wrong, and what is allowed.
     pub problem: String,
 }
 
 impl ConfigError {
-    /// An error without a value to show: an unknown key, a key that is missing.
-    pub(super) fn about(key: &str, source: &Source, problem: impl Into<String>) -> ConfigError {
+    /// An error without a value: an unknown or a missing key.
+    pub(in crate::config) fn about(
+        key: &str,
+        source: &Source,
+        problem: impl Into<String>,
+    ) -> ConfigError {
         ConfigError {
             key: Some(key.to_owned()),
             value: None,
@@ -28,8 +32,11 @@ impl ConfigError {
         }
     }
 
-    /// An error about a whole source: a file that is no TOML.
-    pub(super) fn of_source(source: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+    /// An error of a whole source: a file that is not TOML.
+    pub(in crate::config) fn of_source(
+        source: impl Into<String>,
+        problem: impl Into<String>,
+    ) -> ConfigError {
         ConfigError {
             key: None,
             value: None,
@@ -50,17 +57,17 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Everything that is wrong with a configuration, in the order of its sections; never empty.
+/// All errors of a configuration, in the order of its sections; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
-    /// All of them; the caller has seen that there is at least one.
-    pub(super) fn of(errors: Vec<ConfigError>) -> ConfigErrors {
+    /// `errors` must not be empty.
+    pub(in crate::config) fn of(errors: Vec<ConfigError>) -> ConfigErrors {
         ConfigErrors(errors)
     }
 
-    /// Each of them.
+    /// Each error.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
     }
@@ -79,7 +86,7 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 /// `"a", "b" or "c"`.
-pub(super) fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(in crate::config) fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<_> = names
         .into_iter()
         .map(|name| format!("\"{name}\""))
@@ -90,8 +97,11 @@ pub(super) fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// The known name that was most likely meant: one of at most a third of wrong letters, or one that ends like it.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The known name that is most similar: at most a third of its letters differ, or it has the same last word.
+pub(in crate::config) fn nearest<'a>(
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     let tail = name.rsplit('_').next().filter(|tail| tail.len() >= 3);
     let rank = |known: &str| {
         let letters = distance(name, known);
@@ -108,7 +118,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, known)| known)
 }
 
-/// How many letters must be added, removed or replaced (Levenshtein); a name is cut at 100 bytes.
+/// The Levenshtein distance of the first 100 bytes.
 fn distance(left: &str, right: &str) -> usize {
     let cut = |text: &str| text.bytes().take(100).collect::<Vec<_>>();
     let (left, right) = (cut(left), cut(right));

@@ -1,21 +1,21 @@
-//! What addresses are allowed, for every section that takes one.
+//! URLs in a configuration.
 
 use std::net::Ipv4Addr;
 
 use url::{Host, Url};
 
-/// Which schemes a URL may have.
+/// The allowed schemes of a URL.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Http {
-    /// https anywhere, http too.
+pub(in crate::config) enum Http {
+    /// https and http.
     Allowed,
-    /// https anywhere, http on the machine itself only.
+    /// https, and http on loopback addresses.
     OnLoopback,
 }
 
 /// What may follow the host.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Path {
+pub(in crate::config) enum Path {
     /// A path, without query or fragment.
     Allowed,
     /// Nothing.
@@ -23,10 +23,12 @@ pub(super) enum Path {
 }
 
 /// Parses an absolute http(s) URL without credentials, query and fragment.
-pub(super) fn parse_url(text: &str, http: Http, path: Path) -> Result<Url, String> {
+pub(in crate::config) fn parse_url(text: &str, http: Http, path: Path) -> Result<Url, String> {
     let allowed = match (http, path) {
-        (_, Path::None) => "must be a URL like https://host or https://host:port, and nothing more",
-        _ => "must be a URL like https://host/path, without user, query and fragment",
+        (_, Path::None) => {
+            "must be a URL such as https://host or https://host:port, without a path"
+        }
+        _ => "must be a URL such as https://host/path, without user, query and fragment",
     };
     let url = Url::parse(text).map_err(|error| format!("{allowed} ({error})"))?;
     let bare = url.username().is_empty()
@@ -45,19 +47,19 @@ pub(super) fn parse_url(text: &str, http: Http, path: Path) -> Result<Url, Strin
     Ok(url)
 }
 
-/// What stands between `://` and the path, for URLs of databases, which may name several hosts or none.
-pub(super) struct Authority {
+/// The part of a database's URL between `://` and the path, which may have several hosts or none.
+pub(in crate::config) struct Authority {
     /// Whether there is a host.
     pub has_host: bool,
-    /// Whether the user and the password are percent-encoded, so that it is certain where they end.
+    /// Whether the user and the password are percent-encoded, so that their end is unambiguous.
     pub is_encoded: bool,
 }
 
 impl Authority {
-    /// `None` where parsers could disagree on it: no scheme, no host before a port, a port that is no number, a fragment.
+    /// `None` where parsers could disagree: no scheme, no host before a port, a port that is not a number, a fragment.
     pub fn of(text: &str) -> Option<Authority> {
         let (scheme, rest) = text.split_once("://")?;
-        // Nothing before a fragment can be told from a password with a '#' in it.
+        // A fragment can't be distinguished from a password that contains '#'.
         if rest.contains('#') {
             return None;
         }
@@ -65,7 +67,7 @@ impl Authority {
         let userinfo_end = rest.rfind('@').map_or(0, |at| at + 1);
         let hosts = &rest[userinfo_end..];
         let hosts = &hosts[..end(hosts)];
-        // Postgres takes several hosts with a comma between them.
+        // Postgres accepts several comma-separated hosts.
         let good =
             |host: &str| Url::parse(&format!("{scheme}://{host}")).is_ok_and(|url| url.has_host());
         if !hosts
@@ -82,8 +84,8 @@ impl Authority {
     }
 }
 
-/// Whether the URL's host is the machine itself.
-pub(super) fn is_loopback(url: &Url) -> bool {
+/// Whether the URL's host is this machine.
+pub(in crate::config) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -1,7 +1,7 @@
-//! Reads one table key by key: each key becomes a line of `check-config` and, if it is wrong, an error.
+//! Reads one table key by key. Each key becomes a line of `check-config` and, if its value is not allowed, an error.
 //!
-//! A key is read by the method of its type, which returns `None` after it reported an error, so that a section reads all of
-//! its keys before it gives up. Keys that nobody read are unknown, and are errors: a typo must not leave a default in force.
+//! A key is read by the method of its type, which reports an error and returns `None`, so that all keys of a section are checked.
+//! Keys that were not read are unknown and errors: a typo must not leave a default in force.
 
 use std::ops::RangeInclusive;
 
@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::error::{ConfigError, nearest, one_of};
 use super::value::{Entries, Node, Show, Source, Value};
 
-/// One key, its value (secrets masked) and where it was written.
+/// One key, its value (secrets masked) and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
     /// The key, `server.listen`.
@@ -21,23 +21,23 @@ pub struct Explained {
     pub source: String,
 }
 
-/// What was read so far, and what was wrong with it.
+/// The keys that were read, and the errors.
 #[derive(Default)]
-pub(super) struct Report {
+pub(in crate::config) struct Report {
     pub explained: Vec<Explained>,
     pub errors: Vec<ConfigError>,
 }
 
 impl Report {
-    /// Reports that the value of a key that was read is not allowed.
+    /// Reports that the value of a key is not allowed. The key was read before.
     pub fn refuse(&mut self, key: &str, problem: impl Into<String>) {
         let error = refusal(&self.explained, key, problem);
         self.errors.push(error);
     }
 }
 
-/// The error for a key that was read, with the value and the source that it was read with.
-pub(super) fn refusal(
+/// The error for a key that was read, with its value and source.
+pub(in crate::config) fn refusal(
     explained: &[Explained],
     key: &str,
     problem: impl Into<String>,
@@ -52,7 +52,7 @@ pub(super) fn refusal(
 }
 
 /// A table that is being read.
-pub(super) struct Section<'r> {
+pub(in crate::config) struct Section<'r> {
     path: String,
     source: Source,
     entries: Entries,
@@ -61,7 +61,7 @@ pub(super) struct Section<'r> {
 }
 
 impl<'r> Section<'r> {
-    /// Starts to read the table at `path`; a node that is no table is an error.
+    /// Opens the table at `path`. A node that is not a table is an error.
     pub fn open(path: String, node: Node, report: &'r mut Report) -> Option<Section<'r>> {
         let Value::Table(entries) = node.value else {
             let problem = format!("must be a table, [{path}]");
@@ -79,12 +79,12 @@ impl<'r> Section<'r> {
         })
     }
 
-    /// The whole key, `server.listen`.
+    /// The full key, `server.listen`.
     pub fn key(&self, key: &str) -> String {
         format!("{}.{key}", self.path)
     }
 
-    /// The report, for what concerns more than one key.
+    /// The report, for errors about several keys.
     pub fn report(&mut self) -> &mut Report {
         self.report
     }
@@ -95,13 +95,13 @@ impl<'r> Section<'r> {
         self.report.refuse(&key, problem);
     }
 
-    /// Reports that something is wrong with the table as a whole.
+    /// Reports an error of the table as a whole.
     pub fn refuse_table(&mut self, problem: impl Into<String>) {
         let error = ConfigError::about(&self.path, &self.source, problem);
         self.report.errors.push(error);
     }
 
-    /// Gives a key of a table that default.toml can't hold (a field, an issuer) the default that its comment names.
+    /// Sets the default of a key of a field, an issuer or an endpoint, which default.toml only names in a comment.
     pub fn fallback(&mut self, key: &'static str, value: Value) {
         if !self.has(key) {
             let source = Source::Default;
@@ -109,27 +109,27 @@ impl<'r> Section<'r> {
         }
     }
 
-    /// Whether the key is there at all.
+    /// Whether the key is set.
     pub fn has(&mut self, key: &'static str) -> bool {
         self.know(key);
         self.entries.iter().any(|(name, _)| name == key)
     }
 
-    /// Remembers each name once, since many keys are asked for before they are read.
+    /// Adds a known key once: many are queried before they are read.
     fn know(&mut self, key: &'static str) {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
     }
 
-    /// Takes a value out, without a type and without a line of `check-config`.
+    /// Removes and returns a value, without a line of `check-config`.
     pub fn take(&mut self, key: &'static str) -> Option<Node> {
         self.know(key);
         let at = self.entries.iter().position(|(name, _)| name == key)?;
         Some(self.entries.remove(at).1)
     }
 
-    /// Reads a key that must be there. `parse` answers with what is allowed when it refuses.
+    /// Reads a required key. The error of `parse` says what is allowed.
     pub fn parse<T>(
         &mut self,
         key: &'static str,
@@ -152,7 +152,7 @@ impl<'r> Section<'r> {
             .ok()
     }
 
-    /// A text that `parse` understands.
+    /// A string that `parse` accepts.
     pub fn text<T>(
         &mut self,
         key: &'static str,
@@ -160,7 +160,7 @@ impl<'r> Section<'r> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         self.parse(key, show, |node| {
-            parse(node.value.as_text().ok_or("must be a text in quotes")?)
+            parse(node.value.as_text().ok_or("must be a string")?)
         })
     }
 
@@ -182,7 +182,7 @@ impl<'r> Section<'r> {
         self.optional(key, Show::Masked, |text| Ok(text.into()))
     }
 
-    /// A whole number within a range.
+    /// An integer within a range.
     pub fn integer<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
     where
         T: TryFrom<i64> + PartialOrd + std::fmt::Display,
@@ -193,7 +193,7 @@ impl<'r> Section<'r> {
                 .filter(|number| range.contains(number))
                 .ok_or_else(|| {
                     let (least, greatest) = (range.start(), range.end());
-                    format!("must be a whole number from {least} to {greatest}")
+                    format!("must be an integer from {least} to {greatest}")
                 })
         })
     }
@@ -207,7 +207,7 @@ impl<'r> Section<'r> {
         })
     }
 
-    /// One of a few names.
+    /// One of these names.
     pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         self.parse(key, Show::Plain, |node| {
             let given = node.value.as_text();
@@ -218,19 +218,56 @@ impl<'r> Section<'r> {
         })
     }
 
-    /// A list of texts, each of which `parse` understands.
+    /// A list of strings that `parse` accepts.
     pub fn list<T>(
         &mut self,
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         self.parse(key, Show::Plain, |node| {
-            let texts = node.value.as_texts().ok_or("must be a list of texts")?;
+            let texts = node.value.as_texts().ok_or("must be a list of strings")?;
             texts.into_iter().map(parse).collect()
         })
     }
 
-    /// Ends the table: what is left in it is unknown. A value is not shown, since it may be a secret under a wrong name.
+    /// A list of tables, read one by one. `problem` says what is allowed where it is not a list of as many tables.
+    pub fn tables<T>(
+        &mut self,
+        key: &'static str,
+        count: RangeInclusive<usize>,
+        problem: &str,
+        read: impl Fn(&mut Section) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let path = self.key(key);
+        let Node { value, source } = self.take(key)?;
+        let nodes = match value {
+            Value::List(nodes) if count.contains(&nodes.len()) => nodes,
+            _ => {
+                let error = ConfigError::about(&path, &source, problem);
+                self.report.errors.push(error);
+                return None;
+            }
+        };
+        if nodes.is_empty() {
+            self.report.explained.push(Explained {
+                key: path.clone(),
+                value: "[]".to_owned(),
+                source: source.to_string(),
+            });
+        }
+        let given = nodes.len();
+        let mut tables = Vec::new();
+        for (index, node) in nodes.into_iter().enumerate() {
+            let section = Section::open(format!("{path}[{index}]"), node, self.report);
+            if let Some(mut section) = section {
+                tables.extend(read(&mut section));
+                section.finish();
+            }
+        }
+        (tables.len() == given).then_some(tables)
+    }
+
+    /// Reports the keys that are left as unknown. Their values are not shown, because each may be a secret under a wrong name.
     pub fn finish(self) {
         for (name, node) in self.entries {
             let near = nearest(&name, self.known.iter().copied());

@@ -1,9 +1,11 @@
-//! The keys of an issuer that publishes them at a URL: fetched when needed, never twice in 30 s, used for a while when
-//! the issuer is down, and then not any more.
+//! The key set of an issuer that publishes it at a URL, fetched when needed.
 //!
-//! Guarantees: one fetch at a time, and at least [`BETWEEN_FETCHES`] from one to the next, whatever bearers send and
-//! whether it succeeded; a key that the issuer removed is refused within [`FRESH`]; keys that could not be asked for again
-//! within [`USABLE`] verify nothing. A fetch outlives the caller that started it, so hanging up can't starve the others.
+//! Guarantees: one fetch at a time, and at least [`BETWEEN_FETCHES`] from one to the next, whatever tokens name and whether it
+//! succeeded; a key that the issuer removed is refused within [`FRESH`]; while the issuer is down, its last keys are used until
+//! [`USABLE`]. A fetch outlives the request that started it, so a client that disconnects can't starve the others.
+//!
+//! Not moka's `try_get_with`: its fetch ends with the caller that drives it, and the next waiter starts another one at once; it
+//! serves no stale value while it refreshes; and its clock can't be set by a test.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,30 +14,29 @@ use arc_swap::ArcSwapOption;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
-use super::authenticator::AuthError;
-use super::jwk;
-use super::keys::{Key, KeySet};
+use super::{Key, KeySet, jwk};
+use crate::auth::AuthError;
 use crate::auth::token_cache::{Fingerprint, fingerprint};
 use crate::outbound::{AddressRule, Limits, Outbound};
 
-/// From this age on a fetch runs in the background, so that busy brokers never wait for one.
+/// From this age on a fetch runs in the background, so that requests of a busy broker don't wait for one.
 const REFRESH_EARLY: Duration = Duration::from_secs(240);
-/// From this age on callers wait for a fetch.
+/// From this age on requests wait for a fetch.
 const FRESH: Duration = Duration::from_secs(300);
 /// From this age on the keys are not used.
 const USABLE: Duration = Duration::from_secs(3600);
 /// The least time from one fetch to the next.
 const BETWEEN_FETCHES: Duration = Duration::from_secs(30);
-/// What one fetch may take.
+/// The bounds of one fetch.
 const LIMITS: Limits = Limits {
     max_bytes: 64 * 1024,
     deadline: Duration::from_secs(2),
 };
 
-/// A clock that only goes forward. A test may give its own.
+/// A monotonic clock. Tests pass their own.
 pub type Ticks = Arc<dyn Fn() -> Instant + Send + Sync>;
 
-/// The keys as the issuer published them at one moment.
+/// The key set as fetched at one moment.
 struct Snapshot {
     keys: KeySet,
     document: Fingerprint,
@@ -49,8 +50,8 @@ struct Gate {
     running: Option<Shared<BoxFuture<'static, ()>>>,
 }
 
-/// The keys behind one URL.
-pub(super) struct RemoteKeys {
+/// The key set at one URL.
+pub(in crate::auth) struct RemoteKeys {
     issuer: String,
     url: String,
     outbound: Outbound,
@@ -60,7 +61,12 @@ pub(super) struct RemoteKeys {
 }
 
 impl RemoteKeys {
-    pub(super) fn new(issuer: &str, url: &str, outbound: Outbound, ticks: Ticks) -> RemoteKeys {
+    pub(in crate::auth) fn new(
+        issuer: &str,
+        url: &str,
+        outbound: Outbound,
+        ticks: Ticks,
+    ) -> RemoteKeys {
         RemoteKeys {
             issuer: issuer.to_owned(),
             url: url.to_owned(),
@@ -75,16 +81,16 @@ impl RemoteKeys {
         }
     }
 
-    /// Whether the keys of this generation are still the ones to use, without asking anybody.
-    pub(super) fn still_serves(&self, generation: u64) -> bool {
+    /// Whether the keys of this generation are current and fresh. Starts no fetch.
+    pub(in crate::auth) fn is_current(&self, generation: u64) -> bool {
         let current = self.current.load();
         current
             .as_ref()
             .is_some_and(|snapshot| snapshot.generation == generation && self.age(snapshot) < FRESH)
     }
 
-    /// The key with this id and the generation of its set. Waits for a fetch where one is due and allowed.
-    pub(super) async fn find(
+    /// The key with this id, and the generation of its set. Waits for a fetch where one is due and allowed.
+    pub(in crate::auth) async fn find(
         self: &Arc<Self>,
         kid: Option<&str>,
     ) -> Result<(Arc<Key>, u64), AuthError> {
@@ -100,7 +106,7 @@ impl RemoteKeys {
         if let Some(found) = self.look_up(kid)? {
             return Ok(found);
         }
-        // An id that is not there may be a key that is newer than our copy.
+        // An unknown id may be that of a key newer than this set.
         if let Some(fetch) = self.fetch_or_join() {
             fetch.await;
             if let Some(found) = self.look_up(kid)? {
@@ -131,7 +137,7 @@ impl RemoteKeys {
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
-        // Nothing that holds the lock can panic half-way, so a poisoned gate is still a good one.
+        // No code can panic between two changes under this lock, so a poisoned gate is consistent.
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -164,7 +170,7 @@ impl RemoteKeys {
             Err(reason) => Some(reason),
         };
         if let Some(reason) = &failed {
-            tracing::warn!(issuer = %self.issuer, %reason, "the key set could not be fetched");
+            tracing::warn!(issuer = %self.issuer, %reason, "key set not fetched");
         }
         let mut gate = self.gate();
         gate.last_failed = failed.is_some();
@@ -176,11 +182,11 @@ impl RemoteKeys {
         let answer = self.outbound.get(&self.url, rule, LIMITS).await;
         match answer.map_err(|error| error.to_string())? {
             fetched if fetched.status == 200 => Ok(fetched.body),
-            fetched => Err(format!("the status is {} and not 200", fetched.status)),
+            fetched => Err(format!("the status is {}, not 200", fetched.status)),
         }
     }
 
-    /// Makes a document the current key set. Remembered tokens hang on the generation, so it changes with the document.
+    /// Makes a document the current key set. Cached tokens are valid for one generation, so it changes with the document.
     fn store(&self, document: &[u8], began: Instant) -> Result<(), String> {
         let parsed = jwk::parse(document).map_err(str::to_owned)?;
         let document = fingerprint(document);
@@ -192,9 +198,9 @@ impl RemoteKeys {
         };
         if before.as_ref().map(|before| before.generation) != Some(generation) {
             let (issuer, keys) = (&self.issuer, parsed.keys.len());
-            tracing::info!(%issuer, keys, generation, "the key set changed");
-            for reason in &parsed.left_out {
-                tracing::warn!(%issuer, %reason, "a published key is not used");
+            tracing::info!(%issuer, keys, generation, "key set changed");
+            for reason in &parsed.skipped {
+                tracing::warn!(%issuer, %reason, "published key skipped");
             }
         }
         self.current.store(Some(Arc::new(Snapshot {

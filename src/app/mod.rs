@@ -1,17 +1,17 @@
-//! Composition root: a `Config` becomes a running broker. `main` and the tests both start here.
+//! Composition root: builds and runs a broker from a `Config`.
 //!
-//! Nothing is global: any number of brokers run side by side in one process, each with its own port, pools and metrics.
+//! Nothing is global: several brokers can run in one process, each with its own port, pools and metrics.
 
 mod admin;
+mod build;
 mod collector;
-mod options;
-mod parts;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::EventSenders;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::db::DbSetupError;
@@ -22,24 +22,23 @@ use crate::workers::{Workers, WorkersOptions};
 use actix_web::dev::{Server, ServerHandle};
 
 use self::admin::Admin;
-use self::parts::{authenticator, broker_over, event_senders, listen, open_database, signer};
+use self::build::{authenticator, broker_over, listen, open_database, signer};
 
+pub use self::build::{database as database_options, open_broker, outbound, webhooks};
 pub use self::collector::traces;
-pub use self::options::database as database_options;
-pub use self::parts::{open_broker, outbound, webhooks};
 
-/// Why a broker did not start; each is one clear line, without secrets.
+/// Why a broker did not start. Each is one line without secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is taken, or not ours.
+    /// The address is in use or not available.
     #[error("can't listen on {address}: {cause}")]
     Listen {
         /// The configured address.
         address: SocketAddr,
-        /// The system's word.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// The database's URL is none that is served.
+    /// The database's URL is not supported.
     #[error("the database can't be used: {0}")]
     DatabaseUrl(String),
     /// The database can't be used.
@@ -50,7 +49,7 @@ pub enum StartError {
         "the database lacks {0} migration(s): run `bytepass migrate`, or set database.migrate_at_start = true"
     )]
     MigrationsPending(usize),
-    /// The bucket's client can't be made.
+    /// The bucket's client can't be built.
     #[error("the bucket can't be used: {0}")]
     Store(String),
     /// An issuer can't be used as configured.
@@ -59,22 +58,22 @@ pub enum StartError {
     /// A key of the broker's own can't be used as configured.
     #[error("receipts can't be signed: {0}")]
     Receipts(String),
-    /// The client that fetches callers' keys can't be made.
+    /// The HTTP client can't be built.
     #[error("the callers' keys can't be fetched: {0}")]
     Outbound(String),
-    /// The server's threads can't be made.
+    /// The server's threads can't be started.
     #[error("the server can't start: {0}")]
     Server(std::io::Error),
     /// A webhook endpoint can't be used as configured.
     #[error("{0}")]
     Webhooks(WebhookError),
-    /// The standard variables ask for an export of traces that can't be made.
+    /// The `OTEL_*` variables ask for an unsupported export of traces.
     #[error("traces can't be exported: {0}")]
     Traces(String),
 }
 
 impl StartError {
-    /// Whether the configuration has to be changed, so that another start as it is can't go better.
+    /// Whether a start can only succeed after a change of the configuration.
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
@@ -96,7 +95,7 @@ impl From<DbSetupError> for StartError {
     }
 }
 
-/// A broker that listens.
+/// A broker that is bound to its port.
 pub struct App {
     address: SocketAddr,
     url: String,
@@ -111,13 +110,13 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the database, resolves credentials, prepares keys, binds the port: afterwards requests are answered as soon as
-    /// [`App::run_until_stopped`] is polled. Must run inside a multi-thread tokio runtime.
+    /// Opens the database, resolves credentials, prepares keys and binds the port. [`App::run_until_stopped`] answers requests. Must
+    /// run inside a multi-thread tokio runtime.
     pub async fn build(config: Config) -> Result<App, StartError> {
         App::build_with(config, None).await
     }
 
-    /// The same with a demo: for development only, because it hands out tokens.
+    /// The same with a demo, which gives tokens to anyone: for development only.
     pub async fn build_with(
         config: Config,
         demo: Option<http::DemoOptions>,
@@ -134,9 +133,9 @@ impl App {
         let broker = broker_over(&config, db, &metrics).await?;
         let signer = Arc::new(signer(&config, &url)?);
         let authenticator = authenticator(&config, Some(&signer), outbound.clone())?;
-        let senders = event_senders(&config, outbound);
+        let senders = EventSenders::new(&config.events, outbound);
 
-        let http_options = options::http(&config, &url, demo);
+        let http_options = build::http_options(&config, &url, demo);
         let server = http::serve(
             listener,
             broker.clone(),
@@ -160,14 +159,14 @@ impl App {
             admin,
             metrics,
             broker,
-            workers: options::workers(&config),
+            workers: build::workers_options(&config),
             webhooks,
             shutdown_delay: Duration::from_secs(config.server.shutdown_delay_secs),
         })
     }
 
-    /// Holds what a start would find wrong with a configuration without opening anything: the webhooks' targets, the issuers'
-    /// keys and the broker's own. Having none of its own is left to [`Config::require_for_serve`].
+    /// Checks what a start would refuse, without opening anything: the webhooks' targets, the issuers' keys and the broker's own.
+    /// [`Config::require_for_serve`] checks that there are any.
     pub fn check(config: &Config) -> Result<(), StartError> {
         Webhooks::check(&config.webhooks).map_err(StartError::Webhooks)?;
         if config.receipts.keys.is_empty() {
@@ -178,33 +177,33 @@ impl App {
         authenticator(config, Some(&signer), outbound()?).map(drop)
     }
 
-    /// The port that it listens on.
+    /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// Where clients reach it, without a slash at the end.
+    /// The URL that clients use, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where metrics are served, if anywhere: the URL to give to Prometheus.
+    /// The URL of its metrics, for Prometheus, if they are served.
     pub fn metrics_url(&self) -> Option<String> {
         self.admin.as_ref().map(Admin::metrics_url)
     }
 
-    /// What it counts.
+    /// Its metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Serves, and lets the workers run, until `stop` is done. Then readiness goes, the workers end and give their turns back; after
-    /// the configured delay nobody new is let in, and requests in flight finish, at most for the configured time.
+    /// Serves and runs the workers until `stop` completes. Then the broker is no longer ready, and the workers end and release their
+    /// leases. After the configured delay no new connection is accepted and requests in flight finish, within the configured time.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
         let handle = self.handle;
         let workers = Workers::start(&self.broker, &self.webhooks, &self.workers);
         let mut server = tokio::spawn(self.server);
-        // Until the very end, so that a stop can be watched.
+        // Served until the end, so that metrics and probes show the stop.
         let _admin = self.admin.map(Admin::start);
         tokio::select! {
             ended = &mut server => {
@@ -234,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_that_is_none_is_the_configurations_fault_and_a_database_that_is_down_is_not() {
+    fn database_url_that_is_invalid_is_a_configuration_error_and_one_that_is_down_is_not() {
         let of = |error| StartError::from(error).is_configuration();
         assert!(of(DbSetupError::Url("unknown scheme".into())));
         assert!(!of(DbSetupError::Connect("refused".into())));

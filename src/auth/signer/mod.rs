@@ -1,67 +1,48 @@
-//! What the broker itself signs: receipts for backends, and grants for callers who have no token of their own.
+//! Signs receipts for backends, and grants for clients without a token of their own.
 //!
-//! One [`Signer`] serves the whole server: `http` asks it for a receipt after a confirm and for a grant's token,
-//! publishes its public keys, and `authenticator` believes the grants that it signed. The guarantee: `typ` and `aud` tell
-//! receipts, grants and callers' tokens apart, so that none passes in another's place, although one key signs both.
+//! One [`Signer`] serves the whole server. `typ` and `aud` keep receipts, grants and callers' tokens apart, although one key signs
+//! receipts and grants: none is accepted in another's place.
+
+mod signing_key;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::keys::{Key, KeySet};
-use super::signing_key::SigningKey;
+use crate::config::{ReceiptKey, Receipts};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::GrantId;
 use crate::domain::upload::Upload;
 
+use signing_key::SigningKey;
+pub use signing_key::new_signing_key_pem;
+
 /// A receipt's `typ`.
-pub(super) const RECEIPT_TYPE: &str = "receipt+jwt";
+pub(in crate::auth) const RECEIPT_TYPE: &str = "receipt+jwt";
 /// A grant's `typ`.
-pub(super) const GRANT_TYPE: &str = "grant+jwt";
+pub(in crate::auth) const GRANT_TYPE: &str = "grant+jwt";
 
-/// What a [`Signer`] is made from.
-#[derive(Debug, Clone)]
-pub struct SignerOptions {
-    /// `iss` of everything it signs: a name that the broker keeps when its address changes. No caller's issuer may have it.
-    pub issuer: String,
-    /// `aud` of receipts.
-    pub receipts_audience: String,
-    /// How long a receipt lives, in seconds.
-    pub receipt_lifetime_secs: u32,
-    /// The keys. The first one that is private signs; all are published.
-    pub keys: Vec<SigningKeyPem>,
-}
-
-/// A key of the broker's own, as configured.
-#[derive(Debug, Clone)]
-pub struct SigningKeyPem {
-    /// Its id; each is used once.
-    pub kid: String,
-    /// PKCS#8 with an Ed25519 or P-256 key; or SubjectPublicKeyInfo, for a retired key that is only published.
-    pub pem: SecretString,
-}
-
-/// A signing key that can't be used as configured: which one, and what is needed. It never holds the key.
+/// A signing key that can't be used as configured: which one, and what is allowed. It never contains the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SignerSetupError(String);
 
-/// What a grant's token says. The row in the database says how much of it is left.
+/// The contents of a grant's token. The grant's database row says how many uploads are left.
 #[derive(Debug, Clone)]
 pub struct GrantToken<'a> {
-    /// Which grant: `jti`.
+    /// The grant's id: `jti`.
     pub id: GrantId,
-    /// The one field that it is for.
+    /// The only field that it allows.
     pub field: &'a FieldName,
-    /// Whose uploads it makes: `sub`.
+    /// The owner of its uploads: `sub`.
     pub owner: &'a str,
-    /// The one record that its uploads are attached to.
+    /// The only object that its uploads are attached to.
     pub object_id: Option<&'a ObjectId>,
-    /// When the grant was made, so that a repeated request gets the same token from an Ed25519 key.
+    /// When the grant was created: a repeated request gets the same token from an Ed25519 key.
     pub issued_at: DateTime<Utc>,
     /// When it ends.
     pub expires_at: DateTime<Utc>,
@@ -74,7 +55,7 @@ pub struct Signer {
     receipts_audience: String,
     grants_audience: String,
     receipt_lifetime_secs: u32,
-    /// All keys; `active` is the place of the one that signs.
+    /// All keys; `active` is the index of the one that signs.
     keys: Vec<SigningKey>,
     active: usize,
 }
@@ -111,10 +92,10 @@ struct GrantClaims<'a> {
 }
 
 impl Signer {
-    /// Reads the keys. At least one must be private, and no two may have one id.
-    pub fn new(options: SignerOptions) -> Result<Signer, SignerSetupError> {
+    /// Reads the keys, of which at least one must be private. Without a configured issuer, `url` is the issuer.
+    pub fn new(receipts: &Receipts, url: &str) -> Result<Signer, SignerSetupError> {
         let mut keys: Vec<SigningKey> = Vec::new();
-        for SigningKeyPem { kid, pem } in &options.keys {
+        for ReceiptKey { kid, pem } in &receipts.keys {
             if keys.iter().any(|earlier| earlier.kid == *kid) {
                 let problem = format!("two keys have the id \"{kid}\"; each id is used once");
                 return Err(SignerSetupError(problem));
@@ -126,17 +107,18 @@ impl Signer {
         let active = keys.iter().position(|key| !key.is_retired()).ok_or_else(|| {
             SignerSetupError("there is no private key to sign with; make one with `openssl genpkey -algorithm ed25519 -out receipts.pem`".to_owned())
         })?;
+        let issuer = receipts.issuer.clone().unwrap_or_else(|| url.to_owned());
         Ok(Signer {
-            grants_audience: format!("{}/grants", options.issuer),
-            issuer: options.issuer,
-            receipts_audience: options.receipts_audience,
-            receipt_lifetime_secs: options.receipt_lifetime_secs,
+            grants_audience: format!("{issuer}/grants"),
+            issuer,
+            receipts_audience: receipts.audience.clone(),
+            receipt_lifetime_secs: receipts.lifetime_secs,
             keys,
             active,
         })
     }
 
-    /// The receipt of an upload: what was recorded at its confirm, signed. `None` for one that was never confirmed.
+    /// The receipt of an upload: the signed facts of its confirm. `None` for an unconfirmed upload.
     pub fn receipt(&self, upload: &Upload, now: DateTime<Utc>) -> Option<String> {
         let confirmation = upload.confirmation.as_ref()?;
         let checksum = upload.checksum.as_ref().map(|checksum| {
@@ -165,7 +147,7 @@ impl Signer {
         ))
     }
 
-    /// The token of a grant: the same text for the same grant as long as one Ed25519 key signs.
+    /// The token of a grant. The same Ed25519 key signs the same text for the same grant.
     pub fn grant_token(&self, grant: &GrantToken<'_>) -> String {
         self.sign(
             GRANT_TYPE,
@@ -185,7 +167,7 @@ impl Signer {
     /// The public keys as a JSON Web Key Set, the one that signs first.
     pub fn jwks(&self) -> Value {
         let others = self.keys.iter().enumerate();
-        let others = others.filter(|(place, _)| *place != self.active);
+        let others = others.filter(|(index, _)| *index != self.active);
         let keys = std::iter::once(&self.keys[self.active]).chain(others.map(|(_, key)| key));
         json!({"keys": keys.map(SigningKey::jwk).collect::<Vec<_>>()})
     }
@@ -196,12 +178,12 @@ impl Signer {
     }
 
     /// `aud` of the grants that it signs.
-    pub(super) fn grants_audience(&self) -> &str {
+    pub(in crate::auth) fn grants_audience(&self) -> &str {
         &self.grants_audience
     }
 
     /// The keys that verify its grants.
-    pub(super) fn verification_keys(&self) -> KeySet {
+    pub(in crate::auth) fn verification_keys(&self) -> KeySet {
         let keys: Vec<Key> = self.keys.iter().map(SigningKey::verification_key).collect();
         KeySet::new(keys).0
     }

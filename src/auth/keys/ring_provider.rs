@@ -1,7 +1,7 @@
-//! The cryptography behind `jsonwebtoken`: ring, which is linked for TLS anyway, for the four algorithms that we accept.
+//! jsonwebtoken's cryptography on ring, which is linked for TLS anyway, for the four accepted algorithms. No other algorithm can be
+//! verified, whatever a token says.
 //!
-//! The library keeps its provider in a process-wide cell. Every server in a process installs this same one, so they
-//! can't disturb each other. An algorithm that isn't here can't be verified at all, whatever a token claims.
+//! The library keeps its provider in a process-wide cell. Every broker in a process installs this same one.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind, Result};
@@ -15,9 +15,9 @@ static RING: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes ring the provider of this process. Repeating it is harmless.
-pub(super) fn install() {
-    // An error says that a provider is there already: this one.
+/// Makes ring the provider of this process. Repeated calls change nothing.
+pub(in crate::auth) fn install() {
+    // Fails only where a provider is installed already, which is this one.
     let _ = RING.install_default();
 }
 
@@ -77,7 +77,7 @@ impl JwtVerifier for RingVerifier {
 
 struct HmacSigner(hmac::Key);
 
-/// The broker itself signs bearer tokens only for development, with HS256.
+/// Only development tokens are signed through jsonwebtoken, with HS256.
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     match algorithm {
         Algorithm::HS256 if key.family() == algorithm.family() => Ok(Box::new(HmacSigner(
