@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bytepass::db::{Db, DbOptions};
+use bytepass::config::Database as DatabaseSettings;
+use bytepass::db::{Db, PendingQuota};
 use bytepass::telemetry::metrics::Metrics;
 use chrono::Utc;
 use clap::Parser;
@@ -197,8 +198,14 @@ fn filled(
 
 /// What the sweeper asks for a batch of overdue uploads.
 async fn search_ms(url: &str) -> Outcome<f64> {
-    let options = DbOptions::new(SecretString::from(url));
-    let db = Db::open(options, Metrics::new()).map_err(failed("the database"))?;
+    let settings = DatabaseSettings::with_url(SecretString::from(url));
+    let db = Db::open(
+        &settings,
+        Vec::new(),
+        PendingQuota::default(),
+        Metrics::new(),
+    )
+    .map_err(failed("the database"))?;
     let mut times = Vec::new();
     for _ in 0..ASKED {
         let asked = Instant::now();

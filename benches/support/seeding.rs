@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytepass::db::owner_shard;
 use bytepass::domain::ids::{EventId, UploadId};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
@@ -22,7 +21,7 @@ const FIELDS: [&str; 4] = [
     "Order.txid_proof",
 ];
 const UPLOAD_COLUMNS: &str = "id, status, version, field, owner, bucket, object_key, name, filename, content_type, size, created_at, \
-     expires_at, url_lifetime_secs, confirmed_at, confirmed_by, etag, differences, attached_at, object_id, owner_shard";
+     expires_at, url_lifetime_secs, confirmed_at, confirmed_by, etag, differences, attached_at, object_id";
 
 /// What a database was filled with.
 pub struct Seeded {
@@ -132,7 +131,6 @@ impl Row {
             FIELDS[number % FIELDS.len()],
             format!("user:{}", number % 5_000),
         );
-        let shard = owner_shard(&owner);
         let (at, ends) = (text(*at), text(*at + TimeDelta::hours(12)));
         let (key, attached) = match *status {
             "confirmed" | "attached" => (
@@ -155,7 +153,7 @@ impl Row {
         };
         format!(
             "('{id}', '{status}', 1, '{field}', '{owner}', 'bench', {key}, 'cat.jpg', 'image/jpeg', 183442, '{at}', '{ends}', \
-             900, {confirmed}, {differences}, {attached}, {shard})"
+             900, {confirmed}, {differences}, {attached})"
         )
     }
 

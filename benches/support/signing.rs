@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
-use bytepass::config::{AccessKey, Config, Sources, Storage};
-use bytepass::db::{Db, DbOptions, Issued, NewUpload};
+use bytepass::config::{AccessKey, Config, Database, Sources, Storage};
+use bytepass::db::{Db, Issued, NewUpload, PendingQuota};
 use bytepass::domain::field::{FieldName, FieldPolicies};
 use bytepass::domain::ids::UploadId;
 use bytepass::domain::upload::Upload;
@@ -94,7 +94,12 @@ struct Checksum {
 /// A pending upload of [`DECLARATION`] in a database of its own.
 async fn committed(fields: &FieldPolicies, folder: &tempfile::TempDir) -> Outcome<Issued> {
     let url = format!("sqlite://{}/signing.db", folder.path().display());
-    let db = Db::open(DbOptions::new(url.into()), Metrics::new());
+    let db = Db::open(
+        &Database::with_url(url.into()),
+        Vec::new(),
+        PendingQuota::default(),
+        Metrics::new(),
+    );
     let db = db.map_err(failed("the database"))?;
     db.migrate().map_err(failed("the schema"))?;
     let admitted = admitted(DECLARATION.as_bytes(), fields)?;

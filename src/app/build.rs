@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use crate::auth::{Authenticator, Signer};
 use crate::broker::{Broker, BrokerOptions, SweepOptions};
 use crate::config::Config;
-use crate::db::{Db, DbOptions, PendingQuota};
+use crate::db::{Db, PendingQuota, Subscription};
 use crate::http::{DemoOptions, HttpOptions, Proxies, Rate};
 use crate::outbound::Outbound;
 use crate::storage::Store;
@@ -55,8 +55,17 @@ pub(super) fn authenticator(
 /// empty one would take every object for an unknown one, and resolves the bucket's credentials. Background work runs on the current
 /// tokio runtime, which must have more than one thread.
 pub async fn open_broker(config: &Config, metrics: &Metrics) -> Result<Broker, StartError> {
-    let (options, metrics_of_db) = (database_options(config), metrics.clone());
-    let db = blocking(move || Ok(Db::open_existing(options, metrics_of_db)?)).await?;
+    let (database, metrics_of_db) = (config.database.clone(), metrics.clone());
+    let (subscriptions, quota) = (subscriptions(config), quota(config));
+    let open = move || {
+        Ok(Db::open_existing(
+            &database,
+            subscriptions,
+            quota,
+            metrics_of_db,
+        )?)
+    };
+    let db = blocking(open).await?;
     broker_over(config, db, metrics).await
 }
 
@@ -79,11 +88,11 @@ pub(super) async fn broker_over(
 
 /// Opens the database. Migrates it if configured, otherwise refuses an older schema.
 pub(super) async fn open_database(config: &Config, metrics: &Metrics) -> Result<Db, StartError> {
-    let (options, metrics) = (database_options(config), metrics.clone());
-    let migrate = config.database.migrate_at_start;
+    let (database, metrics) = (config.database.clone(), metrics.clone());
+    let (subscriptions, quota) = (subscriptions(config), quota(config));
     blocking(move || {
-        let db = Db::open(options, metrics)?;
-        if migrate {
+        let db = Db::open(&database, subscriptions, quota, metrics)?;
+        if database.migrate_at_start {
             db.migrate()?;
         }
         match db.pending_migrations()? {
@@ -94,12 +103,9 @@ pub(super) async fn open_database(config: &Config, metrics: &Metrics) -> Result<
     .await
 }
 
-/// The database with the endpoints that events are written for.
-fn database_options(config: &Config) -> DbOptions {
-    DbOptions {
-        subscriptions: webhooks::subscriptions(&config.webhooks),
-        ..database(config)
-    }
+/// The endpoints that events are written for.
+fn subscriptions(config: &Config) -> Vec<Subscription> {
+    webhooks::subscriptions(&config.webhooks)
 }
 
 async fn blocking(
@@ -131,21 +137,10 @@ fn broker_options(config: &Config) -> BrokerOptions {
     }
 }
 
-/// The database without endpoints, for `migrate`.
-pub fn database(config: &Config) -> DbOptions {
-    let (database, limits) = (&config.database, &config.limits);
-    DbOptions {
-        url: database.url.clone(),
-        pool_size: database.pool_size,
-        read_wait_ms: database.read_wait_ms,
-        write_wait_ms: database.write_wait_ms,
-        queue_len: database.queue_len,
-        batch_max: database.batch_max,
-        subscriptions: Vec::new(),
-        quota: PendingQuota {
-            uploads: limits.pending_uploads_per_owner,
-            bytes: limits.pending_bytes_per_owner,
-        },
+fn quota(config: &Config) -> PendingQuota {
+    PendingQuota {
+        uploads: config.limits.pending_uploads_per_owner,
+        bytes: config.limits.pending_bytes_per_owner,
     }
 }
 
@@ -154,7 +149,6 @@ pub(super) fn workers_options(config: &Config) -> WorkersOptions {
     WorkersOptions {
         removal_interval_secs: config.workers.removal_interval_secs,
         prune_interval_secs: config.workers.prune_interval_secs,
-        recount_interval_secs: config.workers.recount_interval_secs,
         sweeper: sweeper.enabled.then_some(SweeperOptions {
             interval_secs: sweeper.interval_secs,
             bucket_interval_secs: sweeper.bucket_interval_secs,

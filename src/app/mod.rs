@@ -24,7 +24,7 @@ use actix_web::dev::{Server, ServerHandle};
 use self::admin::Admin;
 use self::build::{authenticator, broker_over, listen, open_database, signer};
 
-pub use self::build::{database as database_options, open_broker, outbound, webhooks};
+pub use self::build::{open_broker, outbound, webhooks};
 pub use self::collector::traces;
 
 /// Why a broker did not start. Each is one line without secrets.

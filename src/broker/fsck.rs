@@ -241,13 +241,13 @@ impl Broker {
         }
         let (damage, upload, detail, fixed) = match owner {
             KeyOwner::Attempt => return Ok(None),
-            KeyOwner::GivenUp(upload) => {
+            KeyOwner::Abandoned(upload) => {
                 let key = FinalKey::recorded(object.key.clone(), name);
                 let fixed = walk.fix && self.remove_copy(upload, key).await == RemovalOutcome::Gone;
                 let detail = "the copy of an abandoned seal attempt";
                 (Damage::Leftover, Some(upload), detail.to_owned(), fixed)
             }
-            KeyOwner::Nobody => {
+            KeyOwner::None => {
                 walk.unknown += 1;
                 let detail = match object.age_secs {
                     Some(secs) => format!("{} bytes, {secs} s old", object.size),
@@ -284,7 +284,7 @@ impl Broker {
         let owner = self.0.db.owner_of_key(&finding.key).await?;
         let bucket = &self.0.options.bucket;
         let row = self.0.db.recorded_at(bucket, &finding.key).await?;
-        if owner == KeyOwner::Nobody && row.is_none() {
+        if owner == KeyOwner::None && row.is_none() {
             let key = FinalKey::recorded(finding.key.clone(), name);
             finding.fixed = self.0.storage.remove_final(&key).await.is_ok();
         }

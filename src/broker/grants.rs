@@ -133,9 +133,11 @@ impl Broker {
         Ok(grant)
     }
 
-    /// Deletes expired idempotency keys and grants, at most `limit` of each; returns how many.
+    /// Removes expired idempotency keys and grants, and the counters of owners that have nothing pending, at most `limit` of each;
+    /// returns their number.
     pub async fn prune(&self, limit: u32) -> Result<usize, BrokerError> {
-        Ok(self.0.db.prune(now(), limit).await?)
+        let expired = self.0.db.prune(now(), limit).await?;
+        Ok(expired + self.0.db.prune_usage(limit).await?)
     }
 }
 

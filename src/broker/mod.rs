@@ -6,6 +6,7 @@
 mod access;
 mod attach;
 mod confirm;
+mod counters;
 mod create;
 mod error;
 mod fsck;
@@ -13,11 +14,10 @@ mod grants;
 mod idempotency;
 mod ops;
 mod read;
-mod recount;
 mod removal;
 mod sweep;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use tokio::runtime::Handle;
@@ -43,7 +43,8 @@ pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use self::removal::RemovalWalk;
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
 pub use crate::db::{
-    AtLeast, ConfirmTimes, EndpointState, LogEntry, Outcomes, OverQuota, Rejections,
+    AtLeast, ConfirmTimes, Counter, CounterCheck, CounterDifference, EndpointState, LogEntry,
+    Outcomes, OverQuota, Rejections,
 };
 pub use crate::policy::admission::{Refusal, RefusalKind};
 pub use crate::policy::evidence::Declared;
@@ -90,8 +91,6 @@ struct Inner {
     confirms: SingleFlight<Result<Upload, BrokerError>>,
     notifications: BucketNotifications,
     probe: Probe,
-    /// The token of this broker's last recount.
-    recounting: Mutex<Option<String>>,
     in_progress: RequestsInProgress,
 }
 
@@ -118,7 +117,6 @@ impl Broker {
             confirms,
             notifications,
             probe: Probe::default(),
-            recounting: Mutex::default(),
             in_progress: RequestsInProgress::default(),
         }))
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::broker::{Broker, Damage, Finding, FsckWalk};
 
+use super::fsck_counters;
 use super::outcome::{self, Failure};
 use super::table::table;
 use crate::cli::offline::{ByHand, Needs, Output, Progress, operator, reason};
@@ -23,6 +24,9 @@ pub struct FsckArgs {
     /// that was restored from a backup doesn't know objects that somebody needs. Refused where they are more than the recorded ones
     #[arg(long, requires = "fix")]
     unknown: bool,
+    /// Compare the counters of uploads with the uploads, in place of the bucket with the database. With --fix, correct them
+    #[arg(long, conflicts_with = "unknown")]
+    counters: bool,
     /// Don't ask whether --fix is meant
     #[arg(long, requires = "fix")]
     yes: bool,
@@ -45,6 +49,9 @@ struct Found {
 }
 
 pub(super) fn run(args: FsckArgs) -> Result<(), Failure> {
+    if args.counters {
+        return fsck_counters::run(&args.by_hand, args.fix);
+    }
     let question = match args.unknown {
         false => "Leftovers will be removed from the bucket. Is it this database's bucket?",
         true => {

@@ -1,7 +1,6 @@
 //! `bytepass migrate`: brings the schema up to date; safe to run while brokers run, and on several machines at once.
 
-use crate::app;
-use crate::db::{Db, DbSetupError};
+use crate::db::{Db, DbSetupError, PendingQuota};
 use crate::telemetry::metrics::Metrics;
 
 use super::outcome::{self, Failure};
@@ -14,7 +13,13 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     // The database's reads need a runtime to live in, although a migration makes none.
     let runtime = serve::runtime()?;
     let _inside = runtime.enter();
-    let db = Db::open(app::database_options(&config), Metrics::new()).map_err(failed)?;
+    let db = Db::open(
+        &config.database,
+        Vec::new(),
+        PendingQuota::default(),
+        Metrics::new(),
+    )
+    .map_err(failed)?;
     let pending = db.pending_migrations().map_err(failed)?;
     db.migrate().map_err(failed)?;
     outcome::print(&match pending {

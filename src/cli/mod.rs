@@ -9,6 +9,7 @@ mod descriptors;
 )]
 mod dev;
 mod fsck;
+mod fsck_counters;
 mod health;
 mod migrate;
 mod offline;

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::app;
-use crate::db::{Db, DeliveryFilter, DeliveryState};
+use crate::db::{Db, DeliveryFilter, DeliveryState, PendingQuota};
 use crate::domain::ids::EventId;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{Endpoint, Webhooks};
@@ -81,8 +81,13 @@ pub(super) fn run(args: WebhooksArgs) -> Result<(), Failure> {
     let runtime = serve::runtime()?;
     let inside = runtime.enter();
     let metrics = Metrics::new();
-    let db = Db::open_existing(app::database_options(&config), metrics.clone())
-        .map_err(|error| serve::not_started(error.into()))?;
+    let db = Db::open_existing(
+        &config.database,
+        Vec::new(),
+        PendingQuota::default(),
+        metrics.clone(),
+    )
+    .map_err(|error| serve::not_started(error.into()))?;
     let outbound = app::outbound().map_err(serve::not_started)?;
     let webhooks = app::webhooks(&config, db, outbound, metrics).map_err(serve::not_started)?;
     drop(inside);

@@ -26,6 +26,19 @@ pub struct Database {
 }
 
 impl Database {
+    /// A database with the default limits, for tests and benchmarks.
+    pub fn with_url(url: SecretString) -> Database {
+        Database {
+            url,
+            pool_size: 8,
+            read_wait_ms: 2_000,
+            write_wait_ms: 4_000,
+            queue_len: 4_096,
+            batch_max: 256,
+            migrate_at_start: true,
+        }
+    }
+
     pub(super) fn read(section: &mut Section) -> Option<Database> {
         let url = section.text("url", Show::Url, database_url);
         let pool_size = section.integer("pool_size", 1..=256);

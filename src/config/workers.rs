@@ -9,19 +9,15 @@ pub struct Workers {
     pub removal_interval_secs: u32,
     /// The interval of deleting expired idempotency keys and grants, in seconds.
     pub prune_interval_secs: u32,
-    /// How often the counters are compared with the rows, in seconds.
-    pub recount_interval_secs: u32,
 }
 
 impl Workers {
     pub(super) fn read(section: &mut Section) -> Option<Workers> {
         let removal_interval_secs = section.integer("removal_interval_secs", 1..=86_400);
         let prune_interval_secs = section.integer("prune_interval_secs", 1..=86_400);
-        let recount_interval_secs = section.integer("recount_interval_secs", 1..=604_800);
         Some(Workers {
             removal_interval_secs: removal_interval_secs?,
             prune_interval_secs: prune_interval_secs?,
-            recount_interval_secs: recount_interval_secs?,
         })
     }
 }

@@ -4,7 +4,6 @@
 //! the next round continues from the rows, in this broker or another. A round that panics doesn't end its loop.
 
 mod deliverer;
-mod recounter;
 mod sweeper;
 
 use std::future::Future;
@@ -35,8 +34,6 @@ pub struct WorkersOptions {
     pub removal_interval_secs: u32,
     /// The pause between deletions of expired idempotency keys and grants, in seconds.
     pub prune_interval_secs: u32,
-    /// How often the counters are compared with the rows, by one of all brokers, in seconds.
-    pub recount_interval_secs: u32,
     /// The sweeper; `None` if this broker doesn't sweep.
     pub sweeper: Option<SweeperOptions>,
 }
@@ -89,12 +86,6 @@ impl Workers {
         let interval = Duration::from_secs(u64::from(options.prune_interval_secs));
         let pruning = broker.clone();
         workers.repeat("pruner", interval, move || prune(pruning.clone()));
-        let (secs, recounting) = (options.recount_interval_secs, broker.clone());
-        // First at once: a broker of an older version may have ended a moment ago.
-        let interval = Duration::from_secs(u64::from(secs));
-        workers.repeat("recounter", interval, move || {
-            recounter::round(recounting.clone(), secs)
-        });
         for endpoint in webhooks.endpoints() {
             let (webhooks, endpoint) = (webhooks.clone(), endpoint.clone());
             let stopped = workers.stop.subscribe();
@@ -113,10 +104,8 @@ impl Workers {
         self.stop.send_replace(true);
         while self.loops.join_next().await.is_some() {}
         if let Some(broker) = self.broker {
-            let released =
-                async { tokio::join!(broker.release_sweeps(), broker.release_recount()) };
             // If this fails, other brokers wait until the leases expire.
-            let _ = tokio::time::timeout(RELEASE_LIMIT, released).await;
+            let _ = tokio::time::timeout(RELEASE_LIMIT, broker.release_sweeps()).await;
         }
     }
 

@@ -28,5 +28,4 @@ mod seaweedfs_only;
 mod sweeper;
 mod tampering;
 mod uploads;
-mod versions;
 mod webhooks;

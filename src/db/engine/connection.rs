@@ -1,4 +1,4 @@
-//! One connection to either database, and the one way to run a transaction on it.
+//! Connections to SQLite or Postgres, and transactions on them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use super::location::Location;
 use crate::db::engine::error::{DbSetupError, Failure};
 
-/// A connection to SQLite or to Postgres: the same queries run on both.
+/// A connection to SQLite or Postgres: the same queries run on both.
 #[derive(diesel::MultiConnection)]
 pub enum AnyConnection {
     /// SQLite, from the bundled library.
@@ -21,14 +21,14 @@ pub enum AnyConnection {
     Postgres(PgConnection),
 }
 
-/// What a connection is for; it can do nothing else.
+/// The use of a connection, which limits what it can do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::db) enum Role {
     /// The writer thread's only connection.
     Writer,
-    /// One of the pool's: the database itself refuses a write on it.
+    /// A connection of the pool: the database refuses writes on it.
     Reader,
-    /// Runs migrations, which may take long.
+    /// Runs migrations, without limits on time.
     Migrator,
 }
 
@@ -37,13 +37,13 @@ pub(in crate::db) enum Role {
 pub(in crate::db) struct Connector {
     pub(in crate::db) location: Location,
     pub(in crate::db) role: Role,
-    /// How long one statement may take.
+    /// The longest time of one statement.
     pub(in crate::db) statement_limit: Duration,
 }
 
-/// The most that a statement waits for a lock of another broker, in milliseconds: a batch waits with it.
+/// How long a statement waits for a lock of another broker, in milliseconds. The whole batch waits with it.
 const LOCK_LIMIT_MS: u128 = 1_000;
-/// How long a broker that fell asleep inside a transaction keeps its locks, in milliseconds.
+/// How long a broker that is suspended inside a transaction keeps its locks, in milliseconds.
 const ASLEEP_LIMIT_MS: u128 = 10_000;
 
 impl Connector {
@@ -64,8 +64,8 @@ impl Connector {
                 Ok(AnyConnection::Sqlite(conn))
             }
             Location::Postgres(url) => {
-                // libpq would have OpenSSL clean up when the process exits, under the feet of the pool's threads that are just
-                // connecting: a command that had done its work then ended by a signal. This comes first and leaves that out.
+                // libpq lets OpenSSL clean up at process exit, while threads of the pool may be connecting: a finished command then
+                // died by a signal. Initialising OpenSSL first prevents the clean-up.
                 openssl_sys::init();
                 let mut conn =
                     PgConnection::establish(url.expose_secret()).map_err(|e| failed(&e))?;
@@ -77,7 +77,7 @@ impl Connector {
     }
 
     fn prepare_sqlite(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
-        // The other process on this file is another broker: its commits take milliseconds.
+        // Another process on this file is another broker, whose commits take milliseconds.
         let busy_ms = self.statement_limit.as_millis().min(3_000);
         conn.batch_execute(&format!(
             "PRAGMA busy_timeout = {busy_ms}; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;"
@@ -93,7 +93,7 @@ impl Connector {
         if mode == "wal" {
             return Ok(());
         }
-        let why = format!("the file system can't do WAL, journal mode is {mode}");
+        let why = format!("the file system does not support WAL, journal mode is {mode}");
         Err(Error::QueryBuilderError(why.into()))
     }
 
@@ -111,7 +111,7 @@ impl Connector {
             ("lock_timeout", lock_ms),
             ("idle_in_transaction_session_timeout", ASLEEP_LIMIT_MS),
         ];
-        // Set here and not in the URL's `options`, because poolers refuse that parameter. A URL that names one wins.
+        // Set here and not in the URL's `options`, because poolers refuse that parameter. A setting in the URL takes precedence.
         let mut settings: String = limits
             .iter()
             .filter(|(name, _)| !url.contains(name))
@@ -146,7 +146,7 @@ impl Connector {
     }
 }
 
-/// A pooled connection, with what is known about its health.
+/// A pooled connection, and whether it is known to be broken.
 pub(in crate::db) struct Link {
     pub(in crate::db) conn: AnyConnection,
     /// It failed in a way that the pool must not pass on.
@@ -179,24 +179,24 @@ impl ManageConnection for Connector {
     }
 }
 
-/// Whether the connection still answers and can begin a transaction: one that was left in another, or in an error, never can.
+/// Whether the connection answers and can begin a transaction. One that is still inside a transaction, or in an error, cannot.
 pub(in crate::db) fn is_alive(conn: &mut AnyConnection) -> bool {
     let depth = AnyConnection::transaction_manager_status_mut(conn).transaction_depth();
     matches!(depth, Ok(None)) && conn.batch_execute("SELECT 1").is_ok()
 }
 
-/// How a transaction came to nothing, or perhaps to something.
+/// Why a transaction has not, or perhaps not, been committed.
 #[derive(Debug)]
 pub(in crate::db) enum Undone {
     /// It never began.
     NotBegun(Error),
     /// It was rolled back, or died before its commit was sent.
     RolledBack(Failure),
-    /// Its commit has no answer: it may have happened.
+    /// Its commit has no answer: it may be committed.
     CommitUnanswered(Error),
 }
 
-/// Runs the body in one transaction. On SQLite it takes the write lock at once: 332 of 400 deferred ones failed.
+/// Runs the body in one transaction. On SQLite it takes the write lock at once: 332 of 400 deferred transactions failed.
 pub(in crate::db) fn transaction<T>(
     conn: &mut AnyConnection,
     body: impl FnOnce(&mut AnyConnection) -> Result<T, Failure>,
@@ -214,7 +214,7 @@ pub(in crate::db) fn transaction<T>(
     }
 }
 
-/// Runs reads that all see the database at one moment, so that their numbers agree.
+/// Runs reads in one snapshot of the database, so that their numbers agree.
 pub(in crate::db) fn snapshot<T>(
     conn: &mut AnyConnection,
     reads: impl FnOnce(&mut AnyConnection) -> Result<T, Failure>,
@@ -233,7 +233,7 @@ pub(in crate::db) fn snapshot<T>(
     read
 }
 
-/// Without its connection a transaction rolls back by itself; `is_alive` says next that this one is to go.
+/// Rolls back. If that fails the connection is marked, so that [`is_alive`] is false; the transaction ends with the connection.
 fn roll_back(conn: &mut AnyConnection) {
     if AnyConnection::rollback_transaction(conn).is_err() {
         AnyConnection::transaction_manager_status_mut(conn).set_in_error();

@@ -1,4 +1,4 @@
-//! Where the database is: the URL's scheme decides, and no message ever shows the password.
+//! The parsed database URL. No error message shows its password.
 
 use std::path::PathBuf;
 
@@ -9,14 +9,14 @@ use crate::db::engine::error::DbSetupError;
 /// A parsed database URL.
 #[derive(Clone)]
 pub(in crate::db) enum Location {
-    /// A file.
+    /// The path of a file.
     Sqlite(PathBuf),
-    /// A libpq URL with our defaults added.
+    /// A libpq URL with defaults added.
     Postgres(SecretString),
 }
 
-/// What every Postgres connection gets unless the URL says otherwise: a peer that vanishes is noticed within seconds,
-/// where libpq's own defaults take hours.
+/// Parameters of a Postgres connection that the URL does not set. With them a vanished peer is detected within seconds; with the
+/// defaults of libpq it takes hours.
 const POSTGRES_DEFAULTS: [(&str, &str); 7] = [
     ("application_name", "bytepass"),
     ("connect_timeout", "3"),
@@ -41,7 +41,7 @@ impl Location {
         }
     }
 
-    /// Refuses a SQLite file that isn't there, because opening it would make an empty one.
+    /// An error if the SQLite file does not exist, because opening it would create an empty one.
     pub(in crate::db) fn must_exist(&self) -> Result<(), DbSetupError> {
         match self {
             Location::Sqlite(path) if matches!(path.try_exists(), Ok(false)) => {
@@ -53,7 +53,7 @@ impl Location {
         }
     }
 
-    /// Takes what could be a secret out of a message of the driver, and its line breaks.
+    /// Replaces everything in a message of the driver that could be a secret, and joins its lines.
     pub(in crate::db) fn redact(&self, message: &str) -> String {
         let lines: Vec<&str> = message.trim().lines().map(str::trim).collect();
         let mut line = lines.join("; ");
@@ -70,7 +70,7 @@ fn sqlite(url: &str) -> Result<Location, DbSetupError> {
     let refuse = |why: &str| Err(DbSetupError::Url(format!("{why}; {FORMS}")));
     if url.contains(":memory:") {
         return refuse(
-            "a database in memory keeps nothing, and each connection would have its own",
+            "a database in memory is lost at exit, and each connection would have its own",
         );
     }
     let Some(path) = url.strip_prefix("sqlite://") else {
@@ -98,8 +98,8 @@ fn postgres(url: &str) -> Result<Location, DbSetupError> {
         return refuse("a Postgres URL begins with postgres://");
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // A second '@', or one beyond the host, means an unescaped password: libpq would take a part of it for the host or
-    // the port, and say so in its message.
+    // A second '@', or one after the host, means an unescaped password: libpq would read a part of it as the host or the port, and show
+    // it in its message.
     if rest.matches('@').count() != authority.matches('@').count()
         || authority.matches('@').count() > 1
     {
@@ -132,7 +132,7 @@ fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter_map(|pair| pair.split_once('='))
 }
 
-/// The password as it stands in the URL and as it reads, longest first; also when it is a parameter.
+/// The password, percent-encoded and decoded, from the authority or a parameter; longest first.
 fn secrets_of(url: &str) -> Vec<String> {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let in_authority = rest

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use diesel::backend::Backend;
 use diesel::connection::SimpleConnection as _;
 use diesel::dsl::sql;
-use diesel::migration::{Migration, MigrationSource as _};
+use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -21,38 +21,41 @@ const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 /// The advisory lock of a migration: "bytepass" in ASCII.
 const LOCK: i64 = 0x6279_7465_7061_7373;
 
-/// How long a migration waits for a table, in milliseconds: far less than anybody waits for the database.
+/// How long a migration waits for a table lock, in milliseconds: far less than a caller waits for the database.
 const TRY_MS: u32 = 300;
-/// What brokers have between two tries.
+/// The pause between two tries.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
-/// For how long it is tried.
+/// How long it is tried.
 const TRIES: Duration = Duration::from_secs(120);
 
-/// Applies what is pending, and says how many they were. Two brokers that start at once do it one after the other.
+/// Applies pending migrations and returns their number. Two brokers that start at the same time do it one after the other.
 pub(in crate::db) fn run(connector: &Connector) -> Result<usize, DbSetupError> {
     let done = match connector.connect()? {
         AnyConnection::Sqlite(mut conn) => run_on_sqlite(&mut conn),
-        AnyConnection::Postgres(mut conn) => run_on_postgres(&mut conn),
+        AnyConnection::Postgres(mut conn) => run_on_postgres(&mut conn, || POSTGRES),
     };
     done.map_err(|error| DbSetupError::Migrate(connector.location.redact(&error.to_string())))
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// In short tries, because brokers of the version before are at work: whatever waits for a table keeps those out who come after it,
-/// and a transaction of theirs that has one of the tables may want the other one.
-fn run_on_postgres(conn: &mut PgConnection) -> Result<usize, Failed> {
-    // Held by the session: it ends with the connection, whatever happens.
+/// Runs them in short tries, because other brokers are at work: a statement that waits for a table delays all statements after it, and
+/// a transaction that holds one of the tables may want another one.
+pub(in crate::db) fn run_on_postgres<S: MigrationSource<Pg>>(
+    conn: &mut PgConnection,
+    migrations: impl Fn() -> S,
+) -> Result<usize, Failed> {
+    // Held by the session: it ends with the connection.
     conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
-    let pending = conn.pending_migrations(POSTGRES)?.len();
+    let pending = conn.pending_migrations(migrations())?.len();
     conn.batch_execute(&format!("SET lock_timeout = {TRY_MS}"))?;
     let end = Instant::now() + TRIES;
     loop {
-        match conn.run_pending_migrations(POSTGRES) {
+        match conn.run_pending_migrations(migrations()) {
             Ok(_) => return Ok(pending),
             // A boxed error of a private type of diesel_migrations: only its message can be read.
             Err(error) if is_contention(&error.to_string()) && Instant::now() < end => {
-                tracing::info!("somebody has a table that a migration needs; it is tried again");
+                tracing::info!("a table that a migration needs is locked; trying again");
                 std::thread::sleep(BETWEEN_TRIES);
             }
             Err(error) => return Err(error),
@@ -60,20 +63,20 @@ fn run_on_postgres(conn: &mut PgConnection) -> Result<usize, Failed> {
     }
 }
 
-/// All of them under one write lock: the harness's own transactions begin too late to keep a second broker out.
+/// Runs all of them under one write lock: the transactions of the harness begin too late to exclude a second broker.
 fn run_on_sqlite(conn: &mut SqliteConnection) -> Result<usize, Failed> {
     conn.immediate_transaction(|conn| Ok(conn.run_pending_migrations(SQLITE)?.len()))
 }
 
 diesel::table! {
-    /// Diesel's own table of what was applied.
+    /// Diesel's table of applied migrations.
     __diesel_schema_migrations (version) {
         version -> Text,
     }
 }
 use __diesel_schema_migrations as applied;
 
-/// How many are embedded and not applied. Writes nothing, where Diesel's own way to ask would make its table.
+/// The number of embedded migrations that are not applied. It writes nothing; Diesel's own query would create its table.
 pub(in crate::db) fn pending(connector: &Connector) -> Result<usize, DbSetupError> {
     let pending = match connector.connect()? {
         AnyConnection::Sqlite(mut conn) => applied_on_sqlite(&mut conn)
@@ -108,17 +111,7 @@ fn lacking<B: Backend>(embedded: &EmbeddedMigrations, applied: &[String]) -> Res
     Ok(versions.filter(|it| !applied.contains(it)).count())
 }
 
-/// Undoes the newest migration.
-#[cfg(test)]
-pub(in crate::db) fn revert_newest(conn: &mut AnyConnection) {
-    let undone = match conn {
-        AnyConnection::Sqlite(conn) => conn.revert_last_migration(SQLITE).map(|_| ()),
-        AnyConnection::Postgres(conn) => conn.revert_last_migration(POSTGRES).map(|_| ()),
-    };
-    undone.expect("its down.sql works");
-}
-
-/// Undoes every migration, and says how many they were.
+/// Reverts every migration and returns their number.
 #[cfg(test)]
 pub(in crate::db) fn revert_all(conn: &mut AnyConnection) -> usize {
     let undone = match conn {

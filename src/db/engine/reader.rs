@@ -1,4 +1,4 @@
-//! Reads: a pool of connections that can't write, a permit for each of them, and a deadline for every caller.
+//! Reads: a pool of read-only connections, a permit for each of them, and a deadline for every caller.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::connection::{AnyConnection, Connector, is_alive};
 use crate::db::engine::error::{DbError, Failure};
 use crate::telemetry::traces;
 
-/// The pool. No more blocking threads than connections: a thread without one would only wait.
+/// The pool. It uses at most as many blocking threads as connections.
 #[derive(Clone)]
 pub(in crate::db) struct Readers {
     pool: Pool<Connector>,
@@ -20,15 +20,15 @@ pub(in crate::db) struct Readers {
 }
 
 impl Readers {
-    /// A pool that connects as it is used.
+    /// A pool that connects on demand.
     pub(in crate::db) fn new(connector: Connector, size: u32, wait: Duration) -> Readers {
         let size = size.max(1);
         let pool = Pool::builder()
             .max_size(size)
             .min_idle(Some(1))
-            // Also bounds r2d2's back-off to half of it: the pool is well within a second after the database is.
+            // It also limits r2d2's backoff to half of it: the pool recovers within a second of the database.
             .connection_timeout(Duration::from_secs(1))
-            // A dead connection is found by the read that meets it, which then takes another: no extra round trip a read.
+            // A read that gets a dead connection takes another one: this saves a round trip for each read.
             .test_on_check_out(false)
             .error_handler(Box::new(NopErrorHandler))
             .build_unchecked(connector);
@@ -40,7 +40,7 @@ impl Readers {
         }
     }
 
-    /// Runs a query. It may run again on another connection when the first one turns out to be dead.
+    /// Runs a query. It runs again on another connection if the first is dead.
     pub(in crate::db) async fn read<T: Send + 'static>(
         &self,
         query: impl Fn(&mut AnyConnection) -> Result<T, Failure> + Send + 'static,
@@ -60,7 +60,7 @@ impl Readers {
         };
         let pool = self.pool.clone();
         let task = tokio::task::spawn_blocking(move || {
-            // Held by the thread and not by the caller: a slow query keeps its permit as long as its connection.
+            // Held by the thread, not the caller: a slow query keeps its permit as long as its connection.
             let _permit = permit;
             on_thread(&pool, deadline, &query)
         });
@@ -77,9 +77,9 @@ fn on_thread<T>(
     deadline: Instant,
     query: &dyn Fn(&mut AnyConnection) -> Result<T, Failure>,
 ) -> Result<T, DbError> {
-    // All of the pool may be dead after a restart of the database; one more is fresh.
+    // After a restart of the database every pooled connection may be dead; the next one is new.
     for _ in 0..=pool.max_size() {
-        // A little before the caller's deadline, so that the caller learns the reason.
+        // Ends shortly before the deadline of the caller, so that the caller gets the reason.
         let left = deadline.saturating_duration_since(Instant::now() + Duration::from_millis(100));
         let mut link = pool.get_timeout(left).map_err(|error| {
             tracing::warn!(%error, "no connection for a read");

@@ -1,7 +1,7 @@
 //! The tables, once for both databases.
 //!
-//! Times are `timestamptz` on Postgres and sortable UTC text on SQLite. Diesel's MultiConnection knows only `Timestamp`, which
-//! means the same here: diesel sets every Postgres session's time zone to UTC, so the conversion changes nothing.
+//! Times are `timestamptz` on Postgres and sortable UTC text on SQLite. Diesel's MultiConnection has only `Timestamp`, which means the
+//! same here: diesel sets the time zone of each Postgres session to UTC.
 
 diesel::table! {
     uploads (id) {
@@ -34,7 +34,6 @@ diesel::table! {
         remove_after -> Nullable<Timestamp>,
         sweep_after -> Nullable<Timestamp>,
         last_problem -> Nullable<Text>,
-        owner_shard -> SmallInt,
     }
 }
 

@@ -6,16 +6,16 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
-use super::replay::DeliveryState;
+use super::outbox::DeliveryState;
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::queue::Write;
+use crate::db::engine::row::column_time;
 use crate::db::engine::schema::{deliveries, disabled_endpoints};
 use crate::db::events::delivery_claims::DeliveryClaim;
-use crate::db::ops::timeline::{self, NoteKind};
-use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::db::uploads::row::column_time;
+use crate::db::events::upload_log::{self, NoteKind};
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
 use crate::domain::ids::UploadId;
 
 /// One attempt, and what follows from it.
@@ -103,7 +103,7 @@ impl Write for RecordAttempt {
             Outcome::Gone => self.disable(conn)?,
         }
         let (upload, at) = (attempt.delivery.upload, attempt.at);
-        timeline::note(conn, upload, NoteKind::Webhook, &self.said(), at)?;
+        upload_log::note(conn, upload, NoteKind::Webhook, &self.said(), at)?;
         Ok(true)
     }
 }

@@ -13,10 +13,10 @@ use diesel::sql_types::{BigInt, HasSqlType, Text, Timestamp};
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::queue::Write;
+use crate::db::engine::row::column_time;
 use crate::db::engine::schema::{deliveries, events};
-use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::db::uploads::row::column_time;
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
 use crate::domain::ids::{EventId, UploadId};
 
 /// A wish for deliveries.

@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use diesel::dsl::{count_star, min};
 use diesel::prelude::*;
 
-use super::replay::DeliveryState;
+use super::outbox::DeliveryState;
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::queue::Write;
+use crate::db::engine::row::column_count;
 use crate::db::engine::schema::{deliveries, disabled_endpoints};
-use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::db::uploads::row::column_count;
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
 use crate::domain::ids::{UploadId, time_of_id};
 
 /// The deliveries of an endpoint that are not over, or over without success.

@@ -7,18 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::dsl::{max, sql};
+use diesel::dsl::max;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 use tokio::sync::watch;
 
 use super::event_body::body_text;
-use super::replay::DeliveryState;
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::Failure;
+use crate::db::engine::row::column_time;
 use crate::db::engine::schema::{deliveries, events};
-use crate::db::uploads::row::column_time;
 use crate::domain::event::EventType;
 use crate::domain::ids::EventId;
 use crate::domain::upload::Upload;
@@ -30,6 +28,35 @@ pub struct Subscription {
     pub endpoint: String,
     /// What it wants.
     pub types: Vec<EventType>,
+}
+
+/// The state of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// To be sent, or being sent.
+    Pending,
+    /// The endpoint accepted it.
+    Delivered,
+    /// All attempts failed; a replay makes it pending again.
+    Dead,
+}
+
+impl DeliveryState {
+    /// Every state.
+    pub const ALL: [DeliveryState; 3] = [
+        DeliveryState::Pending,
+        DeliveryState::Delivered,
+        DeliveryState::Dead,
+    ];
+
+    /// The name in the database and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeliveryState::Pending => "pending",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Dead => "dead",
+        }
+    }
 }
 
 /// Who wants what, and whom to wake.
@@ -169,12 +196,10 @@ fn held_back_until(
     endpoint: &str,
     upload: &str,
 ) -> QueryResult<Option<NaiveDateTime>> {
-    // Not the bare state: SQLite would look at all that is pending for the endpoint, and not at what the upload has.
-    let is_pending = sql::<Text>("state || ''").eq(DeliveryState::Pending.as_str());
     deliveries::table
         .filter(deliveries::endpoint.eq(endpoint))
         .filter(deliveries::upload_id.eq(upload))
-        .filter(is_pending)
+        .filter(deliveries::state.eq(DeliveryState::Pending.as_str()))
         .select(max(deliveries::next_at))
         .first(conn)
 }

@@ -3,45 +3,16 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use super::outbox::NewDelivery;
+use super::outbox::{DeliveryState, NewDelivery};
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::queue::Write;
+use crate::db::engine::row::column_time;
 use crate::db::engine::schema::{deliveries, events};
-use crate::db::ops::timeline::{self, NoteKind};
-use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::db::uploads::row::column_time;
+use crate::db::events::upload_log::{self, NoteKind};
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
 use crate::domain::ids::{EventId, UploadId};
-
-/// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeliveryState {
-    /// To be made, or being made.
-    Pending,
-    /// It arrived.
-    Delivered,
-    /// Given up, until it is replayed.
-    Dead,
-}
-
-impl DeliveryState {
-    /// Every state.
-    pub const ALL: [DeliveryState; 3] = [
-        DeliveryState::Pending,
-        DeliveryState::Delivered,
-        DeliveryState::Dead,
-    ];
-
-    /// The name in the database and on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DeliveryState::Pending => "pending",
-            DeliveryState::Delivered => "delivered",
-            DeliveryState::Dead => "dead",
-        }
-    }
-}
 
 /// What is to be made again.
 #[derive(Debug, Clone)]
@@ -145,7 +116,7 @@ impl Write for Again {
             && let Some(upload) = self.upload
         {
             let detail = format!("replay to {}, by {}", self.endpoint, self.by);
-            timeline::note(conn, upload, NoteKind::Operator, &detail, self.now)?;
+            upload_log::note(conn, upload, NoteKind::Operator, &detail, self.now)?;
         }
         Ok(again)
     }

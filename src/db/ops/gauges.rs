@@ -9,10 +9,10 @@ use super::overview::due_since;
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::DbError;
+use crate::db::engine::row::column_count;
 use crate::db::engine::schema::{deliveries, seal_attempts};
-use crate::db::events::replay::DeliveryState;
+use crate::db::events::outbox::DeliveryState;
 use crate::db::uploads::attempts::AttemptState;
-use crate::db::uploads::row::column_count;
 use crate::db::uploads::stats::{Totals, totals};
 use crate::domain::field::FieldName;
 use crate::domain::upload::Status;
@@ -65,7 +65,7 @@ impl Db {
                 .count()
                 .get_result(conn)?;
             let abandoned_copies: i64 = seal_attempts::table
-                // As the index has it that holds only these: there is no end of those whose copies are removed.
+                // As in the index of the attempts whose copies are not removed yet; there is no limit to those that are removed.
                 .filter(sql::<Bool>("(state = 'abandoned') IS TRUE"))
                 .filter(seal_attempts::object_removed_at.is_null())
                 .count()

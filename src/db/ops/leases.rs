@@ -9,10 +9,10 @@ use diesel::prelude::*;
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::queue::Write;
+use crate::db::engine::row::column_time;
 use crate::db::engine::schema::leases;
-use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::db::uploads::row::column_time;
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
 use crate::domain::ids::UploadId;
 
 /// Who wants which work, and for how long.

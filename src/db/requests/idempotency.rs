@@ -8,8 +8,8 @@ use diesel::prelude::*;
 
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
+use crate::db::engine::row::column_time;
 use crate::db::engine::schema::idempotency_keys;
-use crate::db::uploads::row::column_time;
 
 /// For how long a key is remembered, in hours.
 const KEPT_HOURS: i64 = 24;

@@ -211,7 +211,7 @@ async fn a_key_is_claimed_by_success_alone_and_repeats_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_due_is_of_this_bucket_and_past_its_grace_until_its_row_is_deleted() {
+async fn due_removals_are_of_this_bucket_past_their_grace_and_not_deleted() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = confirmed(&db).await;

@@ -1,4 +1,4 @@
-//! Counters: they say what the rows say, after every change, in every order, whoever writes at the same time.
+//! Counters: they agree with the rows after every change, in every order, and with several writers.
 
 use std::sync::atomic::Ordering;
 
@@ -7,8 +7,8 @@ use futures::future::join_all;
 use super::grants::{mint, under, used};
 use super::support::{Creation, Rig, create, new_upload, now, open_attempt, record, verified};
 use crate::db::{
-    Change, Confirm, Db, DbOptions, IdempotencyClaim, NewUpload, NotCreated, OverQuota,
-    PendingQuota, StatusStep, Transition,
+    Change, Confirm, Db, IdempotencyClaim, NewUpload, NotCreated, OverQuota, PendingQuota,
+    StatusStep, Transition,
 };
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{ConfirmedBy, Status, Upload};
@@ -20,14 +20,10 @@ const UPLOADS: PendingQuota = PendingQuota {
 };
 
 pub fn limited(rig: &Rig, quota: PendingQuota) -> Db {
-    let options = DbOptions {
-        quota,
-        ..rig.options()
-    };
-    Db::open(options, Metrics::new()).unwrap()
+    Db::open(&rig.options(), Vec::new(), quota, Metrics::new()).unwrap()
 }
 
-/// Every counter is what its rows sum up to.
+/// Asserts that every counter is the sum of its rows.
 #[track_caller]
 pub fn assert_counters_agree(rig: &Rig) {
     let wrong = |rows: &str, counters: &str, names: &str| {
@@ -66,7 +62,7 @@ async fn ask(db: &Db, new: NewUpload) -> Creation {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_step_of_an_upload_moves_the_counters_with_it() {
+async fn each_step_of_an_upload_changes_the_counters() {
     for rig in Rig::each() {
         let db = rig.open();
         let uploads: Vec<Upload> =
@@ -74,7 +70,6 @@ async fn every_step_of_an_upload_moves_the_counters_with_it() {
         assert_counters_agree(&rig);
         moved(&db, uploads[0].id, StatusStep::Cancel).await;
         moved(&db, uploads[1].id, StatusStep::Expire).await;
-        // Not twice.
         moved(&db, uploads[1].id, StatusStep::Expire).await;
         let key = open_attempt(&db, uploads[2].id).await;
         let reject = StatusStep::Reject {
@@ -109,10 +104,10 @@ async fn every_step_of_an_upload_moves_the_counters_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_takes_what_fits_and_refuses_the_rest_alone() {
+async fn batch_creates_within_the_quota_and_refuses_the_rest() {
     for rig in Rig::each() {
         let db = limited(&rig, UPLOADS);
-        // A new owner whose first batch is too much, one that fits, and a grant and a key among what is refused.
+        // A new owner whose first batch is over the quota, one within it, and a grant and keys among the refused creates.
         let grant = mint(&db, 50).await;
         let all = (0..90).map(|n| {
             let (db, grant) = (&db, &grant);
@@ -162,7 +157,7 @@ async fn a_batch_takes_what_fits_and_refuses_the_rest_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_writers_share_one_limit_and_what_ends_makes_room() {
+async fn two_writers_share_one_quota_and_ended_uploads_release_it() {
     for rig in Rig::each() {
         let (one, other) = (limited(&rig, UPLOADS), limited(&rig, UPLOADS));
         for round in 0..6 {
@@ -173,7 +168,7 @@ async fn two_writers_share_one_limit_and_what_ends_makes_room() {
                 Ok(issued) => Some(issued.upload().clone()),
                 _ => None,
             });
-            // Ended while the others ask: a reservation and what is given back meet in one batch.
+            // Uploads end while others are created: reservations and releases meet in one batch.
             let ending = made.enumerate().map(|(n, upload)| {
                 let (one, other) = (&one, &other);
                 async move {
@@ -199,7 +194,7 @@ async fn two_writers_share_one_limit_and_what_ends_makes_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_are_limited_like_uploads_and_a_small_one_still_fits() {
+async fn byte_quota_refuses_a_large_upload_and_admits_a_small_one() {
     for rig in Rig::each() {
         let quota = PendingQuota {
             uploads: 0,
@@ -224,7 +219,7 @@ async fn bytes_are_limited_like_uploads_and_a_small_one_still_fits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_of_two_writers_over_the_same_owners_and_uploads_never_deadlock() {
+async fn batches_of_two_writers_on_the_same_rows_never_deadlock() {
     let Some(rig) = Rig::postgres() else { return };
     let (one, other) = (rig.open(), rig.open());
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
@@ -264,7 +259,7 @@ async fn batches_of_two_writers_over_the_same_owners_and_uploads_never_deadlock(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_without_an_answer_is_counted_once() {
+async fn commit_with_a_lost_answer_is_counted_once() {
     for rig in Rig::each() {
         let db = limited(&rig, UPLOADS);
         db.queue.state.lose_answer.store(true, Ordering::Release);

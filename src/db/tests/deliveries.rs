@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::support::{Rig, create, now, open_attempt, record};
 use crate::db::{
-    Attempt, Change, ClaimRequest, Db, DbOptions, DeliveryClaim, DeliveryFilter, DeliveryState,
-    Outcome, Replay, StatusStep, Subscription,
+    Attempt, Change, ClaimRequest, Db, DeliveryClaim, DeliveryFilter, DeliveryState, Outcome,
+    PendingQuota, Replay, StatusStep, Subscription,
 };
 use crate::domain::event::EventType;
 use crate::domain::ids::UploadId;
@@ -18,14 +18,12 @@ fn open(rig: &Rig) -> Db {
         endpoint: endpoint.into(),
         types: types.to_vec(),
     };
-    let options = DbOptions {
-        subscriptions: vec![
-            subscription("all", &EventType::ALL),
-            subscription("deleted", &[EventType::Deleted]),
-        ],
-        ..rig.options()
-    };
-    Db::open(options, Metrics::new()).unwrap()
+    let subscriptions = vec![
+        subscription("all", &EventType::ALL),
+        subscription("deleted", &[EventType::Deleted]),
+    ];
+    let quota = PendingQuota::default();
+    Db::open(&rig.options(), subscriptions, quota, Metrics::new()).unwrap()
 }
 
 fn later(secs: i64) -> DateTime<Utc> {

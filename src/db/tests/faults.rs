@@ -1,4 +1,4 @@
-//! Lost answers, killed connections, panics: what may have happened is found out or called unknown, and the writer goes on.
+//! Lost answers, killed connections and panics: the outcome is read back or reported as unknown, and the writer continues.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,17 +8,17 @@ use futures::future::join_all;
 use secrecy::SecretString;
 
 use super::proxy::Proxy;
-use super::support::{Rig, create, new_upload, now, open_attempt, record};
+use super::support::{Rig, create, new_upload, now, open, open_attempt, record};
+use crate::config::Database;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::Failure;
-use crate::db::engine::queue::Write;
-use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::db::{Change, Db, DbError, DbOptions, StatusStep, Transition};
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
+use crate::db::{Change, Db, DbError, StatusStep, Transition};
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
-use crate::telemetry::metrics::Metrics;
 
-/// Each kind of change, its commit's answer lost by `lose`: the caller learns what happened, and it happened once.
+/// Makes each kind of change with the answer of its commit lost by `lose`: the caller gets the outcome, and it happened once.
 async fn every_change_is_read_back(rig: &Rig, db: &Db, lose: impl Fn()) {
     lose();
     let made = join_all((0..20).map(|_| db.create_one(new_upload("user:1")))).await;
@@ -72,7 +72,7 @@ async fn every_change_is_read_back(rig: &Rig, db: &Db, lose: impl Fn()) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r3_a_commit_whose_answer_is_lost_is_read_back() {
+async fn commit_with_a_lost_answer_is_read_back() {
     for rig in Rig::each() {
         let db = rig.open();
         let state = db.queue.state.clone();
@@ -85,14 +85,10 @@ async fn r3_a_commit_whose_answer_is_lost_is_read_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r3_a_commit_whose_answer_the_network_lost_is_read_back() {
+async fn commit_whose_answer_the_network_lost_is_read_back() {
     let Some(rig) = Rig::postgres() else { return };
     let proxy = Proxy::before(&rig);
-    let db = Db::open(
-        DbOptions::new(SecretString::from(proxy.url.as_str())),
-        Metrics::new(),
-    )
-    .unwrap();
+    let db = open(Database::with_url(SecretString::from(proxy.url.as_str()))).unwrap();
     every_change_is_read_back(&rig, &db, || {
         assert!(proxy.lost_one());
         proxy.lose_next_commit();
@@ -102,14 +98,10 @@ async fn r3_a_commit_whose_answer_the_network_lost_is_read_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r1_an_outage_fails_fast_and_ends_within_a_second() {
+async fn outage_fails_fast_and_recovers_within_a_second() {
     let Some(rig) = Rig::postgres() else { return };
     let proxy = Proxy::before(&rig);
-    let db = Db::open(
-        DbOptions::new(SecretString::from(proxy.url.as_str())),
-        Metrics::new(),
-    )
-    .unwrap();
+    let db = open(Database::with_url(SecretString::from(proxy.url.as_str()))).unwrap();
     let upload = create(&db).await.into_upload();
     db.ping().await.unwrap();
 
@@ -145,7 +137,7 @@ async fn r1_an_outage_fails_fast_and_ends_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r1_connections_that_the_server_ended_are_replaced_without_anyone_noticing() {
+async fn connections_ended_by_the_server_are_replaced_without_errors() {
     let Some(rig) = Rig::postgres() else { return };
     let db = rig.open();
     for _ in 0..3 {
@@ -180,7 +172,7 @@ impl Write for Panics {
     }
 }
 
-/// Ends the writer's transaction behind its back: on SQLite the rollback that follows fails.
+/// Ends the writer's transaction inside it: on SQLite the rollback that follows fails.
 struct RollsBack;
 
 impl Write for RollsBack {
@@ -197,7 +189,7 @@ impl Write for RollsBack {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_whose_rollback_failed_is_not_used_again() {
+async fn connection_with_a_failed_rollback_is_not_used_again() {
     for rig in Rig::each() {
         let db = rig.open();
         let refused = db.queue.submit(RollsBack).await;
@@ -210,7 +202,7 @@ async fn a_connection_whose_rollback_failed_is_not_used_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r15_a_panic_in_the_writer_leaves_nobody_hanging_and_it_goes_on() {
+async fn panic_in_the_writer_answers_its_callers_and_the_writer_continues() {
     for rig in Rig::each() {
         let db = rig.open();
         assert_eq!(db.queue.submit(Panics).await, Err(DbError::Unknown));
@@ -223,7 +215,7 @@ async fn r15_a_panic_in_the_writer_leaves_nobody_hanging_and_it_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r15_a_thousand_panics_in_queries_leave_a_pool_that_answers() {
+async fn pool_answers_after_a_thousand_panics_in_queries() {
     for rig in Rig::each() {
         let db = rig.open();
         create(&db).await;
@@ -233,7 +225,7 @@ async fn r15_a_thousand_panics_in_queries_leave_a_pool_that_answers() {
                     .read(|_| -> Result<(), Failure> { panic!("on purpose, in a test") })
             });
             for answer in join_all(reads).await {
-                // Or there was no connection in time, because those of panics are made anew.
+                // Busy if no connection was free in time, because those of panics are replaced.
                 let told = matches!(answer, Err(DbError::Internal(_) | DbError::Busy));
                 assert!(told, "{answer:?}");
             }
@@ -242,7 +234,7 @@ async fn r15_a_thousand_panics_in_queries_leave_a_pool_that_answers() {
         while db.ping().await.is_err() {
             assert!(again.elapsed() < Duration::from_secs(2), "no connection");
         }
-        // More at once than it has connections: none is lost for good.
+        // More reads at once than connections: no permit is lost.
         let lists = (0..40).map(|_| db.stats());
         assert!(join_all(lists).await.iter().all(Result::is_ok));
     }

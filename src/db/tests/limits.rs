@@ -1,4 +1,4 @@
-//! Everything has a limit: the queue, the pool, the waiting.
+//! Limits: of the queue, the pool and the waiting times; and busy databases.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use diesel::sql_types::Text;
 use futures::future::join_all;
 use secrecy::SecretString;
 
-use super::support::{Rig, create, new_upload};
+use super::support::{Rig, create, new_upload, open};
+use crate::config::Database;
+use crate::db::DbError;
 use crate::db::engine::connection::AnyConnection;
-use crate::db::{Db, DbError, DbOptions};
-use crate::telemetry::metrics::Metrics;
 
-/// A connection that keeps every writer waiting until it is dropped.
+/// A connection that blocks every writer until it is dropped.
 fn in_the_way(rig: &Rig) -> AnyConnection {
     let mut conn = rig.connect();
     let hold = if rig.is_postgres() {
@@ -26,15 +26,12 @@ fn in_the_way(rig: &Rig) -> AnyConnection {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r13_an_exhausted_pool_is_busy_within_two_seconds() {
+async fn exhausted_pool_is_busy_within_two_seconds() {
     for rig in Rig::each() {
-        let db = Db::open(
-            DbOptions {
-                pool_size: 2,
-                ..rig.options()
-            },
-            Metrics::new(),
-        )
+        let db = open(Database {
+            pool_size: 2,
+            ..rig.options()
+        })
         .unwrap();
         let id = create(&db).await.upload().id;
         let slow = |_: &mut AnyConnection| {
@@ -51,24 +48,21 @@ async fn r13_an_exhausted_pool_is_busy_within_two_seconds() {
         assert_eq!((first, second), (Err(DbError::Busy), Err(DbError::Busy)));
         assert_eq!(read, Err(DbError::Busy));
         assert!((1_900..2_600).contains(&took.as_millis()), "{took:?}");
-        // The permits come back with the connections, and not with the callers' patience.
+        // A permit is released with its connection, not when its caller gives up.
         tokio::time::sleep(Duration::from_millis(1_200)).await;
         assert!(db.find_upload(id).await.unwrap().is_some());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_is_busy_at_once_and_nothing_of_it_happens() {
+async fn full_queue_is_busy_at_once_and_writes_nothing() {
     for rig in Rig::each() {
-        let db = Db::open(
-            DbOptions {
-                queue_len: 4,
-                batch_max: 1,
-                write_wait_ms: 700,
-                ..rig.options()
-            },
-            Metrics::new(),
-        )
+        let db = open(Database {
+            queue_len: 4,
+            batch_max: 1,
+            write_wait_ms: 700,
+            ..rig.options()
+        })
         .unwrap();
         let hold = in_the_way(&rig);
         let began = Instant::now();
@@ -83,7 +77,7 @@ async fn a_full_queue_is_busy_at_once_and_nothing_of_it_happens() {
             .filter(|(answer, took)| *answer == Err(DbError::Busy) && at_once(took))
             .count();
         assert!(refused >= 14, "{answers:?}");
-        // What the writer had taken (one, or the next one at the very moment of giving up) is unknown; the rest was withdrawn.
+        // A change that the writer had taken is unknown (one, or a second one just at the timeout); the rest was withdrawn.
         let unknown = answers
             .iter()
             .filter(|(answer, _)| *answer == Err(DbError::Unknown))
@@ -100,15 +94,12 @@ async fn a_full_queue_is_busy_at_once_and_nothing_of_it_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_hung_up_before_its_turn_leaves_nothing_behind() {
+async fn dropped_caller_leaves_no_row() {
     for rig in Rig::each() {
-        let db = Db::open(
-            DbOptions {
-                batch_max: 1,
-                ..rig.options()
-            },
-            Metrics::new(),
-        )
+        let db = open(Database {
+            batch_max: 1,
+            ..rig.options()
+        })
         .unwrap();
         let hold = in_the_way(&rig);
         let taken = tokio::spawn({
@@ -133,7 +124,7 @@ async fn a_caller_that_hung_up_before_its_turn_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_that_is_held_makes_a_change_busy_and_not_a_fault() {
+async fn change_behind_a_held_lock_is_busy() {
     for rig in Rig::each() {
         let db = rig.open();
         let hold = in_the_way(&rig);
@@ -152,7 +143,7 @@ async fn a_lock_that_is_held_makes_a_change_busy_and_not_a_fault() {
     }
 }
 
-/// Makes the database of `rig` translate its messages, into German where the server has that locale.
+/// Makes the database of `rig` translate its messages, into German if the server has that locale.
 fn translate_messages(rig: &Rig) {
     let set = |locale: &str| {
         let name = rig.url.rsplit_once('/').unwrap().1.split('?').next();
@@ -196,7 +187,7 @@ async fn role_that_may_not_set_lc_messages_is_served() {
     let (scheme, rest) = rig.url.split_once("://").unwrap();
     let (_, server) = rest.split_once('@').unwrap();
     let url = format!("{scheme}://{role}:{role}@{server}");
-    let db = Db::open(DbOptions::new(SecretString::from(url)), Metrics::new()).unwrap();
+    let db = open(Database::with_url(SecretString::from(url))).unwrap();
     create(&db).await;
     let read = db.readers.read(|conn| Ok(lc_messages(conn)?)).await;
     assert_ne!(read.unwrap(), "C");

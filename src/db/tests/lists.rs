@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::support::{Rig, field, new_upload_for, now, open_attempt, record};
-use crate::db::{Change, Filter, StatusStep, Total, owner_shard};
+use crate::db::{Change, Filter, StatusStep, Total};
 use crate::domain::ids::UploadId;
 use crate::domain::principal::FieldPattern;
 use crate::domain::upload::{Status, Upload};
@@ -33,7 +33,7 @@ async fn six(db: &crate::db::Db) -> Vec<Upload> {
     made
 }
 
-/// A filter that lets everything through but for this change.
+/// A filter that matches everything, changed by `change`.
 fn filter(change: impl FnOnce(&mut Filter)) -> Filter {
     let mut filter = Filter {
         limit: 50,
@@ -43,7 +43,7 @@ fn filter(change: impl FnOnce(&mut Filter)) -> Filter {
     filter
 }
 
-/// Each filter with the places, in order, of what it leaves of the six.
+/// Each filter with the indexes of the uploads that match it, in order.
 fn cases(made: &[Upload]) -> Vec<(Filter, Vec<usize>)> {
     let model = |name: &str| Some(vec![FieldPattern::Model(name.to_owned())]);
     let either = Some(vec![
@@ -75,7 +75,7 @@ fn cases(made: &[Upload]) -> Vec<(Filter, Vec<usize>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_is_newest_first_and_every_member_of_the_filter_narrows_it() {
+async fn list_is_newest_first_and_each_filter_member_narrows_it() {
     for rig in Rig::each() {
         let db = rig.open();
         let made = six(&db).await;
@@ -88,33 +88,23 @@ async fn a_list_is_newest_first_and_every_member_of_the_filter_narrows_it() {
     }
 }
 
-/// Uploads of many owners, of whom some share a shard: every third is confirmed, every fifth made by a broker of the version before.
-async fn in_all_parts(rig: &Rig, db: &crate::db::Db) -> Vec<Upload> {
+/// Uploads of many owners; every third is confirmed.
+async fn of_many_owners(db: &crate::db::Db) -> Vec<Upload> {
     let mut made = Vec::new();
     for minute in 0..120 {
         let owner = format!("user:{}", minute * minute % 41);
         let at = now() + TimeDelta::minutes(minute);
         let new = new_upload_for("Product.image", &owner, at);
-        let upload = db.create_one(new).await.unwrap().into_upload();
-        let (id, shard) = (upload.id, owner_shard(&owner));
-        let stored =
-            format!("SELECT COUNT(*) FROM uploads WHERE id = '{id}' AND owner_shard = {shard}");
-        assert_eq!(rig.count(&stored), 1, "{upload:?}");
-        made.push(upload);
+        made.push(db.create_one(new).await.unwrap().into_upload());
     }
     for upload in made.iter().step_by(3) {
         let key = open_attempt(db, upload.id).await;
         record(db, upload, &key).await;
     }
-    let older = made.iter().step_by(5).map(|it| format!("'{}'", it.id));
-    let older = older.collect::<Vec<_>>().join(", ");
-    rig.execute(&format!(
-        "UPDATE uploads SET owner_shard = -1 WHERE id IN ({older})"
-    ));
     made
 }
 
-/// A list to its end, in pages of so many.
+/// All pages of a list.
 async fn paged(
     db: &crate::db::Db,
     owner: &str,
@@ -137,11 +127,10 @@ async fn paged(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_owners_list_is_the_same_whichever_parts_its_uploads_lie_in_and_however_small_its_pages_are()
- {
+async fn list_of_an_owner_is_the_same_for_every_page_size() {
     for rig in Rig::each() {
         let db = rig.open();
-        let made = in_all_parts(&rig, &db).await;
+        let made = of_many_owners(&db).await;
         for status in [None, Some(Status::Pending), Some(Status::Confirmed)] {
             for owner in (0..41).map(|n| format!("user:{n}")) {
                 let fits = |(n, upload): &(usize, &Upload)| {
@@ -164,7 +153,7 @@ async fn an_owners_list_is_the_same_whichever_parts_its_uploads_lie_in_and_howev
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_settled_while_it_is_listed_is_listed_once() {
+async fn upload_settled_during_a_list_is_listed_once() {
     for rig in Rig::each() {
         let db = rig.open();
         let mut made = Vec::new();

@@ -1,4 +1,4 @@
-//! The log of an upload: bounded, and with room for what people did.
+//! The log of an upload: it is bounded, and has room for notes of operators.
 
 use super::support::{Rig, create, now};
 use crate::db::{Db, Note, NoteKind};
@@ -15,7 +15,7 @@ async fn note(db: &Db, upload: UploadId, kind: NoteKind, detail: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_fills_an_uploads_log_pushes_no_operators_name_out_of_it() {
+async fn full_log_still_keeps_notes_of_operators() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.upload().id;

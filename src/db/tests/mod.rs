@@ -1,8 +1,9 @@
-//! The room's promises, each on SQLite and, where `BYTEPASS_TEST_DATABASE` names a Postgres server's admin URL, on Postgres.
+//! The guarantees of the module, each on SQLite and, where `BYTEPASS_TEST_DATABASE` names a Postgres server's admin URL, on Postgres.
 
 mod attachments;
 mod attempts;
 mod confirm;
+mod counter_check;
 mod counters;
 mod create;
 mod deliveries;
@@ -15,7 +16,6 @@ mod log;
 mod overview;
 mod plans;
 mod proxy;
-mod recount;
 mod setup;
 mod stalls;
 mod support;

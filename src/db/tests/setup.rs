@@ -1,20 +1,22 @@
-//! Opening, migrating, and the one line that says what is wrong.
+//! Opening and migrating a database, and the one-line errors.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
+use diesel_migrations::FileBasedMigrations;
 use secrecy::SecretString;
 
 use super::support::{Rig, create};
+use crate::config::Database;
+use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::location::Location;
-use crate::db::engine::migrate::{revert_all, revert_newest};
-use crate::db::{Db, DbOptions, DbSetupError};
-use crate::telemetry::metrics::Metrics;
+use crate::db::engine::migrate::{revert_all, run_on_postgres};
+use crate::db::{Db, DbSetupError};
 
 fn open(url: &str) -> Result<Db, DbSetupError> {
-    Db::open(DbOptions::new(SecretString::from(url)), Metrics::new())
+    super::support::open(Database::with_url(SecretString::from(url)))
 }
 
 fn failure(url: &str) -> String {
@@ -24,7 +26,7 @@ fn failure(url: &str) -> String {
 }
 
 #[test]
-fn a_url_that_is_not_served_says_which_are() {
+fn unsupported_url_error_names_the_supported_forms() {
     for url in [
         "",
         "mysql://h/d",
@@ -40,7 +42,7 @@ fn a_url_that_is_not_served_says_which_are() {
 }
 
 #[test]
-fn c1_no_failure_shows_a_password() {
+fn no_error_shows_a_password() {
     let urls = [
         "postgres://user:s3cr%40t@127.0.0.1:1/db",
         "postgres://user:s3cr@t@127.0.0.1:1/db",
@@ -54,7 +56,7 @@ fn c1_no_failure_shows_a_password() {
     for url in urls {
         let text = failure(url);
         assert!(!text.contains("s3cr"), "{text}");
-        let options = format!("{:?}", DbOptions::new(SecretString::from(url)));
+        let options = format!("{:?}", Database::with_url(SecretString::from(url)));
         assert!(!options.contains("s3cr"), "{options}");
     }
     assert!(failure(urls[0]).contains("127.0.0.1"), "the cause is shown");
@@ -62,7 +64,7 @@ fn c1_no_failure_shows_a_password() {
 }
 
 #[test]
-fn a_sqlite_file_that_cannot_be_opened_says_where() {
+fn sqlite_file_that_cannot_be_opened_is_named() {
     let text = failure("sqlite:///nowhere/at/all.db");
     assert!(
         text.contains("/nowhere/at/all.db") && text.contains("directory"),
@@ -71,7 +73,7 @@ fn a_sqlite_file_that_cannot_be_opened_says_where() {
 }
 
 #[test]
-fn postgres_gets_bounds_unless_its_url_has_them() {
+fn postgres_url_gets_default_timeouts_unless_it_has_them() {
     use secrecy::ExposeSecret as _;
     let url = SecretString::from("postgresql://h/d?connect_timeout=9&");
     let Ok(Location::Postgres(full)) = Location::parse(&url) else {
@@ -89,7 +91,7 @@ fn postgres_gets_bounds_unless_its_url_has_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_speaks_tls() {
+async fn postgres_connection_uses_tls() {
     let Some(rig) = Rig::postgres() else { return };
     let plain = rig.url.split('?').next().unwrap();
     if rig.count("SELECT COUNT(*) FROM pg_settings WHERE name = 'ssl' AND setting = 'on'") == 0 {
@@ -105,9 +107,9 @@ async fn postgres_speaks_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn brokers_that_start_at_once_migrate_once() {
+async fn brokers_that_start_together_migrate_once() {
     for rig in Rig::each() {
-        // Down to nothing: so every down.sql undoes its up.sql.
+        // To an empty database: each down.sql undoes its up.sql.
         let steps = revert_all(&mut rig.connect());
         let brokers: Vec<Db> = (0..4).map(|_| rig.open()).collect();
         assert_eq!(brokers[0].pending_migrations(), Ok(steps));
@@ -127,26 +129,35 @@ async fn brokers_that_start_at_once_migrate_once() {
 }
 
 #[test]
-fn r9_a_migration_gives_way_to_a_transaction_that_has_a_table_and_wants_the_other() {
+fn migration_yields_to_a_transaction_that_holds_one_table_and_wants_another() {
     use diesel::connection::SimpleConnection as _;
     // SQLite has one lock for all tables.
     let Some(rig) = Rig::postgres() else {
         return;
     };
-    // The one before the newest alters two tables.
-    for _ in 0..2 {
-        revert_newest(&mut rig.connect());
-    }
-    // Neither of them may be saved by Postgres, which ends one of two that wait for each other.
+    // Postgres must not resolve the deadlock, by ending one of the two transactions.
     let patience = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = 20000', current_database()); END $$";
     rig.execute(patience);
+    let folder = tempfile::tempdir().unwrap();
+    let migration = folder.path().join("2999-01-01-000000_two_tables");
+    std::fs::create_dir(&migration).unwrap();
+    let up =
+        "ALTER TABLE uploads ADD COLUMN one text; ALTER TABLE seal_attempts ADD COLUMN other text;";
+    std::fs::write(migration.join("up.sql"), up).unwrap();
+    std::fs::write(migration.join("down.sql"), "SELECT 1").unwrap();
     let mut at_work = rig.connect();
     let takes = |table: &str| format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE");
     at_work
         .batch_execute(&format!("BEGIN; {}", takes("seal_attempts")))
         .unwrap();
-    let db = rig.open();
-    let migrating = std::thread::spawn(move || db.migrate());
+    let mut conn = rig.connect();
+    let migrating = std::thread::spawn(move || {
+        let migrations = FileBasedMigrations::from_path(folder.path()).unwrap();
+        let AnyConnection::Postgres(conn) = &mut conn else {
+            panic!("Postgres")
+        };
+        run_on_postgres(conn, || migrations.clone()).map_err(|error| error.to_string())
+    });
     let waiting =
         "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'seal_attempts'::regclass";
     while rig.count(waiting) == 0 {
@@ -158,18 +169,17 @@ fn r9_a_migration_gives_way_to_a_transaction_that_has_a_table_and_wants_the_othe
         .unwrap();
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
-    assert_eq!(migrating.join().unwrap(), Ok(2));
+    assert_eq!(migrating.join().unwrap(), Ok(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_can_not_write() {
+async fn reader_cannot_write() {
     use diesel::connection::SimpleConnection as _;
     for rig in Rig::each() {
         let db = rig.open();
         let id = create(&db).await.upload().id;
-        let write = |conn: &mut crate::db::engine::connection::AnyConnection| {
-            Ok(conn.batch_execute("UPDATE uploads SET owner = 'x'")?)
-        };
+        let write =
+            |conn: &mut AnyConnection| Ok(conn.batch_execute("UPDATE uploads SET owner = 'x'")?);
         assert!(db.readers.read(write).await.is_err());
         assert_eq!(db.find_upload(id).await.unwrap().unwrap().owner, "user:1");
     }
@@ -182,7 +192,7 @@ fn names(rig: &Rig) -> BTreeSet<String> {
          AND table_name NOT IN (SELECT viewname FROM pg_views) \
          UNION SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE '%_pkey'"
     } else {
-        "SELECT m.name || '.' || c.name AS name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' \
+        "SELECT m.name || '.' || c.name AS name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' \
          UNION SELECT name FROM sqlite_schema WHERE type = 'index' AND name NOT LIKE 'sqlite_%'"
     };
     let query = diesel::dsl::sql::<Text>(sql);
@@ -194,7 +204,7 @@ fn names(rig: &Rig) -> BTreeSet<String> {
 }
 
 #[test]
-fn both_databases_have_the_same_names_and_the_schema_file_knows_them() {
+fn both_schemas_and_the_schema_file_have_the_same_names() {
     let on_sqlite = names(&Rig::sqlite());
     assert!(on_sqlite.len() > 30, "{on_sqlite:?}");
     let schema = include_str!("../engine/schema.rs");

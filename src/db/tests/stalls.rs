@@ -1,4 +1,4 @@
-//! A database that accepts everything and answers nothing: nobody waits for it longer than once.
+//! A database that accepts everything and answers nothing: only the callers of the first batch wait for it.
 
 use std::time::{Duration, Instant};
 
@@ -6,16 +6,16 @@ use futures::future::join_all;
 use secrecy::SecretString;
 
 use super::proxy::Proxy;
-use super::support::{Rig, new_upload, now};
+use super::support::{Rig, new_upload, now, open};
+use crate::config::Database;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::Failure;
-use crate::db::engine::queue::Write;
-use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::db::{Db, DbError, DbOptions};
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
+use crate::db::{Db, DbError};
 use crate::domain::ids::UploadId;
-use crate::telemetry::metrics::Metrics;
 
-/// Keeps the writer for so long, and then changes nothing.
+/// Occupies the writer for this long, and changes nothing.
 struct Slow(Duration);
 
 impl Write for Slow {
@@ -32,15 +32,15 @@ impl Write for Slow {
 }
 
 fn through(proxy: &Proxy, write_wait_ms: u64) -> Db {
-    let options = DbOptions {
+    open(Database {
         write_wait_ms,
-        ..DbOptions::new(SecretString::from(proxy.url.as_str()))
-    };
-    Db::open(options, Metrics::new()).unwrap()
+        ..Database::with_url(SecretString::from(proxy.url.as_str()))
+    })
+    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r3_a_batch_whose_commit_has_no_answer_waits_for_one_connect_and_not_for_one_an_item() {
+async fn batch_with_an_unanswered_commit_waits_for_one_connect() {
     let Some(rig) = Rig::postgres() else { return };
     let proxy = Proxy::before(&rig);
     let db = through(&proxy, 30_000);
@@ -66,7 +66,7 @@ async fn r3_a_batch_whose_commit_has_no_answer_waits_for_one_connect_and_not_for
     assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 20);
 }
 
-/// Everyone who comes now is told at once, and nothing of it is queued.
+/// New calls fail at once, and nothing is queued.
 async fn fails_at_once(db: &Db) {
     let began = Instant::now();
     let create = db.create_one(new_upload("user:1")).await;
@@ -85,13 +85,13 @@ async fn serves_again(db: &Db) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r1_while_a_batch_hangs_nobody_else_waits_for_it() {
+async fn callers_fail_at_once_while_a_batch_hangs() {
     for rig in Rig::each() {
-        let options = DbOptions {
+        let db = open(Database {
             write_wait_ms: 500,
             ..rig.options()
-        };
-        let db = Db::open(options, Metrics::new()).unwrap();
+        })
+        .unwrap();
         db.ping().await.unwrap();
         let hanging = db.queue.submit(Slow(Duration::from_secs(2))).await;
         assert_eq!(hanging, Err(DbError::Unknown));
@@ -103,7 +103,7 @@ async fn r1_while_a_batch_hangs_nobody_else_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r1_a_connection_that_swallows_everything_costs_one_wait_and_not_one_a_caller() {
+async fn silent_connection_costs_one_wait_for_all_callers() {
     let Some(rig) = Rig::postgres() else { return };
     let proxy = Proxy::before(&rig);
     let db = through(&proxy, 1_000);

@@ -6,13 +6,14 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use secrecy::SecretString;
 
+use crate::config::Database;
 use crate::db::engine::connection::{AnyConnection, Connector, Role};
 use crate::db::engine::location::Location;
+use crate::db::engine::row::AttemptRow;
 use crate::db::engine::schema::seal_attempts;
-use crate::db::uploads::row::AttemptRow;
 use crate::db::{
-    AttachTo, Confirm, Confirmed, Db, DbError, DbOptions, Issued, NewUpload, NotCreated,
-    SealAttempt, Transition,
+    AttachTo, Confirm, Confirmed, Db, DbError, DbSetupError, Issued, NewUpload, NotCreated,
+    PendingQuota, SealAttempt, Transition,
 };
 use crate::domain::field::{Cardinality, FieldName, FieldPolicies, FieldPolicy, Visibility};
 use crate::domain::ids::UploadId;
@@ -23,6 +24,16 @@ use crate::policy::admission::{ChecksumProof, admit};
 use crate::policy::evidence::{Admitted, Declared, Observed, SealHeaders, Verified};
 use crate::policy::verification::verify;
 use crate::telemetry::metrics::Metrics;
+
+/// Opens a database without subscriptions and without a quota.
+pub fn open(options: Database) -> Result<Db, DbSetupError> {
+    Db::open(
+        &options,
+        Vec::new(),
+        PendingQuota::default(),
+        Metrics::new(),
+    )
+}
 
 /// One fresh, migrated database.
 pub struct Rig {
@@ -77,19 +88,19 @@ impl Rig {
         self
     }
 
-    pub fn options(&self) -> DbOptions {
-        DbOptions::new(SecretString::from(self.url.as_str()))
+    pub fn options(&self) -> Database {
+        Database::with_url(SecretString::from(self.url.as_str()))
     }
 
     pub fn open(&self) -> Db {
-        Db::open(self.options(), Metrics::new()).unwrap()
+        open(self.options()).unwrap()
     }
 
     pub fn is_postgres(&self) -> bool {
         self.admin.is_some()
     }
 
-    /// A connection beside the room's own, for looking and for standing in the way.
+    /// A connection of its own, to inspect rows and to hold locks.
     pub fn connect(&self) -> AnyConnection {
         let location = Location::parse(&SecretString::from(self.url.as_str())).unwrap();
         let statement_limit = std::time::Duration::from_secs(20);
@@ -102,7 +113,7 @@ impl Rig {
         .unwrap()
     }
 
-    /// Runs statements past the room.
+    /// Runs statements on a connection of its own.
     pub fn execute(&self, sql: &str) {
         self.connect().batch_execute(sql).unwrap();
     }

@@ -1,4 +1,4 @@
-//! The sweeper's queries and changes: what is due, whose turn it is, what is never touched.
+//! Leases, and the queries and changes of the sweeper.
 
 use chrono::TimeDelta;
 
@@ -16,7 +16,7 @@ fn lease(holder: &str, from_secs: i64, to_secs: i64) -> Lease {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r5_a_lease_is_one_brokers_until_its_end_or_its_release() {
+async fn lease_is_exclusive_until_its_end_or_release() {
     for rig in Rig::each() {
         let (one, other) = (rig.open(), rig.open());
         assert_eq!(one.acquire_lease(lease("one", 0, 60)).await, Ok(true));
@@ -32,20 +32,20 @@ async fn r5_a_lease_is_one_brokers_until_its_end_or_its_release() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r10_a_lease_of_a_broker_whose_clock_was_a_day_ahead_keeps_nobody_from_the_work() {
+async fn lease_of_a_clock_a_day_ahead_is_taken_over() {
     const DAY_SECS: i64 = 86_400;
     for rig in Rig::each() {
         let (ahead, other) = (rig.open(), rig.open());
         let turn = lease("ahead", DAY_SECS, DAY_SECS + 60);
         assert_eq!(ahead.acquire_lease(turn).await, Ok(true));
         assert_eq!(other.acquire_lease(lease("other", 0, 60)).await, Ok(true));
-        // A little ahead is believed.
+        // A lease a little ahead is respected.
         assert_eq!(ahead.acquire_lease(lease("ahead", 30, 90)).await, Ok(false));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r5_of_many_brokers_that_ask_at_once_one_gets_the_lease() {
+async fn of_brokers_that_acquire_a_lease_at_once_one_succeeds() {
     for rig in Rig::each() {
         let brokers: Vec<_> = (0..6).map(|_| rig.open()).collect();
         let asking = brokers
@@ -59,7 +59,7 @@ async fn r5_of_many_brokers_that_ask_at_once_one_gets_the_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postponed_upload_is_not_in_the_way_and_comes_again() {
+async fn postponed_upload_is_due_again_and_delays_no_other() {
     for rig in Rig::each() {
         let db = rig.open();
         let first = create(&db).await.into_upload();
@@ -93,7 +93,7 @@ async fn a_postponed_upload_is_not_in_the_way_and_comes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r4_what_is_recorded_is_never_owed_and_what_is_abandoned_is_owed_once_it_is_old() {
+async fn copies_pending_deletion_are_old_abandoned_and_never_recorded() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();
@@ -116,7 +116,7 @@ async fn r4_what_is_recorded_is_never_owed_and_what_is_abandoned_is_owed_once_it
         assert_eq!(owed(later, behind).await, Ok(Vec::new()));
         let elsewhere = db.copies_pending_deletion("another", later, None, 9).await;
         assert_eq!(elsewhere, Ok(Vec::new()));
-        // Even a row that was spoilt by hand does not cost an upload its object.
+        // Even a row that was damaged with SQL does not make the object of an upload pending deletion.
         rig.execute("UPDATE seal_attempts SET state = 'abandoned' WHERE state = 'recorded'");
         assert_eq!(owed(later, None).await.unwrap(), stale);
         db.attempt_removed(upload.id, lost, now()).await.unwrap();
@@ -125,7 +125,7 @@ async fn r4_what_is_recorded_is_never_owed_and_what_is_abandoned_is_owed_once_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unattached_upload_is_deleted_once_and_only_while_it_is_confirmed() {
+async fn unattached_upload_is_deleted_once_and_only_while_confirmed() {
     for rig in Rig::each() {
         let (db, other) = (rig.open(), rig.open());
         let upload = create(&db).await.into_upload();
@@ -173,7 +173,7 @@ async fn an_unattached_upload_is_deleted_once_and_only_while_it_is_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_was_detached_meanwhile_keeps_its_grace() {
+async fn upload_detached_meanwhile_keeps_its_grace() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();

@@ -4,8 +4,8 @@ use diesel::connection::SimpleConnection as _;
 
 use super::support::{Rig, create, now, open_attempt, record};
 use crate::db::engine::connection::transaction;
-use crate::db::uploads::counter_deltas::CounterDeltas;
 use crate::db::uploads::transition::{Advance, Fills, Recorded};
+use crate::db::writer::counter_deltas::CounterDeltas;
 use crate::db::{Change, PendingQuota, StatusStep, Transition};
 use crate::domain::attachment::ObjectId;
 use crate::domain::event::EventType;
@@ -61,9 +61,9 @@ async fn every_step_from_every_status_does_what_the_machine_says_and_nothing_els
                 fills,
             };
             let row = transaction(&mut conn, |conn| {
-                let mut books = CounterDeltas::new(PendingQuota::default());
-                let row = advance.run(conn, &mut books)?;
-                books.settle(conn)?;
+                let mut deltas = CounterDeltas::new(PendingQuota::default());
+                let row = advance.run(conn, &mut deltas)?;
+                deltas.settle(conn)?;
                 Ok(row)
             })
             .unwrap();

@@ -8,18 +8,18 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::detachments::untie;
-use super::row::UploadRow;
 use super::transition::{Advance, Fills, is_written};
 use crate::db::Db;
 use crate::db::engine::connection::{AnyConnection, MultiBackend};
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::queue::Write;
+use crate::db::engine::row::UploadRow;
+use crate::db::engine::row::find;
 use crate::db::engine::schema::uploads;
 use crate::db::events::outbox::NewEvent;
 use crate::db::requests::idempotency::{self, Claimed, IdempotencyClaim};
-use crate::db::uploads::attachment_locks::Slot;
-use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::db::uploads::find::find;
+use crate::db::writer::attachment_locks::Slot;
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
@@ -117,7 +117,7 @@ impl Write for AttachOne {
     fn write(
         &self,
         conn: &mut AnyConnection,
-        books: &mut CounterDeltas,
+        deltas: &mut CounterDeltas,
     ) -> Result<Attached, Failure> {
         let Attach { upload, to, at, .. } = &self.attach;
         let found = match &self.attach.idempotency {
@@ -125,7 +125,7 @@ impl Write for AttachOne {
             None => Claimed::Fresh,
         };
         let answer = match found {
-            Claimed::Fresh => match tie(conn, *upload, to, &self.event, *at, books)? {
+            Claimed::Fresh => match tie(conn, *upload, to, &self.event, *at, deltas)? {
                 Some(Tied { row, detached }) => Attached::Moved {
                     upload: row.into_upload()?,
                     detached,
@@ -205,7 +205,7 @@ pub(in crate::db) fn tie(
     to: &AttachTo,
     event: &NewEvent,
     at: DateTime<Utc>,
-    books: &mut CounterDeltas,
+    deltas: &mut CounterDeltas,
 ) -> Result<Option<Tied>, Failure> {
     let slot = to.slot();
     if let Some(slot) = &slot {
@@ -218,7 +218,7 @@ pub(in crate::db) fn tie(
         at,
         fills: Fills::Record(to.object_id.clone()),
     };
-    let Some(row) = advance.run(conn, books)? else {
+    let Some(row) = advance.run(conn, deltas)? else {
         return Ok(None);
     };
     let Some(slot) = slot else {
@@ -228,7 +228,7 @@ pub(in crate::db) fn tie(
     let mut detached = 0;
     for former in attached_before(conn, upload, to)? {
         let event = event.another(at);
-        let untied = untie(conn, former, to.removal_grace_secs, event, at, books)?;
+        let untied = untie(conn, former, to.removal_grace_secs, event, at, deltas)?;
         detached += usize::from(untied.is_some());
     }
     Ok(Some(Tied { row, detached }))

@@ -1,18 +1,16 @@
 //! Seal attempts: every key that a copy may write is committed here first, with who will answer for it.
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 
-use super::row::{AttemptRow, column_time};
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::queue::Write;
+use crate::db::engine::row::{AttemptRow, column_time};
 use crate::db::engine::schema::seal_attempts;
-use crate::db::ops::timeline::{self, NoteKind};
-use crate::db::uploads::counter_deltas::CounterDeltas;
+use crate::db::events::upload_log::{self, NoteKind};
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 
@@ -93,11 +91,9 @@ impl Db {
         limit: u32,
     ) -> Result<Vec<FinalKey>, DbError> {
         let query = move |conn: &mut AnyConnection| {
-            // Not the bare state: SQLite would look at all that were ever given up, and not at what the upload has.
-            let is_abandoned = sql::<Text>("state || ''").eq(AttemptState::Abandoned.as_str());
             let rows: Vec<(String, String)> = seal_attempts::table
                 .filter(seal_attempts::upload_id.eq(upload.to_string()))
-                .filter(is_abandoned)
+                .filter(seal_attempts::state.eq(AttemptState::Abandoned.as_str()))
                 .filter(seal_attempts::object_removed_at.is_null())
                 .order((seal_attempts::started_at, seal_attempts::object_key))
                 .limit(i64::from(limit))
@@ -237,7 +233,7 @@ impl Write for ForgetAttempt {
             .filter(seal_attempts::state.eq(AttemptState::Open.as_str()))
             .execute(conn)?;
         match forgotten {
-            1 => timeline::note(conn, self.upload, NoteKind::Seal, NOTHING_THERE, self.at),
+            1 => upload_log::note(conn, self.upload, NoteKind::Seal, NOTHING_THERE, self.at),
             _ => Ok(()),
         }
     }

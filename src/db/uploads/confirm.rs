@@ -8,11 +8,11 @@ use super::transition::{Advance, Fills, Recorded, Transition};
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::queue::Write;
+use crate::db::engine::row::find;
 use crate::db::events::outbox::NewEvent;
-use crate::db::uploads::attachment_locks::Slot;
-use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::db::uploads::find::find;
+use crate::db::writer::attachment_locks::Slot;
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{ConfirmedBy, Step};
 use crate::policy::evidence::Verified;
@@ -79,7 +79,7 @@ impl Write for RecordConfirm {
     fn write(
         &self,
         conn: &mut AnyConnection,
-        books: &mut CounterDeltas,
+        deltas: &mut CounterDeltas,
     ) -> Result<Confirmed, Failure> {
         let Confirm { verified, at, .. } = &self.confirm;
         let (upload, key) = (verified.upload(), verified.key());
@@ -100,12 +100,12 @@ impl Write for RecordConfirm {
                 by: self.confirm.by,
             }),
         };
-        let Some(row) = advance.run(conn, books)? else {
+        let Some(row) = advance.run(conn, deltas)? else {
             attempts::take_back(conn, upload, key)?;
             return self.without_change(conn);
         };
         let tied = match &self.confirm.attach {
-            Some(to) => tie(conn, upload, to, &self.attach_event, *at, books)?,
+            Some(to) => tie(conn, upload, to, &self.attach_event, *at, deltas)?,
             None => None,
         };
         let Tied { row, detached } = tied.unwrap_or(Tied { row, detached: 0 });

@@ -5,19 +5,72 @@
 
 use chrono::{DateTime, Utc};
 
-use super::insert::insert_new;
 use super::issued::{Committed, Issued};
-use super::row::UploadRow;
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::queue::{BulkInsert, Write};
+use crate::db::engine::row::{UploadRow, find_own, find_row, whole_micros};
 use crate::db::requests::grants::{self, NoUse};
 use crate::db::requests::idempotency::{self, Claimed, IdempotencyClaim};
-use crate::db::uploads::counter_deltas::{CounterDeltas, OverQuota};
-use crate::db::uploads::find::{NewUpload, find_own, find_row};
+use crate::db::writer::counter_deltas::{CounterDeltas, OverQuota};
+use crate::db::writer::insert::insert_new;
+use crate::db::writer::queue::{BulkInsert, Write};
+use crate::domain::attachment::ObjectId;
 use crate::domain::ids::{GrantId, UploadId};
-use crate::domain::upload::Status;
+use crate::domain::upload::{Status, Upload};
+use crate::policy::evidence::Admitted;
+
+/// What an upload is created from.
+#[derive(Debug, Clone)]
+pub struct NewUpload {
+    /// Its id, new.
+    pub id: UploadId,
+    /// Whose it is.
+    pub owner: String,
+    /// The bucket it goes to.
+    pub bucket: String,
+    /// The record that it is meant for.
+    pub object_id: Option<ObjectId>,
+    /// Whether a confirm attaches it to that record.
+    pub attach_at_confirm: bool,
+    /// The grant that it is made under.
+    pub grant: Option<GrantId>,
+    /// Now.
+    pub created_at: DateTime<Utc>,
+    /// Its own deadline.
+    pub expires_at: DateTime<Utc>,
+    /// What its field's policy accepted.
+    pub admitted: Admitted,
+}
+
+impl NewUpload {
+    pub(in crate::db) fn into_upload(self) -> Upload {
+        Upload {
+            id: self.id,
+            status: Status::Pending,
+            version: 0,
+            field: self.admitted.policy().name.clone(),
+            owner: self.owner,
+            object_id: self.object_id,
+            attach_at_confirm: self.attach_at_confirm,
+            grant: self.grant,
+            bucket: self.bucket,
+            filename: self.admitted.filename().clone(),
+            content_type: self.admitted.content_type(),
+            size: self.admitted.size(),
+            checksum: self.admitted.checksum().cloned(),
+            created_at: whole_micros(self.created_at),
+            expires_at: whole_micros(self.expires_at),
+            url_lifetime_secs: self.admitted.policy().url_lifetime_secs,
+            confirmation: None,
+            errors: Vec::new(),
+            attached_at: None,
+            detached_at: None,
+            remove_after: None,
+            object_removed_at: None,
+        }
+    }
+}
 
 /// Why no upload was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +147,7 @@ impl Write for CreateOnce {
     fn write(
         &self,
         conn: &mut AnyConnection,
-        books: &mut CounterDeltas,
+        deltas: &mut CounterDeltas,
     ) -> Result<Answer, Failure> {
         // This request's own row, from a commit whose answer was lost.
         if let Some(own) = find_own(conn, &self.row)? {
@@ -106,12 +159,12 @@ impl Write for CreateOnce {
         if let Some(refused) = self.before(conn)? {
             return Ok(refused);
         }
-        let verdicts = books.reserve(conn, &[&self.row])?;
+        let verdicts = deltas.reserve(conn, &[&self.row])?;
         if let Some(over) = verdicts.into_iter().flatten().next() {
             return self.refuse(conn, over);
         }
         insert_new(conn, &[&self.row])?;
-        books.created(&self.row);
+        deltas.created(&self.row);
         Ok(self.made())
     }
 }

@@ -2,16 +2,16 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::row::UploadRow;
 use super::transition::{Advance, Fills, Transition, is_written};
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::queue::Write;
+use crate::db::engine::row::UploadRow;
+use crate::db::engine::row::find;
 use crate::db::events::outbox::NewEvent;
-use crate::db::uploads::attachment_locks::Slot;
-use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::db::uploads::find::find;
+use crate::db::writer::attachment_locks::Slot;
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
@@ -52,7 +52,7 @@ pub(in crate::db) fn untie(
     grace_secs: u32,
     event: NewEvent,
     at: DateTime<Utc>,
-    books: &mut CounterDeltas,
+    deltas: &mut CounterDeltas,
 ) -> Result<Option<UploadRow>, Failure> {
     let advance = Advance {
         upload,
@@ -61,7 +61,7 @@ pub(in crate::db) fn untie(
         at,
         fills: Fills::RemoveAfter(at + TimeDelta::seconds(i64::from(grace_secs))),
     };
-    advance.run(conn, books)
+    advance.run(conn, deltas)
 }
 
 struct DetachOne {
@@ -84,7 +84,7 @@ impl Write for DetachOne {
     fn write(
         &self,
         conn: &mut AnyConnection,
-        books: &mut CounterDeltas,
+        deltas: &mut CounterDeltas,
     ) -> Result<Transition, Failure> {
         let Detach {
             upload,
@@ -95,7 +95,7 @@ impl Write for DetachOne {
         // The slot before the upload, as everybody does it.
         self.slot.lock(conn, *upload)?;
         let (secs, event) = (*removal_grace_secs, self.event.clone());
-        let moved = untie(conn, *upload, secs, event, *at, books)?;
+        let moved = untie(conn, *upload, secs, event, *at, deltas)?;
         self.slot.release(conn, *upload)?;
         match moved {
             Some(row) => Ok(Transition::Moved(row.into_upload()?)),

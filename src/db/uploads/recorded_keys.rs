@@ -1,29 +1,29 @@
-//! What the database says of objects: which keys are whose. Read by who compares it with the bucket.
+//! The owners of object keys, for the comparison of the database with the bucket.
 
 use diesel::prelude::*;
 
 use super::attempts::AttemptState;
-use super::row::UploadRow;
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::DbError;
+use crate::db::engine::row::{UploadRow, uploads_of};
 use crate::db::engine::schema::{seal_attempts, uploads};
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Upload;
 
-/// Who a key belongs to that no upload has.
+/// The owner of a key that is not the key of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyOwner {
-    /// A seal attempt that may still be recorded, or was just now.
+    /// A seal attempt that is open, or was recorded just now.
     Attempt,
-    /// A seal attempt that was given up: nothing will ever record it.
-    GivenUp(UploadId),
-    /// Nobody.
-    Nobody,
+    /// An abandoned seal attempt of this upload: its key is never recorded.
+    Abandoned(UploadId),
+    /// No row has the key.
+    None,
 }
 
 impl Db {
-    /// Uploads of this bucket that have a key, in the order of their keys' bytes, behind `after`, at most `limit`.
+    /// Uploads of this bucket that have a key, in byte order of the keys, only those behind `after`, at most `limit`.
     pub async fn recorded_after(
         &self,
         bucket: &str,
@@ -40,14 +40,12 @@ impl Db {
                 .limit(i64::from(limit))
                 .select(UploadRow::as_select())
                 .load(conn)?;
-            let uploads: Result<Vec<Upload>, DbError> =
-                rows.into_iter().map(UploadRow::into_upload).collect();
-            Ok(uploads?)
+            uploads_of(rows)
         };
         self.readers.read(query).await
     }
 
-    /// The upload of this bucket that has this key.
+    /// The upload of this bucket with this key.
     pub async fn recorded_at(&self, bucket: &str, key: &str) -> Result<Option<Upload>, DbError> {
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
         let query = move |conn: &mut AnyConnection| {
@@ -62,7 +60,7 @@ impl Db {
         self.readers.read(query).await
     }
 
-    /// Whose attempt wrote, or may write, this key.
+    /// The owner of this key among the seal attempts.
     pub async fn owner_of_key(&self, key: &str) -> Result<KeyOwner, DbError> {
         let key = key.to_owned();
         let query = move |conn: &mut AnyConnection| {
@@ -72,10 +70,10 @@ impl Db {
                 .first(conn)
                 .optional()?;
             Ok(match attempt {
-                None => KeyOwner::Nobody,
+                None => KeyOwner::None,
                 Some((upload, state)) if state == AttemptState::Abandoned.as_str() => {
-                    let bad = |_| DbError::Internal(format!("{upload} is no id"));
-                    KeyOwner::GivenUp(UploadId::parse(&upload).map_err(bad)?)
+                    let bad = |_| DbError::Internal(format!("{upload} is not an upload id"));
+                    KeyOwner::Abandoned(UploadId::parse(&upload).map_err(bad)?)
                 }
                 Some(_) => KeyOwner::Attempt,
             })

@@ -1,5 +1,4 @@
-//! Counts and bytes, for operators: read from the counters that every change keeps, so that they cost the same however many uploads
-//! there are.
+//! Counts and bytes of uploads, read from the counters: the cost does not depend on the number of uploads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,12 +14,12 @@ use crate::db::engine::schema::{upload_counts, uploads};
 use crate::domain::field::FieldName;
 use crate::domain::upload::Status;
 
-/// Uploads by field and status. Where there are none, there is no group.
+/// Uploads by field and status. A field and status without uploads has no group.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Totals {
     /// One for each field and status, in the order of their names.
     pub groups: Vec<Total>,
-    /// When the oldest pending upload of each field was asked for.
+    /// The creation time of the oldest pending upload of each field.
     pub oldest_pending: Vec<(FieldName, DateTime<Utc>)>,
 }
 
@@ -31,13 +30,13 @@ pub struct Total {
     pub field: FieldName,
     /// The status.
     pub status: Status,
-    /// How many.
+    /// Their number.
     pub count: u64,
-    /// Their declared sizes together, in bytes.
+    /// The sum of their declared sizes, in bytes.
     pub bytes: u64,
 }
 
-/// The statement of [`totals`], as a macro because its type has no name worth writing.
+/// The statement of [`totals`]; a macro, because the type of the statement is long.
 macro_rules! totals_query {
     () => {
         upload_counts::table
@@ -53,7 +52,7 @@ macro_rules! totals_query {
     };
 }
 
-/// The statement of [`oldest_of`]: ids begin with their time, and this reads nothing but an index.
+/// The statement of [`oldest_of`]: ids begin with their time, and an index holds both columns.
 macro_rules! pending_query {
     ($limit:expr) => {
         $crate::db::engine::schema::uploads::table
@@ -69,17 +68,17 @@ macro_rules! pending_query {
 #[cfg(test)]
 pub(in crate::db) use pending_query;
 
-/// Among how many of all pending uploads the oldest of each field is looked for: first, and where that didn't do.
+/// The number of oldest pending uploads that are read to find the oldest of each field: first, and if that was not enough.
 const AMONG_OLDEST: [i64; 2] = [500, 20_000];
 
 impl Db {
-    /// Everything, from the counters.
+    /// The totals of all fields and statuses.
     pub async fn stats(&self) -> Result<Totals, DbError> {
         self.readers.read(totals).await
     }
 }
 
-/// What there is, and since when the oldest of it has been pending.
+/// The totals of all fields and statuses.
 pub(in crate::db) fn totals(conn: &mut AnyConnection) -> Result<Totals, Failure> {
     let mut totals = Totals {
         groups: groups(conn)?,
@@ -94,16 +93,15 @@ pub(in crate::db) fn totals(conn: &mut AnyConnection) -> Result<Totals, Failure>
     Ok(totals)
 }
 
-/// What there is, as the counters say.
+/// The groups according to the counters.
 pub(in crate::db) fn groups(conn: &mut AnyConnection) -> Result<Vec<Total>, Failure> {
     let rows: Vec<(String, String, i64, i64)> = totals_query!().load(conn)?;
-    // Less than nothing only beside a broker that counts nothing, until the next recount.
     let rows = rows.into_iter().filter(|row| row.2 > 0);
     Ok(rows.map(total_of).collect::<Result<_, _>>()?)
 }
 
-/// When the oldest pending upload of each field was asked for. Of a field that has none among the oldest of all it is the time of
-/// the youngest of those: its own is no older.
+/// The creation time of the oldest pending upload of each field. For a field that has none among the oldest of all it is the time of the
+/// youngest of those, which is a lower bound.
 fn oldest_of(
     conn: &mut AnyConnection,
     fields: &BTreeSet<&str>,
@@ -112,7 +110,7 @@ fn oldest_of(
     let mut youngest = None;
     for limit in AMONG_OLDEST {
         let rows: Vec<(String, String)> = pending_query!(limit).load(conn)?;
-        // Where these are all, a field without one had its last one settled since the counters were read.
+        // If these are all, the last upload of a field without one was settled after the counters were read.
         let full = rows.len() as i64 == limit;
         youngest = rows.last().map(|(id, _)| id.clone()).filter(|_| full);
         oldest.clear();

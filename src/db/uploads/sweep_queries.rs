@@ -1,5 +1,5 @@
-//! What the sweeper looks for: each kind of work by an index that holds nothing else, so that a batch costs the same however large
-//! the tables are. The conditions are written as their indexes have them, because a partial index serves no parameter.
+//! The work of the sweeper and the remover. Each kind of work has a partial index of its own, so that a batch costs the same however
+//! large the tables are. The conditions are literals, as in the indexes: a partial index does not serve a bound value.
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
@@ -7,33 +7,33 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Timestamp};
 
 use super::list::ListQuery;
-use super::row::{UploadRow, column_time};
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
+use crate::db::engine::row::{UploadRow, column_time, uploads_of};
 use crate::db::engine::schema::{seal_attempts, uploads};
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
-use crate::domain::upload::Upload;
+use crate::domain::upload::{Status, Upload};
 
-/// A pending upload whose time is over.
+/// A pending upload that is past its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueUpload {
-    /// Which.
+    /// The upload's id.
     pub id: UploadId,
     /// Its deadline.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A seal attempt, by what the sweeper needs of it.
+/// A seal attempt whose copy may have to be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
-    /// The upload that it sealed.
+    /// The upload of the attempt.
     pub upload: UploadId,
-    /// The key that its copy has, if there is one.
+    /// The key of its copy; the object may not exist.
     pub key: FinalKey,
-    /// When it began.
+    /// When the attempt began.
     pub started_at: DateTime<Utc>,
 }
 
@@ -70,6 +70,7 @@ macro_rules! copies_pending_deletion_query {
             .or(seal_attempts::object_key.gt(key));
         seal_attempts::table
             .inner_join(uploads::table.on(uploads::id.eq(seal_attempts::upload_id)))
+            // As in the index, which says why it is not a plain comparison.
             .filter(sql::<Bool>("(seal_attempts.state = 'abandoned') IS TRUE"))
             .filter(seal_attempts::object_removed_at.is_null())
             .filter(seal_attempts::started_at.ge(column_time(time)))
@@ -95,7 +96,7 @@ macro_rules! copies_pending_deletion_query {
 pub(in crate::db) use copies_pending_deletion_query;
 
 impl Db {
-    /// The database's clock on Postgres, which all brokers share; on SQLite that of this machine, which is the same.
+    /// The time of the database server, which all brokers share; on SQLite the time of this machine.
     pub async fn clock(&self) -> Result<DateTime<Utc>, DbError> {
         let query = |conn: &mut AnyConnection| match conn {
             AnyConnection::Sqlite(_) => Ok(Utc::now()),
@@ -108,7 +109,8 @@ impl Db {
         self.readers.read(query).await
     }
 
-    /// Pending uploads whose deadline, or the time of whose next try, has come; longest due first, at most `limit`.
+    /// Pending uploads that are due: their deadline, or the time of their postponed try, is not after `now`. The longest due come
+    /// first; at most `limit`.
     pub async fn due_uploads(
         &self,
         now: DateTime<Utc>,
@@ -117,8 +119,8 @@ impl Db {
         let query = move |conn: &mut AnyConnection| {
             let rows: Vec<UploadRow> = due_uploads_query(now, limit).load(conn)?;
             let due = |row: UploadRow| {
-                // No more of the row, so that one that can't be read is not in the way of the others.
-                let bad = |_| DbError::Internal(format!("{} is no upload's id", row.id));
+                // Only two columns are converted, so that a damaged row does not stop the batch.
+                let bad = |_| DbError::Internal(format!("{} is not an upload id", row.id));
                 Ok(DueUpload {
                     id: UploadId::parse(&row.id).map_err(bad)?,
                     expires_at: row.expires_at.and_utc(),
@@ -129,7 +131,7 @@ impl Db {
         self.readers.read(query).await
     }
 
-    /// Open attempts that began before `before`, oldest first, at most `limit`: their brokers are dead, or too slow.
+    /// Open attempts that began before `before`, whose brokers are dead or too slow; oldest first, at most `limit`.
     pub async fn stale_attempts(
         &self,
         before: DateTime<Utc>,
@@ -142,8 +144,8 @@ impl Db {
         self.readers.read(query).await
     }
 
-    /// Abandoned attempts of this bucket that began before `before` and whose copies were not seen to be removed, oldest first,
-    /// those behind `after` only, at most `limit`. Never one whose key its upload has.
+    /// Abandoned attempts of this bucket whose copies are to be removed: they began before `before`, and are not recorded as removed.
+    /// Oldest first, only those behind `after`, at most `limit`. An attempt whose key is its upload's key is never among them.
     pub async fn copies_pending_deletion(
         &self,
         bucket: &str,
@@ -160,8 +162,8 @@ impl Db {
         self.readers.read(query).await
     }
 
-    /// Rejected and deleted uploads of this bucket whose objects were not seen to be removed, by id, those behind `after` only, at
-    /// most `limit`.
+    /// Rejected and deleted uploads of this bucket whose objects are not recorded as removed, in the order of their ids, only those
+    /// behind `after`, at most `limit`.
     pub async fn uploads_pending_deletion(
         &self,
         bucket: &str,
@@ -175,8 +177,7 @@ impl Db {
         self.readers.read(query).await
     }
 
-    /// Uploads of this bucket and field that were confirmed before `before` and that no record has claimed, oldest first, at most
-    /// `limit`.
+    /// Uploads of this bucket and field that were confirmed before `before` and never attached; oldest first, at most `limit`.
     pub async fn unattached_uploads(
         &self,
         bucket: &str,
@@ -190,6 +191,20 @@ impl Db {
         };
         self.readers.read(query).await
     }
+
+    /// Detached uploads of this bucket whose grace has ended by `now`; the longest due come first, at most `limit`.
+    pub async fn due_removals(
+        &self,
+        bucket: &str,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<Upload>, DbError> {
+        let bucket = bucket.to_owned();
+        let query = move |conn: &mut AnyConnection| {
+            uploads_of(due_removals_query(&bucket, now, limit).load(conn)?)
+        };
+        self.readers.read(query).await
+    }
 }
 
 /// The statement of [`Db::due_uploads`].
@@ -198,7 +213,7 @@ pub(in crate::db) fn due_uploads_query<'a>(now: DateTime<Utc>, limit: u32) -> Li
     uploads::table
         .select(UploadRow::as_select())
         .into_boxed()
-        .filter(sql::<Bool>("(status = 'pending') IS TRUE"))
+        .filter(sql::<Bool>("uploads.status = 'pending'"))
         .filter(sql::<Timestamp>(next_try).le(column_time(now)))
         .order((sql::<Timestamp>(next_try), uploads::id))
         .limit(i64::from(limit))
@@ -215,7 +230,7 @@ pub(in crate::db) fn uploads_pending_deletion_query(
         .into_boxed()
         .filter(uploads::object_removed_at.is_null())
         .filter(sql::<Bool>(
-            "(status = 'rejected' OR status = 'deleted') IS TRUE",
+            "(uploads.status = 'rejected' OR uploads.status = 'deleted')",
         ))
         .filter(uploads::id.gt(after.to_string()))
         .filter(uploads::bucket.eq(bucket))
@@ -233,7 +248,7 @@ pub(in crate::db) fn unattached_query<'a>(
     uploads::table
         .select(UploadRow::as_select())
         .into_boxed()
-        .filter(sql::<Bool>("(status = 'confirmed') IS TRUE"))
+        .filter(sql::<Bool>("uploads.status = 'confirmed'"))
         .filter(uploads::field.eq(field.as_str()))
         .filter(uploads::confirmed_at.le(column_time(before)))
         .filter(uploads::bucket.eq(bucket))
@@ -241,16 +256,28 @@ pub(in crate::db) fn unattached_query<'a>(
         .limit(i64::from(limit))
 }
 
-pub(in crate::db) fn uploads_of(rows: Vec<UploadRow>) -> Result<Vec<Upload>, Failure> {
-    let uploads: Result<Vec<Upload>, DbError> =
-        rows.into_iter().map(UploadRow::into_upload).collect();
-    Ok(uploads?)
+/// The statement of [`Db::due_removals`]. Only a detach sets `remove_after`, so an upload that has it is detached or deleted.
+pub(in crate::db) fn due_removals_query(
+    bucket: &str,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> ListQuery<'_> {
+    uploads::table
+        .select(UploadRow::as_select())
+        .into_boxed()
+        .filter(uploads::remove_after.is_not_null())
+        .filter(uploads::object_removed_at.is_null())
+        .filter(uploads::status.ne(Status::Deleted.as_str()))
+        .filter(uploads::remove_after.le(column_time(now)))
+        .filter(uploads::bucket.eq(bucket))
+        .order((uploads::remove_after, uploads::id))
+        .limit(i64::from(limit))
 }
 
 fn copied(rows: Vec<CopiedRow>) -> Result<Vec<Copied>, Failure> {
     let one = |(upload, key, name, started_at): CopiedRow| {
         let parsed = UploadId::parse(&upload);
-        let bad = |_| DbError::Internal(format!("the attempt {key} has no upload's id"));
+        let bad = |_| DbError::Internal(format!("the upload id of attempt {key} can't be read"));
         Ok(Copied {
             upload: parsed.map_err(bad)?,
             key: FinalKey::recorded(key.clone(), name),

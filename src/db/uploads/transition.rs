@@ -6,16 +6,16 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 use super::attempts::{self, AttemptState};
-use super::row::{UploadRow, column_time, errors_text};
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::queue::Write;
+use crate::db::engine::row::{UploadRow, column_time, errors_text};
+use crate::db::engine::row::{find, find_row};
 use crate::db::engine::schema::{events, uploads};
 use crate::db::events::outbox::NewEvent;
-use crate::db::ops::timeline;
-use crate::db::uploads::counter_deltas::CounterDeltas;
-use crate::db::uploads::find::{find, find_row};
+use crate::db::events::upload_log;
+use crate::db::writer::counter_deltas::CounterDeltas;
+use crate::db::writer::queue::Write;
 use crate::domain::attachment::ObjectId;
 use crate::domain::event::EventType;
 use crate::domain::ids::UploadId;
@@ -96,7 +96,7 @@ impl Write for MoveStatus {
     fn write(
         &self,
         conn: &mut AnyConnection,
-        books: &mut CounterDeltas,
+        deltas: &mut CounterDeltas,
     ) -> Result<Transition, Failure> {
         let mut advance = Advance {
             upload: self.change.upload,
@@ -112,7 +112,7 @@ impl Write for MoveStatus {
             }
             advance.fills = Fills::FieldErrors(errors_text(errors)?);
         }
-        match advance.run(conn, books)? {
+        match advance.run(conn, deltas)? {
             Some(row) => Ok(Transition::Moved(row.into_upload()?)),
             None => self.without_change(conn),
         }
@@ -197,7 +197,7 @@ impl Advance {
     pub(in crate::db) fn run(
         &self,
         conn: &mut AnyConnection,
-        books: &mut CounterDeltas,
+        deltas: &mut CounterDeltas,
     ) -> Result<Option<UploadRow>, Failure> {
         let id = self.upload.to_string();
         for (source, target) in edges(self.step) {
@@ -214,7 +214,7 @@ impl Advance {
                 .optional()?;
             if new_version.is_some() {
                 let row = self.append_event(conn, &id, target)?;
-                books.moved(&row, source, target);
+                deltas.moved(&row, source, target);
                 return Ok(Some(row));
             }
         }
@@ -234,7 +234,7 @@ impl Advance {
         let row = find_row(conn, id)?.ok_or_else(|| refused(format!("{id} is gone")))?;
         let upload = row.clone().into_upload()?;
         self.event.append(conn, kind, self.at, &upload)?;
-        timeline::reached(conn, &upload, self.at)?;
+        upload_log::reached(conn, &upload, self.at)?;
         Ok(row)
     }
 

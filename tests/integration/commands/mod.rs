@@ -6,6 +6,7 @@ mod database;
 mod dev_configured;
 mod dev_folder;
 mod fsck;
+mod fsck_counters;
 mod fsck_unknown;
 pub mod once;
 mod settling;

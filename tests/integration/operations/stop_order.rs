@@ -170,38 +170,6 @@ async fn leases_are_released_when_a_stop_begins_and_a_second_broker_sweeps() {
     assert!(!holders().iter().any(|holder| theirs.contains(holder)));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn unfinished_recount_is_released_and_another_broker_finishes_it() {
-    let test_env = TestEnv::new().await;
-    let rows = Rows::of(&test_env);
-    let recount = || rows.lines("SELECT holder AS line FROM leases WHERE name = 'recount'");
-    let until = async |what: &str, is_so: &dyn Fn(&[String]) -> bool| {
-        let begun = Instant::now();
-        while !is_so(&recount()) {
-            assert!(begun.elapsed() < LIMIT, "{what}: {:?}", recount());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    drop(test_env.broker().await);
-    // The database hangs, so that the first broker takes the lease and can't finish.
-    test_env
-        .database
-        .execute("DELETE FROM leases; ALTER TABLE owner_usage RENAME TO away");
-    let first = test_env.process(json!({}), &[]);
-    until("the first has the turn", &|it| {
-        it.len() == 1 && it[0] != "done"
-    })
-    .await;
-    first.signal("TERM");
-    ended(first).await;
-    assert_eq!(recount(), [] as [&str; 0], "for an hour nobody would");
-    test_env
-        .database
-        .execute("ALTER TABLE away RENAME TO owner_usage");
-    let _second = test_env.broker().await;
-    until("the second recounts", &|it| it == ["done"]).await;
-}
-
 /// A `serve` whose database accepts connections and sends nothing.
 fn serve_on_a_silent_database(
     test_env: &TestEnv,

@@ -112,8 +112,12 @@ impl Db {
 /// When the pending upload that is due first was or will be due.
 pub(in crate::db) fn due_since(conn: &mut AnyConnection) -> QueryResult<Option<DateTime<Utc>>> {
     let due: Option<NaiveDateTime> = uploads::table
-        // As the partial index has it.
-        .filter(sql::<Bool>("(status = 'pending') IS TRUE"))
+        // As the partial index has it. SQLite uses that index only with a comparison of its time.
+        .filter(sql::<Bool>("uploads.status = 'pending'"))
+        .filter(
+            sql::<Timestamp>("COALESCE(sweep_after, expires_at)")
+                .ge(DateTime::UNIX_EPOCH.naive_utc()),
+        )
         .select(sql::<Nullable<Timestamp>>(
             "MIN(COALESCE(sweep_after, expires_at))",
         ))

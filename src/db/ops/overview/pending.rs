@@ -9,8 +9,8 @@ use diesel::sql_types::{BigInt, Timestamp};
 use super::{EachPart, Window};
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::Failure;
+use crate::db::engine::row::{column_count, column_time};
 use crate::db::engine::schema::uploads;
-use crate::db::uploads::row::{column_count, column_time};
 use crate::db::uploads::stats::Total;
 use crate::domain::ids::{UploadId, time_of_id};
 use crate::domain::upload::Status;
@@ -110,7 +110,7 @@ fn overdue(conn: &mut AnyConnection, window: Window) -> Result<(AtLeast, u64), F
     let due_at = "COALESCE(sweep_after, expires_at)";
     let among = |number: &str, condition: &str| {
         sql::<BigInt>(&format!(
-            "(SELECT COUNT({number}) FROM (SELECT sweep_after FROM uploads WHERE (status = 'pending') IS TRUE AND {due_at} {condition}"
+            "(SELECT COUNT({number}) FROM (SELECT sweep_after FROM uploads WHERE status = 'pending' AND {due_at} {condition}"
         ))
     };
     let (now, until) = (column_time(window.now), column_time(window.postponed_until));

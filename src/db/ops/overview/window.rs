@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::Bool;
 
 use super::{EachPart, Window};
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
+use crate::db::engine::row::{StoredFieldError, column_count};
 use crate::db::engine::schema::{events, uploads};
-use crate::db::uploads::row::{StoredFieldError, column_count};
 use crate::db::uploads::stats::Total;
 use crate::domain::event::EventType;
 use crate::domain::field::FieldName;
@@ -134,10 +134,8 @@ fn attached_and_deleted(conn: &mut AnyConnection, from: &str) -> QueryResult<Vec
         .filter(uploads::status.eq(Status::Deleted.as_str()))
         .filter(uploads::id.ge(from))
         .filter(uploads::attached_at.is_not_null())
-        // Not the bare column: to have the groups in order, SQLite would skip through the index by field, which takes 90 ms instead of
-        // 8 ms for a window of 50,000 of 500,000 uploads.
-        .group_by(sql::<Text>("field || ''"))
-        .select((sql::<Text>("field || ''"), count_star()))
+        .group_by(uploads::field)
+        .select((uploads::field, count_star()))
         .load(conn)
 }
 

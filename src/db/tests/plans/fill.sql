@@ -1,18 +1,18 @@
--- Enough of everything for the planner to know what is many and what is few: most uploads are over, few are under way.
+-- Rows from which the planner learns the frequencies: most uploads are settled, few are pending.
 ALTER TABLE seal_attempts DISABLE TRIGGER ALL;
 ALTER TABLE events DISABLE TRIGGER ALL;
 ALTER TABLE deliveries DISABLE TRIGGER ALL;
 ALTER TABLE upload_log DISABLE TRIGGER ALL;
 ALTER TABLE attachment_slots DISABLE TRIGGER ALL;
 INSERT INTO uploads (id, status, version, field, owner, bucket, filename, content_type, size, created_at, expires_at,
-    url_lifetime_secs, object_key, name, etag, confirmed_at, confirmed_by, object_id)
+    url_lifetime_secs, object_key, name, etag, confirmed_at, confirmed_by, object_id, remove_after)
 SELECT 'upl_' || lpad(n::text, 26, '0'), CASE WHEN n % 100 = 0 THEN 'confirmed' ELSE 'attached' END, 2,
     'Model' || n % 200 || '.image', 'user:' || n % 500, 'media', 'f', 'image/jpeg', 1, now(), now(), 900, 'k' || n, 'n', 'e', now(),
-    'client', n::text FROM generate_series(1, 20000) AS n;
+    'client', n::text, CASE WHEN n % 50 = 1 THEN now() END FROM generate_series(1, 20000) AS n;
 INSERT INTO uploads (id, status, version, field, owner, bucket, filename, content_type, size, created_at, expires_at,
-    url_lifetime_secs, owner_shard)
+    url_lifetime_secs)
 SELECT 'upm_' || lpad(n::text, 26, '0'), CASE WHEN n % 3 = 0 THEN 'pending' WHEN n % 3 = 1 THEN 'expired' ELSE 'rejected' END, 1,
-    'Model' || n % 200 || '.image', 'user:' || n % 500, 'media', 'f', 'image/jpeg', 1, now(), now(), 900, n % 33 - 1
+    'Model' || n % 200 || '.image', 'user:' || n % 500, 'media', 'f', 'image/jpeg', 1, now(), now(), 900
 FROM generate_series(1, 600) AS n;
 INSERT INTO seal_attempts (object_key, name, upload_id, state, started_at)
 SELECT 'k' || n, 'n', 'upl_' || lpad(n::text, 26, '0'),

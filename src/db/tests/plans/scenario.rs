@@ -10,8 +10,8 @@ use crate::db::tests::support::{
     Rig, create, field, new_upload, now, open_attempt, record, record_and_attach,
 };
 use crate::db::{
-    Attach, AttachTo, Change, Db, DbOptions, Detach, IdempotencyClaim, Lease, Minted, Note,
-    NoteKind, PendingQuota, StatusStep, Subscription, Transition,
+    Attach, AttachTo, Change, Db, Detach, IdempotencyClaim, Lease, Minted, Note, NoteKind,
+    PendingQuota, StatusStep, Subscription, Transition,
 };
 use crate::domain::attachment::ObjectId;
 use crate::domain::event::EventType;
@@ -37,15 +37,11 @@ fn open(rig: &Rig) -> Db {
         endpoint: "all".into(),
         types: EventType::ALL.to_vec(),
     };
-    let options = DbOptions {
-        subscriptions: vec![subscription],
-        quota: PendingQuota {
-            uploads: 40,
-            bytes: 1 << 30,
-        },
-        ..rig.options()
+    let quota = PendingQuota {
+        uploads: 40,
+        bytes: 1 << 30,
     };
-    Db::open(options, Metrics::new()).unwrap()
+    Db::open(&rig.options(), vec![subscription], quota, Metrics::new()).unwrap()
 }
 
 pub fn later(secs: i64) -> DateTime<Utc> {

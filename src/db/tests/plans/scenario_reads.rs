@@ -121,5 +121,10 @@ pub async fn lists(db: &Db) {
 
 pub async fn system(rig: &Rig, db: &Db) {
     rig.execute("UPDATE owner_usage SET pending_count = 7 WHERE owner = 'user:1'");
-    db.recount("token", now(), later(1)).await.unwrap();
+    db.check_counters().await.unwrap();
+    db.correct_counters("token", now()).await.unwrap();
+    rig.execute(
+        "UPDATE owner_usage SET pending_count = 0, pending_bytes = 0 WHERE owner = 'user:1'",
+    );
+    db.prune_usage(10).await.unwrap();
 }

@@ -1,0 +1,13 @@
+DROP VIEW upload_v1;
+DROP TABLE upload_log;
+DROP TABLE upload_counts;
+DROP TABLE owner_usage;
+DROP TABLE leases;
+DROP TABLE disabled_endpoints;
+DROP TABLE deliveries;
+DROP TABLE idempotency_keys;
+DROP TABLE grants;
+DROP TABLE attachment_slots;
+DROP TABLE events;
+DROP TABLE seal_attempts;
+DROP TABLE uploads;

@@ -1,3 +1,0 @@
-DROP TABLE events;
-DROP TABLE seal_attempts;
-DROP TABLE uploads;
