@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crate::db::KeyOwner;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
-use crate::domain::upload::{Status, Upload};
+use crate::domain::upload::Upload;
 use crate::storage::Listed;
 
 use super::removal::RemovalOutcome;
@@ -178,7 +178,7 @@ impl Broker {
     ) -> Result<Option<Finding>, BrokerError> {
         let recorded = row.confirmation.as_ref().map(|it| &it.etag);
         let same_etag = object.etag.as_ref() == recorded;
-        match is_live(row) && object.size == row.size && same_etag {
+        match row.status.has_object() && object.size == row.size && same_etag {
             true => Ok(None),
             false => self.check_row(row, fix).await,
         }
@@ -193,7 +193,7 @@ impl Broker {
             return Ok(None);
         };
         let seen = self.0.storage.look(&confirmation.key).await?;
-        let (damage, detail) = match (seen, is_live(&row)) {
+        let (damage, detail) = match (seen, row.status.has_object()) {
             (None, true) => (Damage::Missing, format!("of a {} upload", row.status)),
             (None, false) => return Ok(None),
             (Some(_), false) => (Damage::Leftover, format!("of a {} upload", row.status)),
@@ -306,12 +306,4 @@ impl Broker {
 
 fn key_of(upload: &Upload) -> Option<&str> {
     upload.confirmation.as_ref().map(|it| it.key.as_str())
-}
-
-/// Whether the upload's object must exist.
-fn is_live(upload: &Upload) -> bool {
-    matches!(
-        upload.status,
-        Status::Confirmed | Status::Attached | Status::Detached
-    )
 }

@@ -123,13 +123,10 @@ impl Broker {
 
     /// The public URL of an upload's object; `None` if the upload has no sealed object, or its field is private.
     pub fn public_url_of(&self, upload: &Upload) -> Option<String> {
-        let recorded = matches!(
-            upload.status,
-            Status::Confirmed | Status::Attached | Status::Detached
-        );
         self.check_bucket(upload).ok()?;
         let policy = self.0.options.fields.get(&upload.field)?;
-        let confirmation = upload.confirmation.as_ref().filter(|_| recorded)?;
+        let confirmation = upload.confirmation.as_ref();
+        let confirmation = confirmation.filter(|_| upload.status.has_object())?;
         (policy.visibility == Visibility::Public)
             .then(|| self.0.storage.public_url(&confirmation.key))
     }

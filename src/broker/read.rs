@@ -168,11 +168,8 @@ impl Broker {
                 expires_at: None,
             });
         }
-        let readable = matches!(
-            upload.status,
-            Status::Confirmed | Status::Attached | Status::Detached
-        );
-        let Some(confirmation) = upload.confirmation.as_ref().filter(|_| readable) else {
+        let confirmation = upload.confirmation.as_ref();
+        let Some(confirmation) = confirmation.filter(|_| upload.status.has_object()) else {
             let detail = "only a confirmed upload can be downloaded";
             return Err(BrokerError::WrongStatus {
                 now: upload.status,

@@ -92,6 +92,14 @@ impl Status {
         }
     }
 
+    /// Whether the upload's sealed object exists.
+    pub fn has_object(self) -> bool {
+        matches!(
+            self,
+            Status::Confirmed | Status::Attached | Status::Detached
+        )
+    }
+
     /// Whether no step leads away from this status.
     pub fn is_terminal(self) -> bool {
         Step::ALL.into_iter().all(|step| self.after(step).is_none())
