@@ -9,96 +9,66 @@ const DIGITS: usize = 26;
 /// The first digits hold the time: 48 bits of milliseconds, after the two unused bits of the 130 in 26 digits.
 const TIME_DIGITS: usize = 10;
 
-/// An upload's id, `upl_` and 26 characters.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UploadId(u128);
-
 /// A text that is not an id. Requests with it get the same answer as with an id that doesn't exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a Bytepass id")]
 pub struct InvalidId;
 
+macro_rules! id_type {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// A new id from the time and ten random bytes.
+            pub fn new(now: DateTime<Utc>, random: &[u8; 10]) -> $name {
+                let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
+                let uuid = uuid::Builder::from_unix_timestamp_millis(millis, random).into_uuid();
+                $name(uuid.as_u128())
+            }
+
+            /// Parses the canonical form only, so that an id has one spelling in caches, logs and rows.
+            pub fn parse(text: &str) -> Result<$name, InvalidId> {
+                let digits = text.strip_prefix($prefix).ok_or(InvalidId)?;
+                decode(digits).map($name).ok_or(InvalidId)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($prefix)?;
+                write_digits(self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+id_type! {
+    /// An upload's id, `upl_` and 26 characters.
+    UploadId, "upl_"
+}
+
+id_type! {
+    /// An event's id, `evt_` and 26 characters: the stable id under which it is delivered.
+    EventId, "evt_"
+}
+
+id_type! {
+    /// A grant's id, `grt_` and 26 characters.
+    GrantId, "grt_"
+}
+
 impl UploadId {
     /// An id that no upload has, because a UUIDv7 is never zero. A malformed id in a request is replaced by it, so that it takes the
     /// same code path and gets the same answer as an id that doesn't exist.
     pub const NONE: UploadId = UploadId(0);
-
-    /// A new id from the time and ten random bytes.
-    pub fn new(now: DateTime<Utc>, random: &[u8; 10]) -> UploadId {
-        let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
-        UploadId(
-            uuid::Builder::from_unix_timestamp_millis(millis, random)
-                .into_uuid()
-                .as_u128(),
-        )
-    }
-
-    /// Parses the canonical form only, so that an id has one spelling in caches, logs and rows.
-    pub fn parse(text: &str) -> Result<UploadId, InvalidId> {
-        let digits = text.strip_prefix("upl_").ok_or(InvalidId)?;
-        decode(digits).map(UploadId).ok_or(InvalidId)
-    }
-}
-
-impl fmt::Display for UploadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("upl_")?;
-        write_digits(self.0, f)
-    }
-}
-
-impl fmt::Debug for UploadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// An event's id, `evt_` and 26 characters: the stable id under which it is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct EventId(u128);
-
-impl EventId {
-    /// A new id from the time and ten random bytes.
-    pub fn new(now: DateTime<Utc>, random: &[u8; 10]) -> EventId {
-        EventId(UploadId::new(now, random).0)
-    }
-
-    /// Parses the canonical form only.
-    pub fn parse(text: &str) -> Result<EventId, InvalidId> {
-        let digits = text.strip_prefix("evt_").ok_or(InvalidId)?;
-        decode(digits).map(EventId).ok_or(InvalidId)
-    }
-}
-
-/// A grant's id, `grt_` and 26 characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct GrantId(u128);
-
-impl GrantId {
-    /// A new id from the time and ten random bytes.
-    pub fn new(now: DateTime<Utc>, random: &[u8; 10]) -> GrantId {
-        GrantId(UploadId::new(now, random).0)
-    }
-
-    /// Parses the canonical form only.
-    pub fn parse(text: &str) -> Result<GrantId, InvalidId> {
-        let digits = text.strip_prefix("grt_").ok_or(InvalidId)?;
-        decode(digits).map(GrantId).ok_or(InvalidId)
-    }
-}
-
-impl fmt::Display for GrantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("grt_")?;
-        write_digits(self.0, f)
-    }
-}
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("evt_")?;
-        write_digits(self.0, f)
-    }
 }
 
 /// Crockford base32 of 128 bits, most significant digit first.
