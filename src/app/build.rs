@@ -13,7 +13,6 @@ use crate::outbound::Outbound;
 use crate::storage::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{self, Webhooks};
-use crate::workers::{SweeperOptions, WorkersOptions};
 
 use super::StartError;
 
@@ -141,20 +140,6 @@ fn quota(config: &Config) -> PendingQuota {
     PendingQuota {
         uploads: config.limits.pending_uploads_per_owner,
         bytes: config.limits.pending_bytes_per_owner,
-    }
-}
-
-pub(super) fn workers_options(config: &Config) -> WorkersOptions {
-    let sweeper = &config.sweeper;
-    WorkersOptions {
-        removal_interval_secs: config.workers.removal_interval_secs,
-        prune_interval_secs: config.workers.prune_interval_secs,
-        sweeper: sweeper.enabled.then_some(SweeperOptions {
-            interval_secs: sweeper.interval_secs,
-            bucket_interval_secs: sweeper.bucket_interval_secs,
-            batch: sweeper.batch,
-            lease_secs: sweeper.lease_secs,
-        }),
     }
 }
 

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use crate::auth::EventSenders;
 use crate::broker::Broker;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::db::DbSetupError;
 use crate::http;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{WebhookError, Webhooks};
-use crate::workers::{Workers, WorkersOptions};
+use crate::workers::Workers;
 use actix_web::dev::{Server, ServerHandle};
 
 use self::admin::Admin;
@@ -104,7 +104,8 @@ pub struct App {
     admin: Option<Admin>,
     metrics: Metrics,
     broker: Broker,
-    workers: WorkersOptions,
+    intervals: config::Workers,
+    sweeper: config::Sweeper,
     webhooks: Webhooks,
     shutdown_delay: Duration,
 }
@@ -159,7 +160,8 @@ impl App {
             admin,
             metrics,
             broker,
-            workers: build::workers_options(&config),
+            intervals: config.workers.clone(),
+            sweeper: config.sweeper.clone(),
             webhooks,
             shutdown_delay: Duration::from_secs(config.server.shutdown_delay_secs),
         })
@@ -201,7 +203,7 @@ impl App {
     /// leases. After the configured delay no new connection is accepted and requests in flight finish, within the configured time.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
         let handle = self.handle;
-        let workers = Workers::start(&self.broker, &self.webhooks, &self.workers);
+        let workers = Workers::start(&self.broker, &self.webhooks, &self.intervals, &self.sweeper);
         let mut server = tokio::spawn(self.server);
         // Served until the end, so that metrics and probes show the stop.
         let _admin = self.admin.map(Admin::start);

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use crate::broker::{Broker, RemovalWalk, SweepKind, SweepWalk};
+use crate::config::{self, Sweeper};
 use crate::telemetry::traces;
 use crate::webhooks::Webhooks;
 
@@ -26,30 +27,6 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 const REMOVAL_BATCH: u32 = 100;
 /// The most idempotency keys, and the most grants, that one batch deletes: other writes wait for no longer than that takes.
 const PRUNE_BATCH: u32 = 200;
-
-/// The intervals of the periodic work.
-#[derive(Debug, Clone)]
-pub struct WorkersOptions {
-    /// The pause between removals of objects whose grace has ended, in seconds.
-    pub removal_interval_secs: u32,
-    /// The pause between deletions of expired idempotency keys and grants, in seconds.
-    pub prune_interval_secs: u32,
-    /// The sweeper; `None` if this broker doesn't sweep.
-    pub sweeper: Option<SweeperOptions>,
-}
-
-/// The sweeper's intervals and batches.
-#[derive(Debug, Clone, Copy)]
-pub struct SweeperOptions {
-    /// The pause between rounds over rows, in seconds.
-    pub interval_secs: u32,
-    /// The pause between rounds over the bucket's listing, in seconds.
-    pub bucket_interval_secs: u32,
-    /// The most items of a batch.
-    pub batch: u32,
-    /// How much longer than the pause a broker keeps its lease, in seconds.
-    pub lease_secs: u32,
-}
 
 /// The running loops. Dropping them ends them at once.
 pub struct Workers {
@@ -70,20 +47,25 @@ enum Next {
 
 impl Workers {
     /// Starts every loop on the current runtime.
-    pub fn start(broker: &Broker, webhooks: &Webhooks, options: &WorkersOptions) -> Workers {
+    pub fn start(
+        broker: &Broker,
+        webhooks: &Webhooks,
+        intervals: &config::Workers,
+        sweeper: &Sweeper,
+    ) -> Workers {
         let (stop, _) = watch::channel(false);
         let mut workers = Workers {
             stop,
             loops: JoinSet::new(),
             broker: Some(broker.clone()),
         };
-        let interval = Duration::from_secs(u64::from(options.removal_interval_secs));
+        let interval = Duration::from_secs(u64::from(intervals.removal_interval_secs));
         let removing = broker.clone();
         let walk = Arc::new(Mutex::new(RemovalWalk::default()));
         workers.repeat("removal", interval, move || {
             remove_detached(removing.clone(), walk.clone())
         });
-        let interval = Duration::from_secs(u64::from(options.prune_interval_secs));
+        let interval = Duration::from_secs(u64::from(intervals.prune_interval_secs));
         let pruning = broker.clone();
         workers.repeat("pruner", interval, move || prune(pruning.clone()));
         for endpoint in webhooks.endpoints() {
@@ -93,8 +75,8 @@ impl Workers {
                 .loops
                 .spawn(deliverer::run(webhooks, endpoint, stopped));
         }
-        if let Some(options) = options.sweeper {
-            workers.sweep(broker, options);
+        if sweeper.enabled {
+            workers.sweep(broker, sweeper);
         }
         workers
     }
@@ -110,13 +92,13 @@ impl Workers {
     }
 
     /// One loop a kind, so that a slow bucket doesn't delay sweeps over rows.
-    fn sweep(&mut self, broker: &Broker, options: SweeperOptions) {
+    fn sweep(&mut self, broker: &Broker, config: &Sweeper) {
         for kind in SweepKind::ALL {
-            let broker = broker.clone();
-            let pause = u64::from(sweeper::pause_secs(kind, &options));
-            let walk = Arc::new(Mutex::new(SweepWalk::new(kind, options.batch)));
+            let (broker, config) = (broker.clone(), config.clone());
+            let pause = u64::from(sweeper::pause_secs(kind, &config));
+            let walk = Arc::new(Mutex::new(SweepWalk::new(kind, config.batch)));
             self.repeat(kind.as_str(), Duration::from_secs(pause), move || {
-                sweeper::round(broker.clone(), kind, options, walk.clone())
+                sweeper::round(broker.clone(), kind, config.clone(), walk.clone())
             });
         }
     }

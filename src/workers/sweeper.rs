@@ -5,15 +5,16 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::broker::{Broker, SweepKind, SweepReport, SweepWalk};
+use crate::config::Sweeper;
 
-use super::{Next, SweeperOptions};
+use super::Next;
 
 /// The pause between the rounds of a kind, in seconds.
-pub(super) fn pause_secs(kind: SweepKind, options: &SweeperOptions) -> u32 {
+pub(super) fn pause_secs(kind: SweepKind, config: &Sweeper) -> u32 {
     if kind.lists_the_bucket() {
-        options.bucket_interval_secs
+        config.bucket_interval_secs
     } else {
-        options.interval_secs
+        config.interval_secs
     }
 }
 
@@ -23,11 +24,11 @@ pub(super) fn pause_secs(kind: SweepKind, options: &SweeperOptions) -> u32 {
 pub(super) async fn round(
     broker: Broker,
     kind: SweepKind,
-    options: SweeperOptions,
+    config: Sweeper,
     walk: Arc<Mutex<SweepWalk>>,
 ) -> Next {
     let name = kind.as_str();
-    let lease_secs = pause_secs(kind, &options).saturating_add(options.lease_secs);
+    let lease_secs = pause_secs(kind, &config).saturating_add(config.lease_secs);
     let mut walk = walk.lock().await;
     loop {
         match broker.acquire_sweep(kind, lease_secs).await {
