@@ -1,4 +1,4 @@
-//! Who may do what: the one key pair may do everything, everyone may read below the public prefixes.
+//! Access rules: the one key pair may do everything, anonymous requests may read below the public prefixes.
 
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
@@ -6,7 +6,7 @@ use s3s::dto::PostObjectInput;
 use s3s::{S3Request, S3Result, s3_error};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::write::FormUpload;
+use super::put_object::FormUpload;
 
 /// The one key pair.
 pub(super) struct KeyPair {
@@ -24,12 +24,12 @@ impl S3Auth for KeyPair {
         }
         Err(s3_error!(
             InvalidAccessKeyId,
-            "the access key id you provided does not exist here"
+            "the access key id you provided does not exist"
         ))
     }
 }
 
-/// The rules.
+/// The access rules.
 pub(super) struct Rules {
     /// Each ends in a slash.
     pub public_prefixes: Vec<String>,
@@ -63,7 +63,7 @@ impl S3Access for Rules {
         Err(s3_error!(AccessDenied, "the request is not signed"))
     }
 
-    // The guard can't see into a form: its signature's version, its region and its fields are judged here.
+    // The request checks can't read a form, so its signature's version, region and fields are checked here.
     async fn post_object(&self, request: &mut S3Request<PostObjectInput>) -> S3Result<()> {
         let region = request.region.as_ref().map(|region| region.as_str());
         let service = request.service.as_deref();

@@ -1,7 +1,7 @@
 //! The bytes of objects and parts: files under random names in 256 folders. A key never becomes a file name.
 //!
-//! A body is written to a draft in `incoming/`; publishing makes file, name and folder durable. A row is written after that and a
-//! file is removed after its row, so that a crash leaves at worst a file without a row, which the next start removes.
+//! A body is written to a draft in `incoming/`. Publishing makes file, name and folder durable. The row is written after that, and a file
+//! is removed after its row: a crash leaves at most a file without a row, which the next start removes.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ pub(super) struct Blobs {
     incoming: PathBuf,
 }
 
-/// A blob in the making; dropped, it is gone.
+/// A blob that is being written. Dropping it removes the file.
 pub(super) struct Draft {
     /// Where the bytes go.
     pub file: File,
@@ -44,8 +44,8 @@ impl Blobs {
         Ok(Blobs { blobs, incoming })
     }
 
-    /// Removes every blob that no row names; answers how many there were.
-    pub(super) fn sweep(&self, named: &HashSet<String>) -> io::Result<usize> {
+    /// Removes every blob that is not in `referenced`; returns their number.
+    pub(super) fn remove_unreferenced(&self, referenced: &HashSet<String>) -> io::Result<usize> {
         let mut removed = 0;
         for folder in fs::read_dir(&self.blobs)? {
             for entry in fs::read_dir(folder?.path())? {
@@ -53,7 +53,7 @@ impl Blobs {
                 let known = entry
                     .file_name()
                     .to_str()
-                    .is_some_and(|name| named.contains(name));
+                    .is_some_and(|name| referenced.contains(name));
                 if !known {
                     fs::remove_file(entry.path())?;
                     removed += 1;
@@ -78,15 +78,15 @@ impl Blobs {
         })
     }
 
-    /// Opens a blob for reading; it can be read to its end even if it is removed meanwhile.
+    /// Opens a blob for reading; it stays readable even if it is removed meanwhile.
     pub(super) fn read(&self, name: &str) -> io::Result<File> {
         File::open(self.folder(name).join(name))
     }
 
-    /// Removes a blob that no row names any more. What can't be removed now is removed at the next start.
+    /// Removes an unreferenced blob. If that fails, the next start removes it.
     pub(super) fn remove(&self, name: &str) {
         if let Err(error) = fs::remove_file(self.folder(name).join(name)) {
-            tracing::warn!(%error, "an unneeded blob could not be removed");
+            tracing::warn!(%error, "unreferenced blob not removed");
         }
     }
 
@@ -96,7 +96,7 @@ impl Blobs {
 }
 
 impl Draft {
-    /// Makes the bytes durable under their final name, which is the answer.
+    /// Makes the bytes durable under their final name; returns the name.
     pub(super) fn publish(mut self) -> io::Result<String> {
         self.file.sync_all()?;
         fs::rename(&self.path, &self.target)?;
@@ -109,7 +109,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if !self.published {
-            // A failure leaves a file that the next start removes.
+            // The next start removes the file if this fails.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -130,7 +130,7 @@ mod tests {
     use super::Blobs;
 
     #[test]
-    fn a_start_removes_drafts_and_blobs_without_a_row_and_nothing_else() {
+    fn start_removes_only_drafts_and_unreferenced_blobs() {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(dir.path()).unwrap();
         let publish = |bytes: &[u8]| {
@@ -142,7 +142,12 @@ mod tests {
         std::fs::write(dir.path().join("incoming/left-by-a-crash"), b"x").unwrap();
 
         let blobs = Blobs::open(dir.path()).unwrap();
-        assert_eq!(blobs.sweep(&HashSet::from([kept.clone()])).unwrap(), 1);
+        assert_eq!(
+            blobs
+                .remove_unreferenced(&HashSet::from([kept.clone()]))
+                .unwrap(),
+            1
+        );
 
         assert!(blobs.read(&kept).is_ok());
         assert!(blobs.read(&orphan).is_err());
@@ -151,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_draft_is_gone() {
+    fn dropped_draft_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(dir.path()).unwrap();
         drop(blobs.draft().unwrap());

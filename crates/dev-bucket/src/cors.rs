@@ -1,4 +1,4 @@
-//! Cross-origin requests: any origin, never with credentials, and only what an upload or a download needs.
+//! CORS: any origin, never with credentials, and only the methods and headers that an upload or a download needs.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -28,7 +28,7 @@ pub(super) fn preflight(request: &HeaderMap) -> S3Result<Response<Body>> {
     let (Some(_), Some(method)) = (text(ORIGIN), text(ACCESS_CONTROL_REQUEST_METHOD)) else {
         return Err(s3_error!(
             InvalidRequest,
-            "OPTIONS is for preflights: Origin and Access-Control-Request-Method are needed"
+            "OPTIONS must have Origin and Access-Control-Request-Method"
         ));
     };
     if !METHODS.split(", ").any(|allowed| allowed == method) {
@@ -37,13 +37,13 @@ pub(super) fn preflight(request: &HeaderMap) -> S3Result<Response<Body>> {
             "CORS: the method {method:?} is not allowed"
         ));
     }
-    let asked = text(ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default();
-    let asked: Vec<String> = asked
+    let requested = text(ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default();
+    let requested: Vec<String> = requested
         .split(',')
         .map(|name| name.trim().to_ascii_lowercase())
         .filter(|name| !name.is_empty())
         .collect();
-    let refused = asked
+    let refused = requested
         .iter()
         .find(|name| !name.starts_with("x-amz-") && !HEADERS.contains(&name.as_str()));
     if let Some(name) = refused {
@@ -58,8 +58,8 @@ pub(super) fn preflight(request: &HeaderMap) -> S3Result<Response<Body>> {
         ACCESS_CONTROL_ALLOW_METHODS,
         HeaderValue::from_static(METHODS),
     );
-    if let Ok(value) = HeaderValue::try_from(asked.join(", "))
-        && !asked.is_empty()
+    if let Ok(value) = HeaderValue::try_from(requested.join(", "))
+        && !requested.is_empty()
     {
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, value);
     }
@@ -67,7 +67,7 @@ pub(super) fn preflight(request: &HeaderMap) -> S3Result<Response<Body>> {
     Ok(response)
 }
 
-/// Adds to an answer, an error's as well, what lets a page read it.
+/// Adds the headers that let a page read a response or an error.
 pub(super) fn decorate(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(

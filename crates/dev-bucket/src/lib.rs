@@ -1,30 +1,30 @@
-//! The embedded bucket for development: an S3 server on a port of its own, in this process, on the local disk.
+//! An S3 server for development: a port of its own in this process, and a folder on the local disk.
 //!
-//! Started by `bytepass dev` and by the tests. It exists so that a newcomer needs no S3, and refuses what a real one refuses.
-//! Guarantees: what was answered with 200 survives a crash; a refused body leaves nothing behind; a key is only ever a column of a
-//! row and never a file name; conditions on a key are atomic; no `x-amz-*` header works that the signature does not cover.
+//! `bytepass dev` and the tests start it, so that no S3 account is needed. It refuses what S3 refuses.
+//! Guarantees: an object that was answered with 200 survives a crash; a refused body leaves nothing behind; a key is a column of a row and
+//! never a file name; conditions on a key are atomic; every `x-amz-*` header must be covered by the signature.
 
 mod access;
 mod blobs;
-mod body;
-mod bucket;
-mod complete;
+mod checksum;
+mod complete_multipart;
 mod conditions;
-mod copy;
+mod copy_object;
 mod cors;
-mod digest;
-mod guard;
+mod delete_objects;
+mod get_object;
 mod index;
-mod list;
-mod log;
-mod meta;
+mod list_objects;
+mod logging;
 mod multipart;
-mod read;
-mod receive;
-mod remove;
-mod scope;
+mod operations;
+mod put_object;
+mod receive_body;
+mod request_body;
+mod request_checks;
 mod server;
-mod write;
+mod sigv4;
+mod stored_headers;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -42,35 +42,35 @@ use tracing::Dispatch;
 
 use self::access::{KeyPair, Rules};
 use self::blobs::Blobs;
-use self::bucket::Bucket;
 use self::index::Index;
-use self::log::OnlyOurs;
+use self::logging::OwnEvents;
+use self::operations::Bucket;
 use self::server::Server;
 
-/// Threads that may block on the disk: enough for one slow disk, and a bound.
+/// Threads for blocking work on the disk.
 const BLOCKING_THREADS: usize = 16;
 
 /// The largest form upload in bytes (100 MiB): s3s keeps a form in memory.
 const MAX_FORM_BYTES: u64 = 100 * 1024 * 1024;
 
-/// How long blocking work may still take once the server has stopped.
+/// The time limit for blocking work after the server has stopped.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 
-/// How the development bucket is to be run.
+/// The options of a development bucket.
 pub struct DevBucketOptions {
     /// The address to listen on; port 0 picks one.
     pub listen: SocketAddr,
-    /// Where blobs and index live; created if missing.
+    /// The folder of blobs and index; created if missing.
     pub data_dir: PathBuf,
-    /// The region that signatures must be for, `us-east-1`.
+    /// The region that signatures must name, such as `us-east-1`.
     pub region: String,
     /// The one access key id.
     pub access_key_id: String,
     /// Its secret.
     pub secret_access_key: SecretString,
-    /// Buckets to create at the start, unless they are there.
+    /// Buckets to create at the start, unless they exist.
     pub buckets: Vec<String>,
-    /// Prefixes like `media/products/`: everyone may GET and HEAD the keys below them, in every bucket.
+    /// Prefixes such as `media/products/`: anonymous requests may GET and HEAD the keys below them, in every bucket.
     pub public_prefixes: Vec<String>,
 }
 
@@ -88,27 +88,27 @@ impl fmt::Debug for DevBucketOptions {
     }
 }
 
-/// Why the development bucket did not start: one line for the user.
+/// Why the development bucket did not start. Each message is one line.
 #[derive(Debug, thiserror::Error)]
 pub enum DevBucketError {
-    /// The address is taken, or not ours.
+    /// The address is in use or not local.
     #[error("the development bucket can't listen on {address}: {cause}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// The folder can't be written, or another bucket uses it.
+    /// The folder can't be written, or another development bucket uses it.
     #[error("the development bucket can't use {}: {cause}", folder.display())]
     Data {
         /// The folder.
         folder: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         cause: String,
     },
-    /// A bucket's name or a public prefix is not one.
-    #[error("the development bucket's configuration is wrong: {0}")]
+    /// A bucket's name or a public prefix is invalid.
+    #[error("invalid options of the development bucket: {0}")]
     Options(String),
 }
 
@@ -130,7 +130,7 @@ impl DevBucket {
     /// Starts the bucket on a thread of its own and returns once the port is bound.
     ///
     /// # Errors
-    /// A taken port, a folder that can't be written or is in use, a wrong name: one clear line each.
+    /// The port is in use, the folder can't be written or is in use, or a name is invalid.
     pub fn start(options: DevBucketOptions) -> Result<DevBucket, DevBucketError> {
         let public_prefixes = public_prefixes(&options)?;
         let folder = &options.data_dir;
@@ -147,7 +147,7 @@ impl DevBucket {
         let listener = TcpListener::bind(options.listen).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
-        let log = OnlyOurs::here();
+        let log = OwnEvents::of_current_subscriber();
         let rules = Rules {
             public_prefixes,
             region: options.region.clone(),
@@ -162,7 +162,7 @@ impl DevBucket {
         let thread = std::thread::Builder::new()
             .name("dev-bucket".to_owned())
             .spawn(move || {
-                log::set_for_thread(&log);
+                logging::set_for_thread(&log);
                 runtime.block_on(async {
                     if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
                         server.run(listener, stopped).await;
@@ -179,17 +179,17 @@ impl DevBucket {
         })
     }
 
-    /// The address that it listens on, with the port that was picked.
+    /// The address that it listens on, with the actual port.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The endpoint, `http://127.0.0.1:9000`.
+    /// The endpoint, such as `http://127.0.0.1:9000`.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// Stops accepting, lets requests in flight end (at most some 7 seconds), and returns. Blocks the calling thread.
+    /// Stops accepting, waits for requests in flight (at most about 7 seconds), and returns. Blocks the calling thread.
     pub fn stop(self) {
         drop(self);
     }
@@ -199,7 +199,7 @@ impl Drop for DevBucket {
     fn drop(&mut self) {
         self.stop.send_replace(true);
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has stopped as well.
+            // A thread that panicked has stopped too.
             let _ = thread.join();
         }
     }
@@ -209,7 +209,7 @@ fn public_prefixes(options: &DevBucketOptions) -> Result<Vec<String>, DevBucketE
     let prefixes = options.public_prefixes.iter().map(|prefix| {
         let prefix = prefix.trim_end_matches('/');
         if prefix.is_empty() {
-            let message = "an empty public prefix would make everything public";
+            let message = "a public prefix must not be empty: every object would be public";
             return Err(DevBucketError::Options(message.to_owned()));
         }
         Ok(format!("{prefix}/"))
@@ -217,7 +217,7 @@ fn public_prefixes(options: &DevBucketOptions) -> Result<Vec<String>, DevBucketE
     prefixes.collect()
 }
 
-// Two servers over one folder would take each other's drafts for a crash's leftovers.
+// A second server over the same folder would remove the drafts of the first as leftovers of a crash.
 fn lock(folder: &Path) -> Result<File, String> {
     fs::create_dir_all(folder).map_err(|error| error.to_string())?;
     let lock = File::create(folder.join("lock")).map_err(|error| error.to_string())?;
@@ -238,23 +238,25 @@ fn open(options: &DevBucketOptions) -> Result<Bucket, DevBucketError> {
     };
     let blobs = Blobs::open(folder).map_err(|error| data(error.to_string()))?;
     let index = Index::open(&folder.join("index.sqlite3")).map_err(data)?;
-    let fault = |fault: index::Fault| data(s3s::S3Error::from(fault).to_string());
-    let named = index.referenced_blobs().map_err(fault)?;
+    let failed = |error: index::IndexError| data(s3s::S3Error::from(error).to_string());
+    let referenced = index.referenced_blobs().map_err(failed)?;
     let removed = blobs
-        .sweep(&named)
+        .remove_unreferenced(&referenced)
         .map_err(|error| data(error.to_string()))?;
     if removed > 0 {
         tracing::info!(
             removed,
-            "the development bucket removed blobs that a crash left"
+            "development bucket removed blobs that a crash left"
         );
     }
     for name in &options.buckets {
         if !s3s::path::check_bucket_name(name) {
-            let message = format!("{name:?} is not a bucket's name (3 to 63 of a-z, 0-9, - and .)");
+            let message = format!("{name:?} must be a bucket name: 3 to 63 of a-z, 0-9, - and .");
             return Err(DevBucketError::Options(message));
         }
-        index.create_bucket(name, meta::now_ms()).map_err(fault)?;
+        index
+            .create_bucket(name, stored_headers::now_ms())
+            .map_err(failed)?;
     }
     Ok(Bucket {
         index: Arc::new(index),
@@ -270,8 +272,8 @@ fn service(bucket: Bucket, keys: KeyPair, rules: Rules) -> S3Service {
     config.form_max_field_size = 64 * 1024;
     config.form_max_fields_size = 256 * 1024;
     config.form_max_parts = 100;
-    // For forms only: scope.rs judges the time of everything else.
-    config.presigned_url_max_skew_time_secs = scope::MAX_EXPIRES_SECS;
+    // For forms only: sigv4.rs checks the time of all other requests.
+    config.presigned_url_max_skew_time_secs = sigv4::MAX_EXPIRES_SECS;
     let mut builder = S3ServiceBuilder::new(bucket);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     builder.set_auth(keys);
@@ -284,7 +286,7 @@ fn runtime(log: Dispatch) -> std::io::Result<tokio::runtime::Runtime> {
         .worker_threads(2)
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_name("dev-bucket-worker")
-        .on_thread_start(move || log::set_for_thread(&log))
+        .on_thread_start(move || logging::set_for_thread(&log))
         .enable_all()
         .build()
 }

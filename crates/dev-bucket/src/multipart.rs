@@ -1,21 +1,21 @@
-//! Multipart uploads up to their end: begin, parts, what there is, abort.
+//! Multipart uploads: create, upload part, list parts, list uploads, abort.
 
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::blobs::random_name;
-use super::bucket::{Bucket, require_key};
-use super::digest::{Algorithm, Checksum, answer_checksum, declared_checksum};
-use super::index::uploads::{PartRow, UploadRow};
-use super::list::{encoder, page_size};
-use super::meta::{headers_of, now_ms, timestamp};
-use super::receive::{BodyHeaders, receive};
+use super::checksum::{Algorithm, Checksum, answer_checksum, expected_checksum};
+use super::index::multipart::{PartRow, UploadRow};
+use super::list_objects::{encoder, page_size};
+use super::operations::{Bucket, require_key};
+use super::receive_body::{ExpectedBody, receive};
+use super::stored_headers::{headers_of, now_ms, timestamp};
 
-/// Parts are numbered from 1 to this.
+/// The greatest part number; the least is 1.
 pub(super) const MAX_PARTS: i32 = 10_000;
 
 impl Bucket {
-    pub(super) async fn begin_upload(
+    pub(super) async fn create_upload(
         &self,
         mut input: CreateMultipartUploadInput,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
@@ -35,7 +35,8 @@ impl Bucket {
             composite,
         };
         let id = row.id.clone();
-        self.ask(move |index| index.create_upload(&row)).await?;
+        self.with_index(move |index| index.create_upload(&row))
+            .await?;
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: Some(input.key),
@@ -60,30 +61,33 @@ impl Bucket {
         if !(1..=MAX_PARTS).contains(&input.part_number) {
             return Err(s3_error!(
                 InvalidArgument,
-                "a part's number is between 1 and {MAX_PARTS}"
+                "a part's number must be between 1 and {MAX_PARTS}"
             ));
         }
         let (bucket, key, id) = (input.bucket, input.key, input.upload_id);
         let upload = self
-            .ask(move |index| index.upload(&bucket, &key, &id))
+            .with_index(move |index| index.upload(&bucket, &key, &id))
             .await?;
-        let declared = BodyHeaders {
+        let expected = ExpectedBody {
             length: input.content_length,
             md5: input.content_md5.take(),
-            checksum: declared_checksum!(input)?,
-            trailer: BodyHeaders::announced(&headers)?,
+            checksum: expected_checksum!(input)?,
+            trailer: ExpectedBody::trailer_algorithm(&headers)?,
             trailing_headers,
-            otherwise: algorithm_of(&upload)?,
+            default_algorithm: algorithm_of(&upload)?,
         };
-        let given = declared.checksum.as_ref().map(|(algorithm, _)| *algorithm);
-        let given = given.or(declared.trailer);
-        if given.is_some() && declared.otherwise.is_some() && given != declared.otherwise {
+        let given = expected.checksum.as_ref().map(|(algorithm, _)| *algorithm);
+        let given = given.or(expected.trailer);
+        if given.is_some()
+            && expected.default_algorithm.is_some()
+            && given != expected.default_algorithm
+        {
             return Err(s3_error!(
                 InvalidRequest,
-                "the upload was begun with another checksum algorithm"
+                "the upload was created with another checksum algorithm"
             ));
         }
-        let received = receive(&self.blobs, input.body.take(), &declared).await?;
+        let received = receive(&self.blobs, input.body.take(), &expected).await?;
         let checksum = received.hashed.checksum.clone();
         let etag = hex::encode(&received.hashed.md5);
         let part = PartRow {
@@ -95,7 +99,7 @@ impl Bucket {
             modified_ms: now_ms(),
             checksum: checksum.as_ref().map(Checksum::to_json).transpose()?,
         };
-        self.keep(received.draft, move |index, blob| {
+        self.commit(received.draft, move |index, blob| {
             let part = PartRow { blob, ..part };
             Ok(index.put_part(&upload, &part)?.into_iter().collect())
         })
@@ -120,7 +124,7 @@ impl Bucket {
             input.upload_id.clone(),
         );
         let (upload, mut rows) = self
-            .ask(move |index| {
+            .with_index(move |index| {
                 let upload = index.upload(&bucket, &key, &id)?;
                 let rows = index.parts(&id, after, i64::from(size) + 1)?;
                 Ok((upload, rows))
@@ -142,7 +146,7 @@ impl Bucket {
             max_parts: Some(size),
             part_number_marker: Some(after),
             next_part_number_marker: last.filter(|_| more),
-            parts: Some(rows.into_iter().map(listed).collect::<S3Result<_>>()?),
+            parts: Some(rows.into_iter().map(to_part).collect::<S3Result<_>>()?),
             storage_class: Some(StorageClass::from_static("STANDARD")),
             ..ListPartsOutput::default()
         }))
@@ -155,12 +159,12 @@ impl Bucket {
         if input.delimiter.is_some() {
             return Err(s3_error!(
                 NotImplemented,
-                "a listing of uploads takes no delimiter here"
+                "a delimiter is not supported in a listing of uploads"
             ));
         }
         let size = page_size(input.max_uploads)?;
         let encode = encoder(input.encoding_type.as_ref())?;
-        // A key alone means: behind all uploads of this key. No id is greater than this one.
+        // A key alone means: after all uploads of this key. No id is greater than this one.
         let marker = input.key_marker.clone().map(|key| {
             let id = input.upload_id_marker.clone();
             (key, id.unwrap_or_else(|| "\u{10ffff}".to_owned()))
@@ -168,7 +172,9 @@ impl Bucket {
         let prefix = input.prefix.clone().unwrap_or_default();
         let bucket = input.bucket.clone();
         let mut rows = self
-            .ask(move |index| index.list_uploads(&bucket, &prefix, marker, i64::from(size) + 1))
+            .with_index(move |index| {
+                index.list_uploads(&bucket, &prefix, marker, i64::from(size) + 1)
+            })
             .await?;
         let wanted = usize::try_from(size).unwrap_or(0);
         let more = rows.len() > wanted && size > 0;
@@ -202,7 +208,7 @@ impl Bucket {
         &self,
         input: AbortMultipartUploadInput,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        self.ask_and_remove(move |index| {
+        self.with_index_then_remove(move |index| {
             index.abort_upload(&input.bucket, &input.key, &input.upload_id)
         })
         .await?;
@@ -210,7 +216,7 @@ impl Bucket {
     }
 }
 
-/// The algorithm that the upload was begun with.
+/// The checksum algorithm that the upload was created with.
 pub(super) fn algorithm_of(upload: &UploadRow) -> S3Result<Option<Algorithm>> {
     upload
         .algorithm
@@ -219,7 +225,7 @@ pub(super) fn algorithm_of(upload: &UploadRow) -> S3Result<Option<Algorithm>> {
         .transpose()
 }
 
-// S3's table: CRC-64 is always of the whole, SHA always of the parts, the other two as one likes.
+// S3's rules: CRC-64 covers the whole object, SHA the parts, CRC-32 and CRC-32C either.
 fn composite(algorithm: Option<Algorithm>, wanted: Option<&ChecksumType>) -> S3Result<bool> {
     let Some(algorithm) = algorithm else {
         return Ok(false);
@@ -235,7 +241,7 @@ fn composite(algorithm: Option<Algorithm>, wanted: Option<&ChecksumType>) -> S3R
         Some(ChecksumType::FULL_OBJECT) if of_whole => Ok(false),
         Some(kind) => Err(s3_error!(
             InvalidRequest,
-            "{} has no checksum of type {kind}",
+            "{} does not support the checksum type {kind}",
             algorithm.name()
         )),
     }
@@ -249,7 +255,7 @@ fn kind(composite: bool) -> ChecksumType {
     })
 }
 
-fn listed(row: PartRow) -> S3Result<Part> {
+fn to_part(row: PartRow) -> S3Result<Part> {
     let checksum = Checksum::from_json(row.checksum.as_deref())?;
     let mut part = Part {
         e_tag: Some(ETag::Strong(row.etag)),

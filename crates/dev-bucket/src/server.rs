@@ -1,4 +1,4 @@
-//! The HTTP server: bounded connections, bounded waiting, and around s3s the guard, CORS and a request id.
+//! The HTTP server around s3s: limits on connections and time, request checks, CORS and request ids.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -18,27 +18,27 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::blobs::random_name;
-use super::body::RequestBody;
-use super::{cors, guard};
+use super::request_body::RequestBody;
+use super::{cors, request_checks};
 
-/// So many connections at once; more wait in the backlog.
+/// The most connections at once; more wait in the backlog.
 const MAX_CONNECTIONS: usize = 512;
 
-/// So many form uploads at once: s3s keeps each in memory.
+/// The most form uploads at once: s3s keeps each in memory.
 const MAX_FORMS: usize = 8;
 
-/// A request's headers must come within this time, counted from the end of the request before.
+/// The time limit for a request's headers, counted from the end of the previous request.
 const HEADER_TIME: Duration = Duration::from_secs(30);
 
-/// Requests in flight get so long when the server stops.
+/// The time that requests in flight get when the server stops.
 pub(super) const STOP_TIME: Duration = Duration::from_secs(5);
 
-/// The pause after an accept that failed: it is out of file handles, or the client was gone already.
+/// The pause after a failed accept: there are no file descriptors left, or the client has disconnected.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// What every connection needs.
+/// The state that connections share.
 pub(super) struct Server {
-    /// s3s with our operations behind it.
+    /// s3s over the supported operations.
     pub service: S3Service,
     /// The region that signatures must be for.
     pub region: String,
@@ -56,7 +56,7 @@ impl Server {
         }
     }
 
-    /// Serves until `stop` changes, then waits for what is in flight, at most [`STOP_TIME`].
+    /// Serves until `stop` changes, then waits at most [`STOP_TIME`] for requests in flight.
     pub(super) async fn run(self, listener: TcpListener, mut stop: watch::Receiver<bool>) {
         let server = Arc::new(self);
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -81,7 +81,7 @@ impl Server {
         }
         drop(listener);
         let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
-        // Every slot free means every connection closed; what takes longer is cut off.
+        // All slots are free once every connection is closed; connections that take longer are cut off.
         let _ = tokio::time::timeout(STOP_TIME, slots.acquire_many(all)).await;
     }
 
@@ -100,7 +100,7 @@ impl Server {
             body.drain(expects).await;
         }
         if response.status().is_server_error() {
-            tracing::warn!(%method, path, status = %response.status(), "the development bucket could not answer");
+            tracing::warn!(%method, path, status = %response.status(), "development bucket could not answer");
         }
         let headers = response.headers_mut();
         if from_page {
@@ -117,8 +117,8 @@ impl Server {
         if parts.method == Method::OPTIONS {
             return cors::preflight(&parts.headers);
         }
-        guard::check(&mut parts, &self.region)?;
-        let _form = if guard::is_form(&parts) {
+        request_checks::check(&mut parts, &self.region)?;
+        let _form = if request_checks::is_form(&parts) {
             Some(self.forms.acquire().await)
         } else {
             None
@@ -140,7 +140,7 @@ fn error_response(error: S3Error) -> Response<Body> {
 }
 
 async fn connection(server: Arc<Server>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
-    // Small answers should not wait for more; a socket that refuses is about to fail anyway.
+    // Small responses must not wait for more data. A socket that refuses the option is about to fail anyway.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
@@ -154,7 +154,7 @@ async fn connection(server: Arc<Server>, stream: TcpStream, mut stop: watch::Rec
         .max_headers(128);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    // A connection that ends in an error has nobody left to tell.
+    // An error of a connection can't be reported: its client is gone.
     tokio::select! {
         _ = connection.as_mut() => {}
         _ = stop.changed() => {

@@ -1,34 +1,34 @@
-//! Pages of keys, with common prefixes, in the order of their bytes.
+//! Pages of keys with common prefixes, in byte order.
 
 use diesel::prelude::*;
 
+use super::multipart::UploadRow;
 use super::objects::ObjectRow;
 use super::schema::{objects, uploads};
-use super::uploads::UploadRow;
-use super::{Answer, Index, require_bucket};
+use super::{Index, IndexResult, require_bucket};
 
 /// What to list.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query {
-    /// Only keys that begin so.
+    /// Only keys with this prefix.
     pub prefix: String,
-    /// Keys that share what comes up to this are one entry; empty for none.
+    /// Keys that share the text up to this are one common prefix; empty for none.
     pub delimiter: String,
     /// Where to begin.
-    pub from: From,
-    /// How many entries at most.
+    pub start: StartAt,
+    /// The most entries.
     pub limit: usize,
 }
 
 /// Where a page begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum From {
+pub(crate) enum StartAt {
     /// At the first key.
     #[default]
     Start,
-    /// Behind this key.
+    /// After this key.
     AfterKey(String),
-    /// Behind all keys that begin so.
+    /// After all keys with this prefix.
     AfterPrefix(String),
 }
 
@@ -41,19 +41,19 @@ pub(crate) enum Entry {
     Prefix(String),
 }
 
-/// A page; `more` if there are entries behind it.
+/// A page of a listing.
 pub(crate) struct Page {
     /// The entries in order.
     pub entries: Vec<Entry>,
-    /// Whether the listing goes on.
+    /// Whether entries follow.
     pub more: bool,
 }
 
-/// The smallest string that is greater than every string with this prefix; `None` if there is no such.
+/// The smallest string that is greater than every string with this prefix; `None` if there is none.
 pub(crate) fn successor(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
-        // The order of UTF-8 bytes is the order of code points, and surrogates are none.
+        // UTF-8 bytes sort like code points; surrogates are not code points.
         let next = match last {
             '\u{d7ff}' => Some('\u{e000}'),
             other => char::from_u32(u32::from(other) + 1),
@@ -68,15 +68,15 @@ pub(crate) fn successor(prefix: &str) -> Option<String> {
 
 impl Index {
     /// One page of the bucket's objects.
-    pub(crate) fn list(&self, bucket: &str, query: &Query) -> Answer<Page> {
+    pub(crate) fn list(&self, bucket: &str, query: &Query) -> IndexResult<Page> {
         let connection = &mut *self.read();
         require_bucket(connection, bucket)?;
         let mut entries = Vec::new();
-        let mut from = query.from.clone();
+        let mut start = query.start.clone();
         loop {
-            // One more than wanted tells whether there are more.
+            // One more row than wanted tells whether entries follow.
             let wanted = query.limit + 1 - entries.len();
-            let Some(rows) = batch(connection, bucket, &query.prefix, &from, wanted)? else {
+            let Some(rows) = batch(connection, bucket, &query.prefix, &start, wanted)? else {
                 return Ok(Page {
                     entries,
                     more: false,
@@ -93,18 +93,18 @@ impl Index {
                 }
                 match common_prefix(&row.key, query) {
                     None => {
-                        from = From::AfterKey(row.key.clone());
+                        start = StartAt::AfterKey(row.key.clone());
                         entries.push(Entry::Object(Box::new(row)));
                     }
                     Some(prefix) => {
-                        skipped_to = Some(From::AfterPrefix(prefix.clone()));
+                        skipped_to = Some(StartAt::AfterPrefix(prefix.clone()));
                         entries.push(Entry::Prefix(prefix));
                         break;
                     }
                 }
             }
             match skipped_to {
-                Some(next) => from = next,
+                Some(next) => start = next,
                 None if last_batch => {
                     return Ok(Page {
                         entries,
@@ -116,14 +116,14 @@ impl Index {
         }
     }
 
-    /// One page of the bucket's open uploads behind (`key`, `id`), by key, then id.
+    /// One page of the bucket's open uploads after (`key`, `id`), by key, then id.
     pub(crate) fn list_uploads(
         &self,
         bucket: &str,
         prefix: &str,
         after: Option<(String, String)>,
         limit: i64,
-    ) -> Answer<Vec<UploadRow>> {
+    ) -> IndexResult<Vec<UploadRow>> {
         let connection = &mut *self.read();
         require_bucket(connection, bucket)?;
         let mut rows = uploads::table
@@ -158,7 +158,7 @@ fn batch(
     connection: &mut SqliteConnection,
     bucket: &str,
     prefix: &str,
-    from: &From,
+    start: &StartAt,
     limit: usize,
 ) -> QueryResult<Option<Vec<ObjectRow>>> {
     let mut rows = objects::table
@@ -168,10 +168,10 @@ fn batch(
     if let Some(end) = successor(prefix) {
         rows = rows.filter(objects::key.lt(end));
     }
-    match from {
-        From::Start => {}
-        From::AfterKey(key) => rows = rows.filter(objects::key.gt(key)),
-        From::AfterPrefix(done) => match successor(done) {
+    match start {
+        StartAt::Start => {}
+        StartAt::AfterKey(key) => rows = rows.filter(objects::key.gt(key)),
+        StartAt::AfterPrefix(done) => match successor(done) {
             Some(next) => rows = rows.filter(objects::key.ge(next)),
             None => return Ok(None),
         },
@@ -189,7 +189,7 @@ mod tests {
     use super::successor;
 
     #[test]
-    fn the_successor_lies_just_behind_the_prefix() {
+    fn successor_is_just_after_the_prefix() {
         assert_eq!(successor("a/").as_deref(), Some("a0"));
         assert_eq!(successor("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
         assert_eq!(successor("a\u{10ffff}").as_deref(), Some("b"));

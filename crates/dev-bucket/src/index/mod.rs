@@ -1,12 +1,12 @@
-//! What the bucket holds, as rows: one SQLite file that says which blob is which object.
+//! The index: a SQLite file with buckets, objects, multipart uploads and their parts.
 //!
-//! Called by the operations, always from a thread that may block. Guarantee: a commit is durable before a call returns
-//! (WAL, `synchronous = FULL`), every condition is judged inside the transaction that acts on it, and (bucket, key) is unique.
+//! Its calls block. Guarantees: a commit is durable before a call returns (WAL, `synchronous = FULL`), every condition is checked inside
+//! the transaction that acts on it, and (bucket, key) is unique.
 
 pub(super) mod listing;
+pub(super) mod multipart;
 pub(super) mod objects;
 pub(super) mod schema;
-pub(super) mod uploads;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -17,54 +17,54 @@ use diesel::prelude::*;
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use self::schema::{buckets, objects as objects_table, parts};
-use crate::log::internal;
+use crate::logging::internal;
 
-/// More buckets than this are refused: everything is bounded.
+/// The most buckets.
 const MAX_BUCKETS: i64 = 1_000;
 
-/// The index: one connection that writes, one that reads beside it.
+/// The index: one connection for writes, one for reads.
 pub(super) struct Index {
     writer: Mutex<SqliteConnection>,
     reader: Mutex<SqliteConnection>,
 }
 
-/// Why a call on the index did not do what it was asked.
-pub(super) enum Fault {
+/// Why a call on the index failed.
+pub(super) enum IndexError {
     /// SQLite failed; whether a commit took place is unknown.
     Database(diesel::result::Error),
-    /// The request may not be done; nothing has changed.
+    /// The request is refused; nothing has changed.
     Refused(S3Error),
 }
 
-impl From<diesel::result::Error> for Fault {
-    fn from(error: diesel::result::Error) -> Fault {
-        Fault::Database(error)
+impl From<diesel::result::Error> for IndexError {
+    fn from(error: diesel::result::Error) -> IndexError {
+        IndexError::Database(error)
     }
 }
 
-impl From<S3Error> for Fault {
-    fn from(error: S3Error) -> Fault {
-        Fault::Refused(error)
+impl From<S3Error> for IndexError {
+    fn from(error: S3Error) -> IndexError {
+        IndexError::Refused(error)
     }
 }
 
-impl From<Fault> for S3Error {
-    fn from(fault: Fault) -> S3Error {
-        match fault {
-            Fault::Refused(error) => error,
-            Fault::Database(error) => internal(error),
+impl From<IndexError> for S3Error {
+    fn from(error: IndexError) -> S3Error {
+        match error {
+            IndexError::Refused(error) => error,
+            IndexError::Database(error) => internal(error),
         }
     }
 }
 
-/// What a call on the index answers.
-pub(super) type Answer<T> = Result<T, Fault>;
+/// The result of a call on the index.
+pub(super) type IndexResult<T> = Result<T, IndexError>;
 
 impl Index {
     /// Opens or creates the index in this file.
     ///
     /// # Errors
-    /// A sentence that says what SQLite did not like.
+    /// SQLite's error, with the path.
     pub(super) fn open(file: &Path) -> Result<Index, String> {
         let path = file
             .to_str()
@@ -89,8 +89,8 @@ impl Index {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Creates the bucket; `false` if it is there already.
-    pub(super) fn create_bucket(&self, name: &str, now_ms: i64) -> Answer<bool> {
+    /// Creates the bucket; `false` if it exists already.
+    pub(super) fn create_bucket(&self, name: &str, now_ms: i64) -> IndexResult<bool> {
         self.write().immediate_transaction(|connection| {
             if bucket_exists(connection, name)? {
                 return Ok(false);
@@ -107,20 +107,20 @@ impl Index {
     }
 
     /// Every bucket with its time of creation (Unix milliseconds), by name.
-    pub(super) fn buckets(&self) -> Answer<Vec<(String, i64)>> {
+    pub(super) fn buckets(&self) -> IndexResult<Vec<(String, i64)>> {
         Ok(buckets::table
             .order(buckets::name)
             .select((buckets::name, buckets::created_ms))
             .load(&mut *self.read())?)
     }
 
-    /// Refuses with `NoSuchBucket` unless the bucket is there.
-    pub(super) fn require_bucket(&self, name: &str) -> Answer<()> {
+    /// `NoSuchBucket` unless the bucket exists.
+    pub(super) fn require_bucket(&self, name: &str) -> IndexResult<()> {
         Ok(require_bucket(&mut self.read(), name)?)
     }
 
-    /// The names of all blobs that a row points at.
-    pub(super) fn referenced_blobs(&self) -> Answer<HashSet<String>> {
+    /// The names of all blobs that a row references.
+    pub(super) fn referenced_blobs(&self) -> IndexResult<HashSet<String>> {
         let connection = &mut *self.read();
         let mut names: HashSet<String> = objects_table::table
             .select(objects_table::blob)
@@ -153,7 +153,7 @@ fn bucket_exists(connection: &mut SqliteConnection, name: &str) -> QueryResult<b
 fn require_bucket(connection: &mut SqliteConnection, name: &str) -> S3Result<()> {
     match bucket_exists(connection, name) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(s3_error!(NoSuchBucket, "there is no bucket {name}")),
+        Ok(false) => Err(s3_error!(NoSuchBucket, "the bucket {name} does not exist")),
         Err(error) => Err(internal(error)),
     }
 }

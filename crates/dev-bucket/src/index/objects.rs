@@ -1,13 +1,13 @@
 //! Rows of objects: read, write under a condition, copy, remove.
 //!
-//! A blob may belong to several rows (a copy shares it). Whoever takes a row away gets the blob's name back once no row is left,
-//! and may then remove the file: no later transaction can reach that name again.
+//! Several rows may reference one blob (a copy shares it). A call that removes the last reference returns the blob's name, and its file can
+//! be removed: no later transaction can reference that name again.
 
 use diesel::prelude::*;
 use s3s::{S3Result, s3_error};
 
 use super::schema::objects;
-use super::{Answer, Index, require_bucket};
+use super::{Index, IndexResult, require_bucket};
 use crate::conditions::WriteCondition;
 
 /// One object.
@@ -34,7 +34,7 @@ pub(crate) struct ObjectRow {
 
 impl Index {
     /// The object, or `NoSuchBucket`, or `NoSuchKey`.
-    pub(crate) fn object(&self, bucket: &str, key: &str) -> Answer<ObjectRow> {
+    pub(crate) fn object(&self, bucket: &str, key: &str) -> IndexResult<ObjectRow> {
         let connection = &mut *self.read();
         match find(connection, bucket, key)? {
             Some(row) => Ok(row),
@@ -45,23 +45,23 @@ impl Index {
         }
     }
 
-    /// Writes the row if the condition holds; answers the blob that nobody needs any more.
+    /// Writes the row if the condition holds; returns the blob that is no longer referenced.
     pub(crate) fn put_object(
         &self,
         row: &ObjectRow,
         condition: &WriteCondition,
-    ) -> Answer<Option<String>> {
+    ) -> IndexResult<Option<String>> {
         self.write()
             .immediate_transaction(|connection| put(connection, row, condition))
     }
 
-    /// Reads the source and writes what `make` makes of it, in one transaction.
+    /// Reads the source and writes the row that `make` returns, in one transaction.
     pub(crate) fn copy_object(
         &self,
         source: (&str, &str),
         condition: &WriteCondition,
         make: impl FnOnce(ObjectRow) -> S3Result<ObjectRow>,
-    ) -> Answer<(ObjectRow, Option<String>)> {
+    ) -> IndexResult<(ObjectRow, Option<String>)> {
         self.write().immediate_transaction(|connection| {
             let (bucket, key) = source;
             let Some(found) = find(connection, bucket, key)? else {
@@ -69,28 +69,28 @@ impl Index {
                 return Err(no_such_key(key).into());
             };
             let row = make(found)?;
-            let unneeded = put(connection, &row, condition)?;
-            Ok((row, unneeded))
+            let unreferenced = put(connection, &row, condition)?;
+            Ok((row, unreferenced))
         })
     }
 
-    /// Removes the keys that are there, all in one transaction; answers the blobs that nobody needs any more.
+    /// Removes the keys that exist, in one transaction; returns the blobs that are no longer referenced.
     pub(crate) fn remove_objects(
         &self,
         bucket: &str,
         keys: &[(String, WriteCondition)],
-    ) -> Answer<Vec<String>> {
+    ) -> IndexResult<Vec<String>> {
         self.write().immediate_transaction(|connection| {
             require_bucket(connection, bucket)?;
-            let mut unneeded = Vec::new();
+            let mut unreferenced = Vec::new();
             for (key, condition) in keys {
                 let existing = find(connection, bucket, key)?;
                 condition.check_removal(existing.as_ref().map(|row| row.etag.as_str()))?;
                 let Some(row) = existing else { continue };
                 diesel::delete(objects::table.find((bucket, key))).execute(connection)?;
-                unneeded.extend(if_unneeded(connection, row.blob)?);
+                unreferenced.extend(if_unreferenced(connection, row.blob)?);
             }
-            Ok(unneeded)
+            Ok(unreferenced)
         })
     }
 }
@@ -100,7 +100,7 @@ pub(super) fn put(
     connection: &mut SqliteConnection,
     row: &ObjectRow,
     condition: &WriteCondition,
-) -> Answer<Option<String>> {
+) -> IndexResult<Option<String>> {
     require_bucket(connection, &row.bucket)?;
     let existing = find(connection, &row.bucket, &row.key)?;
     condition.check(existing.as_ref().map(|row| row.etag.as_str()))?;
@@ -108,7 +108,7 @@ pub(super) fn put(
         .values(row)
         .execute(connection)?;
     match existing {
-        Some(old) if old.blob != row.blob => Ok(if_unneeded(connection, old.blob)?),
+        Some(old) if old.blob != row.blob => Ok(if_unreferenced(connection, old.blob)?),
         _ => Ok(None),
     }
 }
@@ -125,14 +125,14 @@ fn find(
         .optional()
 }
 
-fn if_unneeded(connection: &mut SqliteConnection, blob: String) -> QueryResult<Option<String>> {
-    let needed: bool = diesel::select(diesel::dsl::exists(
+fn if_unreferenced(connection: &mut SqliteConnection, blob: String) -> QueryResult<Option<String>> {
+    let referenced: bool = diesel::select(diesel::dsl::exists(
         objects::table.filter(objects::blob.eq(&blob)),
     ))
     .get_result(connection)?;
-    Ok((!needed).then_some(blob))
+    Ok((!referenced).then_some(blob))
 }
 
 fn no_such_key(key: &str) -> s3s::S3Error {
-    s3_error!(NoSuchKey, "there is no object with the key {key:?}")
+    s3_error!(NoSuchKey, "the key {key:?} does not exist")
 }

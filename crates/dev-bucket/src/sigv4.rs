@@ -1,13 +1,13 @@
-//! What a signature says about itself: who, when, where, and over which headers. Whether it is right is for s3s to find out.
+//! Reads what a Signature Version 4 claims: date, region, service and signed headers. s3s verifies the signature itself.
 
 use chrono::{NaiveDateTime, TimeDelta, Utc};
 use http::{HeaderMap, HeaderValue};
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
-/// How far a signed request may lie from our clock.
+/// The greatest difference between a signed request's time and the server's clock.
 const MAX_SKEW: TimeDelta = TimeDelta::minutes(15);
 
-/// The longest life of a presigned URL in seconds: 7 days.
+/// The longest lifetime of a presigned URL in seconds: 7 days.
 pub(super) const MAX_EXPIRES_SECS: u32 = 7 * 24 * 60 * 60;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -22,7 +22,7 @@ pub(super) struct Signed {
 }
 
 impl Signed {
-    /// Whether the header (lower case) is under the signature.
+    /// Whether the signature covers the header (lower case).
     pub(super) fn covers(&self, header: &str) -> bool {
         self.headers.iter().any(|name| name == header)
     }
@@ -47,7 +47,7 @@ impl Signed {
 ///
 /// # Errors
 /// `AuthorizationHeaderMalformed`, `RequestTimeTooSkewed`.
-pub(super) fn of_header(value: &HeaderValue, headers: &HeaderMap) -> S3Result<Signed> {
+pub(super) fn parse_header(value: &HeaderValue, headers: &HeaderMap) -> S3Result<Signed> {
     let refuse = || {
         malformed(
             false,
@@ -57,7 +57,7 @@ pub(super) fn of_header(value: &HeaderValue, headers: &HeaderMap) -> S3Result<Si
     let text = value.to_str().map_err(|_| refuse())?;
     let rest = text.strip_prefix(ALGORITHM).ok_or_else(refuse)?;
     let mut fields = rest.split(',').map(str::trim);
-    // The order is fixed here because s3s reads it so: both must see the same fields.
+    // The order is fixed because s3s reads the fields in this order: both must see the same values.
     let mut next = |name: &str| {
         let field = fields.next().and_then(|field| field.strip_prefix(name));
         field
@@ -74,20 +74,20 @@ pub(super) fn of_header(value: &HeaderValue, headers: &HeaderMap) -> S3Result<Si
         .get("x-amz-date")
         .and_then(|date| date.to_str().ok());
     require_near(date.ok_or_else(refuse)?, false, true)?;
-    claims(credential, signed_headers, false)
+    signed(credential, signed_headers, false)
 }
 
 /// Reads the query of a presigned URL.
 ///
 /// # Errors
 /// `AuthorizationQueryParametersError`, `RequestTimeTooSkewed`.
-pub(super) fn of_query(query: &[(String, String)]) -> S3Result<Signed> {
+pub(super) fn parse_query(query: &[(String, String)]) -> S3Result<Signed> {
     let value = |name: &str| {
         let mut found = query
             .iter()
             .filter(|(other, _)| other.eq_ignore_ascii_case(name));
         match (found.next(), found.next()) {
-            // s3s reads the names exactly so.
+            // s3s compares the names case-sensitively.
             (Some((other, value)), None) if other == name => Ok(value.as_str()),
             _ => Err(malformed(true, format!("{name} must be in the query once"))),
         }
@@ -107,14 +107,14 @@ pub(super) fn of_query(query: &[(String, String)]) -> S3Result<Signed> {
         ));
     }
     require_near(value("X-Amz-Date")?, true, false)?;
-    claims(
+    signed(
         value("X-Amz-Credential")?,
         value("X-Amz-SignedHeaders")?,
         true,
     )
 }
 
-fn claims(credential: &str, signed_headers: &str, in_query: bool) -> S3Result<Signed> {
+fn signed(credential: &str, signed_headers: &str, in_query: bool) -> S3Result<Signed> {
     let scope: Vec<&str> = credential.split('/').collect();
     let [_key, _date, region, service, "aws4_request"] = scope[..] else {
         return Err(malformed(
@@ -135,7 +135,7 @@ fn claims(credential: &str, signed_headers: &str, in_query: bool) -> S3Result<Si
     Ok(signed)
 }
 
-// s3s is told to allow for a week, so that a form's policy may live longer than a quarter of an hour; the rest is judged here.
+// s3s allows a skew of 7 days, so that a form's policy may be older than 15 minutes. All other requests are checked here.
 fn require_near(date: &str, in_query: bool, past_too: bool) -> S3Result<()> {
     let date = NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ")
         .map_err(|_| malformed(in_query, "the date must be YYYYMMDD'T'HHMMSS'Z'".to_owned()))?;
@@ -166,11 +166,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         let date = Utc::now().format("%Y%m%dT%H%M%SZ").to_string();
         headers.insert("x-amz-date", date.parse().unwrap());
-        of_header(&HeaderValue::from_str(text).unwrap(), &headers)
+        parse_header(&HeaderValue::from_str(text).unwrap(), &headers)
     }
 
     #[test]
-    fn the_claims_of_a_header_are_read() {
+    fn header_claims_are_read() {
         let signed = header(
             "AWS4-HMAC-SHA256 Credential=K/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host;x-amz-date,Signature=00",
         )
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_with_fields_twice_or_in_another_order_is_refused() {
+    fn header_with_repeated_or_reordered_fields_is_refused() {
         let credential = "Credential=K/20260101/us-east-1/s3/aws4_request";
         for text in [
             format!("AWS4-HMAC-SHA256 {credential},SignedHeaders=host,SignedHeaders=x,Signature=0"),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_with_a_name_twice_or_in_other_case_is_refused() {
+    fn query_with_a_repeated_name_or_other_case_is_refused() {
         let date = Utc::now().format("%Y%m%dT%H%M%SZ").to_string();
         let good: Vec<(String, String)> = [
             ("X-Amz-Algorithm", ALGORITHM),
@@ -208,14 +208,14 @@ mod tests {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
-        assert!(of_query(&good).is_ok());
+        assert!(parse_query(&good).is_ok());
         for position in 0..good.len() {
             let mut twice = good.clone();
             twice.push(good[position].clone());
-            assert!(of_query(&twice).is_err());
+            assert!(parse_query(&twice).is_err());
             let mut lower = good.clone();
             lower[position].0 = lower[position].0.to_ascii_lowercase();
-            assert!(of_query(&lower).is_err());
+            assert!(parse_query(&lower).is_err());
         }
     }
 }

@@ -1,5 +1,4 @@
-//! What the bucket's threads log: our own lines, and nothing of the libraries below, because s3s logs whole requests and a
-//! request holds its signature.
+//! Logging of the server's threads: only events of this crate, because s3s logs whole requests with their signatures.
 
 use s3s::S3Error;
 use tracing::level_filters::LevelFilter;
@@ -7,34 +6,34 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber};
 
-/// Passes our own lines on to where the caller's lines go.
-pub(super) struct OnlyOurs(Dispatch);
+/// Passes events of this crate on to the caller's subscriber.
+pub(super) struct OwnEvents(Dispatch);
 
-impl OnlyOurs {
-    /// In front of the subscriber that is current where the bucket is started.
-    pub(super) fn here() -> Dispatch {
-        Dispatch::new(OnlyOurs(tracing::dispatcher::get_default(Dispatch::clone)))
+impl OwnEvents {
+    /// Wraps the subscriber that is current on this thread.
+    pub(super) fn of_current_subscriber() -> Dispatch {
+        Dispatch::new(OwnEvents(tracing::dispatcher::get_default(Dispatch::clone)))
     }
 }
 
-/// Makes this the thread's subscriber for as long as the thread lives.
+/// Makes this the thread's subscriber as long as the thread lives.
 pub(super) fn set_for_thread(log: &Dispatch) {
     // Dropping the guard would end it.
     std::mem::forget(tracing::dispatcher::set_default(log));
 }
 
-/// Something below failed that the client can do nothing about: the cause goes into the log, the client is told nothing.
+/// `InternalError`. The cause is logged and not sent to the client.
 pub(super) fn internal<E>(error: E) -> S3Error
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    tracing::error!(%error, "the development bucket failed");
+    tracing::error!(%error, "development bucket failed");
     S3Error::internal_error(error)
 }
 
-impl Subscriber for OnlyOurs {
+impl Subscriber for OwnEvents {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if ours(metadata) {
+        if is_own(metadata) {
             Interest::sometimes()
         } else {
             Interest::never()
@@ -42,10 +41,10 @@ impl Subscriber for OnlyOurs {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        ours(metadata) && self.0.enabled(metadata)
+        is_own(metadata) && self.0.enabled(metadata)
     }
 
-    // Without a hint, every library in the process would prepare its finest lines.
+    // Without a hint, every library in the process would enable its trace events.
     fn max_level_hint(&self) -> Option<LevelFilter> {
         Some(LevelFilter::INFO)
     }
@@ -75,6 +74,6 @@ impl Subscriber for OnlyOurs {
     }
 }
 
-fn ours(metadata: &Metadata<'_>) -> bool {
+fn is_own(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
 }

@@ -1,4 +1,4 @@
-//! The S3 operations that exist, each handed to the file that does it. Everything else answers `NotImplemented`.
+//! The S3 operations that are supported, each implemented in a file of its own. All others answer `NotImplemented`.
 
 use std::sync::Arc;
 
@@ -6,25 +6,25 @@ use s3s::dto::*;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::blobs::{Blobs, Draft};
-use super::index::{Answer, Fault, Index};
-use super::log::internal;
+use super::index::{Index, IndexError, IndexResult};
+use super::logging::internal;
 
-/// The bucket behind s3s. Clones share it.
+/// The implementation of S3 behind s3s. Clones share it.
 #[derive(Clone)]
 pub(super) struct Bucket {
-    /// The rows.
+    /// Which blob is which object.
     pub index: Arc<Index>,
-    /// The bytes.
+    /// The bytes of objects and parts.
     pub blobs: Arc<Blobs>,
-    /// The region that it says it is in.
+    /// The region that it reports.
     pub region: Arc<str>,
 }
 
 impl Bucket {
-    /// Runs a call on the index where blocking is allowed.
-    pub(super) async fn ask<T: Send + 'static>(
+    /// Runs a call on the index, on a thread that may block.
+    pub(super) async fn with_index<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&Index) -> Answer<T> + Send + 'static,
+        call: impl FnOnce(&Index) -> IndexResult<T> + Send + 'static,
     ) -> S3Result<T> {
         let index = Arc::clone(&self.index);
         tokio::task::spawn_blocking(move || call(&index))
@@ -33,10 +33,10 @@ impl Bucket {
             .map_err(S3Error::from)
     }
 
-    /// As [`Bucket::ask`], for calls that answer which blobs are no longer needed: these are removed.
-    pub(super) async fn ask_and_remove(
+    /// As [`Bucket::with_index`], for calls that return unreferenced blobs: their files are removed.
+    pub(super) async fn with_index_then_remove(
         &self,
-        call: impl FnOnce(&Index) -> Answer<Vec<String>> + Send + 'static,
+        call: impl FnOnce(&Index) -> IndexResult<Vec<String>> + Send + 'static,
     ) -> S3Result<()> {
         let bucket = self.clone();
         tokio::task::spawn_blocking(move || {
@@ -47,27 +47,29 @@ impl Bucket {
         })
         .await
         .map_err(internal)?
-        .map_err(|fault: Fault| S3Error::from(fault))
+        .map_err(|error: IndexError| S3Error::from(error))
     }
 
-    /// Publishes the draft, then writes its row; in one go, so that a client that hangs up stops neither half.
-    /// `record` gets the blob's name and answers which blobs are no longer needed.
-    pub(super) async fn keep(
+    /// Publishes the draft and writes its row. Both run on one blocking thread, so that a client that hangs up interrupts neither.
+    /// `write_row` gets the blob's name and returns the blobs that no row references any more.
+    pub(super) async fn commit(
         &self,
         draft: Draft,
-        record: impl FnOnce(&Index, String) -> Answer<Vec<String>> + Send + 'static,
+        write_row: impl FnOnce(&Index, String) -> IndexResult<Vec<String>> + Send + 'static,
     ) -> S3Result<()> {
         let bucket = self.clone();
         tokio::task::spawn_blocking(move || {
             let name = draft.publish().map_err(internal)?;
-            match record(&bucket.index, name.clone()) {
-                Ok(unneeded) => unneeded.iter().for_each(|blob| bucket.blobs.remove(blob)),
-                Err(Fault::Refused(error)) => {
+            match write_row(&bucket.index, name.clone()) {
+                Ok(unreferenced) => unreferenced
+                    .iter()
+                    .for_each(|blob| bucket.blobs.remove(blob)),
+                Err(IndexError::Refused(error)) => {
                     bucket.blobs.remove(&name);
                     return Err(error);
                 }
                 // The commit may have happened: the blob stays, and the next start removes it if it has no row.
-                Err(fault @ Fault::Database(_)) => return Err(fault.into()),
+                Err(error @ IndexError::Database(_)) => return Err(error.into()),
             }
             Ok(())
         })
@@ -76,15 +78,18 @@ impl Bucket {
     }
 }
 
-/// Refuses keys that no row may have. s3s has checked keys in paths already, keys in forms and copy sources not.
+/// Refuses invalid keys. s3s checks keys in paths, but not keys in forms and copy sources.
 pub(super) fn require_key(key: &str) -> S3Result<()> {
     if key.len() > 1_024 {
-        return Err(s3_error!(KeyTooLongError, "a key has at most 1,024 bytes"));
+        return Err(s3_error!(
+            KeyTooLongError,
+            "a key must have at most 1,024 bytes"
+        ));
     }
     if key.is_empty() || key.contains('\0') {
         return Err(s3_error!(
             InvalidArgument,
-            "a key is not empty and holds no NUL"
+            "a key must not be empty and must not contain NUL"
         ));
     }
     Ok(())
@@ -117,7 +122,7 @@ impl S3 for Bucket {
         &self,
         request: S3Request<GetBucketLocationInput>,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        self.location(request.input).await
+        self.bucket_location(request.input).await
     }
 
     async fn list_objects_v2(
@@ -173,7 +178,7 @@ impl S3 for Bucket {
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        self.begin_upload(request.input).await
+        self.create_upload(request.input).await
     }
 
     async fn upload_part(

@@ -1,4 +1,4 @@
-//! A request's body with two bounds: it may not stand still for long, and what a refusal left unread is drained, but not for ever.
+//! A request's body with two limits: on the pause between two chunks, and on how much of a refused body is drained.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,16 +11,16 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use s3s::StdError;
 use tokio::time::{Instant, Sleep};
 
-/// What the client is told whose body stood still.
+/// The message for a body that paused longer than [`IDLE`].
 pub(super) const TOO_SLOW: &str = "the body did not arrive in time";
 
-/// The longest pause inside a body.
+/// The longest pause between two chunks.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// A refused body is drained up to this many bytes, so that the client reads the answer and not a reset connection.
+/// A refused body is drained up to this many bytes, so that the client reads the response instead of a connection reset.
 const DRAIN_BYTES: usize = 16 * 1024 * 1024;
 
-/// And for this long.
+/// The time limit for draining.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 struct Inner {
@@ -34,7 +34,7 @@ struct Inner {
 pub(super) struct RequestBody(Arc<Mutex<Inner>>);
 
 impl RequestBody {
-    /// Wraps what hyper hands over.
+    /// Wraps hyper's body.
     pub(super) fn new(incoming: Incoming) -> RequestBody {
         RequestBody(Arc::new(Mutex::new(Inner {
             incoming,
@@ -43,7 +43,7 @@ impl RequestBody {
         })))
     }
 
-    /// Reads what is left and forgets it, within bounds. `expects_continue`: the client waits before it sends, so nothing is left.
+    /// Reads and discards the rest of the body, within the limits. With `expects_continue` the client has not sent anything yet.
     pub(super) async fn drain(mut self, expects_continue: bool) {
         let begun = self.0.lock().unwrap_or_else(PoisonError::into_inner).begun;
         if self.is_end_stream() || (expects_continue && !begun) {
@@ -58,7 +58,7 @@ impl RequestBody {
                 }
             }
         };
-        // Running out of time ends in a closed connection, which is what the bound is for.
+        // After a timeout the connection is closed.
         let _ = tokio::time::timeout(DRAIN_TIME, read).await;
     }
 }

@@ -1,4 +1,4 @@
-//! From a request's body to a draft: written while it is hashed, then compared with everything that was declared.
+//! Receives a request's body into a draft: writes and hashes it, then compares it with the length and digests that the request declared.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -10,37 +10,37 @@ use s3s::{S3Error, S3ErrorCode, S3Result, StdError, TrailingHeaders, s3_error};
 use tokio::task::spawn_blocking;
 
 use super::blobs::{Blobs, Draft};
-use super::digest::{self, Algorithm, Hashed, Hashing};
-use super::log::internal;
+use super::checksum::{self, Algorithm, Hashed, Hashing};
+use super::logging::internal;
 
-/// The greatest object, and the greatest part, in bytes: 5 GiB.
+/// The size limit of an object and of a part, in bytes: 5 GiB.
 pub(super) const MAX_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
-/// A blocking thread is borrowed once per so many bytes, not for each packet.
+/// Bytes that are buffered for one write on a blocking thread.
 const WRITE_BYTES: usize = 512 * 1024;
 
-/// The request's headers about its body.
+/// What the request declares about its body.
 #[derive(Default)]
-pub(super) struct BodyHeaders {
+pub(super) struct ExpectedBody {
     /// The length in bytes.
     pub length: Option<i64>,
     /// The `Content-MD5` header.
     pub md5: Option<String>,
     /// The checksum header.
     pub checksum: Option<(Algorithm, String)>,
-    /// The algorithm whose value follows behind the body.
+    /// The algorithm whose value follows the body as a trailer.
     pub trailer: Option<Algorithm>,
-    /// Where that value will be found.
+    /// The trailers, readable once the body is read.
     pub trailing_headers: Option<TrailingHeaders>,
-    /// The algorithm to compute where the client declared none.
-    pub otherwise: Option<Algorithm>,
+    /// The algorithm to compute when the request declares none.
+    pub default_algorithm: Option<Algorithm>,
 }
 
-/// A body that is on the disk and is what was declared.
-pub(super) struct Received {
+/// A body that is written and matches what was declared.
+pub(super) struct ReceivedBody {
     /// The bytes, not yet durable.
     pub draft: Draft,
-    /// How many.
+    /// Their number.
     pub size: i64,
     /// Their digests.
     pub hashed: Hashed,
@@ -52,12 +52,12 @@ struct Sink {
     size: u64,
 }
 
-impl BodyHeaders {
-    /// Takes the algorithm of the trailer, if one is announced.
+impl ExpectedBody {
+    /// The algorithm that `x-amz-trailer` announces.
     ///
     /// # Errors
     /// `InvalidRequest` for a trailer that is not a checksum.
-    pub(super) fn announced(headers: &HeaderMap) -> S3Result<Option<Algorithm>> {
+    pub(super) fn trailer_algorithm(headers: &HeaderMap) -> S3Result<Option<Algorithm>> {
         headers
             .get("x-amz-trailer")
             .map(|value| Algorithm::of_header(value.to_str().unwrap_or_default()))
@@ -66,11 +66,11 @@ impl BodyHeaders {
 
     fn algorithm(&self) -> Option<Algorithm> {
         let declared = self.checksum.as_ref().map(|(algorithm, _)| *algorithm);
-        declared.or(self.trailer).or(self.otherwise)
+        declared.or(self.trailer).or(self.default_algorithm)
     }
 
-    // Before the body is read: what can't be right needs no bytes.
-    fn check_form(&self) -> S3Result<()> {
+    // Runs before the body is read.
+    fn check_headers(&self) -> S3Result<()> {
         if let Some((algorithm, value)) = &self.checksum {
             if self.trailer.is_some_and(|trailer| trailer != *algorithm) {
                 return Err(s3_error!(
@@ -78,10 +78,10 @@ impl BodyHeaders {
                     "the trailer and the header name different algorithms"
                 ));
             }
-            digest::require_well_formed(*algorithm, value)?;
+            checksum::require_well_formed(*algorithm, value)?;
         }
         if let Some(md5) = &self.md5 {
-            digest::content_md5(md5)?;
+            checksum::content_md5(md5)?;
         }
         match self.length {
             Some(length) if u64::try_from(length).is_ok_and(|bytes| bytes > MAX_OBJECT_BYTES) => {
@@ -96,12 +96,12 @@ impl BodyHeaders {
         if expected.is_some_and(|expected| expected != size) {
             return Err(s3_error!(
                 IncompleteBody,
-                "{size} bytes came, {} were announced",
+                "received {size} bytes, expected {}",
                 expected.unwrap_or_default()
             ));
         }
         if let Some(md5) = &self.md5
-            && digest::content_md5(md5)? != hashed.md5
+            && checksum::content_md5(md5)? != hashed.md5
         {
             return Err(s3_error!(
                 BadDigest,
@@ -136,16 +136,16 @@ fn require_equal(algorithm: Algorithm, actual: Option<&str>, value: Option<&str>
     ))
 }
 
-/// Receives a body. Whatever is refused leaves nothing behind.
+/// Receives a body. A refused body leaves no file behind.
 ///
 /// # Errors
 /// `BadDigest`, `XAmzContentSHA256Mismatch`, `IncompleteBody`, `EntityTooLarge`, `InvalidDigest`, `InvalidRequest`, `RequestTimeout`.
 pub(super) async fn receive(
     blobs: &Arc<Blobs>,
     body: Option<StreamingBlob>,
-    declared: &BodyHeaders,
-) -> S3Result<Received> {
-    declared.check_form()?;
+    expected: &ExpectedBody,
+) -> S3Result<ReceivedBody> {
+    expected.check_headers()?;
     let store = Arc::clone(blobs);
     let draft = spawn_blocking(move || store.draft())
         .await
@@ -153,7 +153,7 @@ pub(super) async fn receive(
         .map_err(internal)?;
     let mut sink = Sink {
         draft,
-        hashing: Hashing::new(declared.algorithm()),
+        hashing: Hashing::new(expected.algorithm()),
         size: 0,
     };
     if let Some(mut body) = body {
@@ -168,8 +168,8 @@ pub(super) async fn receive(
         (sink, _) = write(sink, buffer).await?;
     }
     let hashed = sink.hashing.finish();
-    declared.check(sink.size, &hashed)?;
-    Ok(Received {
+    expected.check(sink.size, &hashed)?;
+    Ok(ReceivedBody {
         draft: sink.draft,
         size: i64::try_from(sink.size).unwrap_or(i64::MAX),
         hashed,
@@ -196,11 +196,11 @@ async fn write(mut sink: Sink, mut buffer: Vec<u8>) -> S3Result<(Sink, Vec<u8>)>
 pub(super) fn too_large() -> S3Error {
     s3_error!(
         EntityTooLarge,
-        "an object has at most {MAX_OBJECT_BYTES} bytes"
+        "an object must have at most {MAX_OBJECT_BYTES} bytes"
     )
 }
 
-// s3s reports a refused body as an error of its stream, whose type is private: its text is all there is to tell them apart.
+// s3s reports a refused body as an error of the stream. Its type is private, so only its text tells the reasons apart.
 fn body_error(error: &StdError) -> S3Error {
     let text = error.to_string();
     if text.contains("Sha256Mismatch") {
@@ -216,15 +216,15 @@ fn body_error(error: &StdError) -> S3Error {
             S3ErrorCode::SignatureDoesNotMatch,
             "a chunk's signature does not match",
         )
-    } else if text.contains(super::body::TOO_SLOW) {
-        (S3ErrorCode::RequestTimeout, super::body::TOO_SLOW)
+    } else if text.contains(super::request_body::TOO_SLOW) {
+        (S3ErrorCode::RequestTimeout, super::request_body::TOO_SLOW)
     } else if text.contains("FormatError") || text.contains("TooLarge") || text.contains("TooMany")
     {
         (S3ErrorCode::InvalidRequest, "the chunks are malformed")
     } else {
         (
             S3ErrorCode::IncompleteBody,
-            "the body is not what its length announced",
+            "the body does not have the declared length",
         )
     };
     S3Error::with_message(code, message)

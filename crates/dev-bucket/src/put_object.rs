@@ -1,16 +1,16 @@
-//! PutObject, also as a form upload (POST policy): receive, compare, make durable, record, answer.
+//! PutObject, also as a form upload (POST policy).
 
 use http::HeaderMap;
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use super::bucket::{Bucket, require_key};
+use super::checksum::{Checksum, answer_checksum, expected_checksum};
 use super::conditions::WriteCondition;
-use super::digest::{Checksum, answer_checksum, declared_checksum};
 use super::index::objects::ObjectRow;
-use super::list::path_encoded;
-use super::meta::{headers_of, now_ms};
-use super::receive::{BodyHeaders, Received, receive};
+use super::list_objects::path_encoded;
+use super::operations::{Bucket, require_key};
+use super::receive_body::{ExpectedBody, ReceivedBody, receive};
+use super::stored_headers::{headers_of, now_ms};
 
 impl Bucket {
     pub(super) async fn put(
@@ -26,13 +26,13 @@ impl Bucket {
         } = request;
         require_key(&input.key)?;
         let stored = headers_of!(input);
-        let declared = BodyHeaders {
+        let expected = ExpectedBody {
             length: input.content_length,
             md5: input.content_md5.take(),
-            checksum: declared_checksum!(input)?,
-            trailer: BodyHeaders::announced(&headers)?,
+            checksum: expected_checksum!(input)?,
+            trailer: ExpectedBody::trailer_algorithm(&headers)?,
             trailing_headers,
-            otherwise: None,
+            default_algorithm: None,
         };
         let condition = WriteCondition {
             if_match: input.if_match.take(),
@@ -40,9 +40,10 @@ impl Bucket {
         };
         let (bucket, key) = (input.bucket.clone(), input.key.clone());
         let name = bucket.clone();
-        // Before the bytes come: a bucket that is not there needs none of them.
-        self.ask(move |index| index.require_bucket(&name)).await?;
-        let received = receive(&self.blobs, input.body.take(), &declared).await?;
+        // A missing bucket is refused before the body is read.
+        self.with_index(move |index| index.require_bucket(&name))
+            .await?;
+        let received = receive(&self.blobs, input.body.take(), &expected).await?;
         let row = object_row(
             input.bucket,
             input.key,
@@ -52,7 +53,7 @@ impl Bucket {
         )?;
         let checksum = received.hashed.checksum.clone();
         let etag = row.etag.clone();
-        self.keep(received.draft, move |index, blob| {
+        self.commit(received.draft, move |index, blob| {
             let row = ObjectRow { blob, ..row };
             Ok(index.put_object(&row, &condition)?.into_iter().collect())
         })
@@ -66,28 +67,28 @@ impl Bucket {
             ..PutObjectOutput::default()
         };
         answer_checksum!(output, checksum.as_ref());
-        output.checksum_type = super::digest::fields(checksum.as_ref()).checksum_type;
+        output.checksum_type = super::checksum::fields(checksum.as_ref()).checksum_type;
         Ok(S3Response::with_headers(output, answered))
     }
 }
 
-/// Marks the request as a form upload, which answers with `ETag` and (unless it redirects) `Location`.
+/// Marks the request as a form upload, whose response has `ETag` and (unless it redirects) `Location`.
 #[derive(Clone, Copy)]
 pub(super) struct FormUpload {
-    /// Whether the answer is a redirect.
+    /// Whether the response is a redirect.
     pub redirects: bool,
 }
 
 impl FormUpload {
-    /// Judges a form. That it has a policy, signed and kept to, s3s has found out; what s3s leaves open is refused here.
+    /// Refuses unsupported forms. s3s has checked that the policy is signed and that the form keeps to it.
     ///
     /// # Errors
-    /// `NotImplemented` for what is not supported.
+    /// `NotImplemented`.
     pub(super) fn check(input: &PostObjectInput) -> S3Result<FormUpload> {
         if input.key.contains("${filename}") {
             return Err(s3_error!(
                 NotImplemented,
-                "${{filename}} in a key is not supported: name the key"
+                "${{filename}} in a key is not supported: give the whole key"
             ));
         }
         refuse_unsupported(input)?;
@@ -108,7 +109,7 @@ impl FormUpload {
     }
 }
 
-// What the guard refuses as a header may come as a form field as well.
+// The form fields of the headers that the request checks refuse.
 fn refuse_unsupported(input: &PostObjectInput) -> S3Result<()> {
     let unsupported = [
         ("acl", input.acl.is_some()),
@@ -143,11 +144,11 @@ fn refuse_unsupported(input: &PostObjectInput) -> S3Result<()> {
     }
 }
 
-/// The row of a received body; its blob's name is known once it is published.
+/// The row of a received body. Its blob is empty until the draft is published.
 pub(super) fn object_row(
     bucket: String,
     key: String,
-    received: &Received,
+    received: &ReceivedBody,
     checksum: Option<&Checksum>,
     headers: String,
 ) -> S3Result<ObjectRow> {

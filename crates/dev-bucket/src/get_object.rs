@@ -15,18 +15,18 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use super::bucket::{Bucket, require_key};
+use super::checksum::{Checksum, answer_checksum};
 use super::conditions::ReadCondition;
-use super::digest::{Checksum, answer_checksum};
 use super::index::objects::ObjectRow;
-use super::log::internal;
-use super::meta::{StoredHeaders, answer_headers, timestamp};
+use super::logging::internal;
+use super::operations::{Bucket, require_key};
+use super::stored_headers::{StoredHeaders, answer_headers, timestamp};
 
-/// A blocking thread is borrowed once for so many bytes.
+/// Bytes that one read on a blocking thread returns.
 const READ_BYTES: u64 = 256 * 1024;
 
-/// How often a read looks again for an object that is overwritten at the same time.
-const LOOKS: usize = 8;
+/// How often a read is retried while the object is overwritten.
+const OPEN_ATTEMPTS: usize = 8;
 
 impl Bucket {
     pub(super) async fn get(&self, input: GetObjectInput) -> S3Result<S3Response<GetObjectOutput>> {
@@ -38,9 +38,9 @@ impl Bucket {
             if_unmodified_since: input.if_unmodified_since,
         };
         let (row, file) = self.open(input.bucket, input.key).await?;
-        condition.check_read(&row)?;
+        condition.check_read(&row.etag, row.modified_ms)?;
         let size = u64::try_from(row.size).unwrap_or(0);
-        let range = wanted(input.range, size)?;
+        let range = byte_range(input.range, size)?;
         let bytes = range.clone().unwrap_or(0..size);
         let mut output = GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
@@ -52,7 +52,7 @@ impl Bucket {
             ..GetObjectOutput::default()
         };
         answer_headers!(output, StoredHeaders::from_json(&row.headers)?);
-        // A checksum of the whole would not fit a part of it.
+        // The stored checksum is that of the whole object.
         if range.is_none() && enabled(input.checksum_mode.as_ref()) {
             let checksum = Checksum::from_json(row.checksum.as_deref())?;
             answer_checksum!(output, checksum.as_ref());
@@ -75,10 +75,12 @@ impl Bucket {
         };
         require_key(&input.key)?;
         let (bucket, key) = (input.bucket, input.key);
-        let row = self.ask(move |index| index.object(&bucket, &key)).await?;
-        condition.check_read(&row)?;
+        let row = self
+            .with_index(move |index| index.object(&bucket, &key))
+            .await?;
+        condition.check_read(&row.etag, row.modified_ms)?;
         let size = u64::try_from(row.size).unwrap_or(0);
-        let range = wanted(input.range, size)?;
+        let range = byte_range(input.range, size)?;
         let bytes = range.clone().unwrap_or(0..size);
         let mut output = HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
@@ -94,7 +96,7 @@ impl Bucket {
             answer_checksum!(output, checksum.as_ref());
             output.checksum_type = checksum_type(checksum.as_ref());
         }
-        // A presigned HEAD may override the same headers as a GET; s3s does it for the GET only.
+        // A presigned HEAD may override the same headers as a GET; s3s supports that for the GET only.
         if let Some(value) = input.response_content_type {
             output.content_type = Some(value);
         }
@@ -106,21 +108,21 @@ impl Bucket {
         Ok(response)
     }
 
-    /// The row and its open file. Once open, the file can be read to its end whatever happens to the row.
+    /// The row and its open file, which stays readable if the object is overwritten or removed.
     pub(super) async fn open(&self, bucket: String, key: String) -> S3Result<(ObjectRow, File)> {
         require_key(&key)?;
         let blobs = Arc::clone(&self.blobs);
-        self.ask(move |index| {
-            for _ in 0..LOOKS {
+        self.with_index(move |index| {
+            for _ in 0..OPEN_ATTEMPTS {
                 let row = index.object(&bucket, &key)?;
                 match blobs.read(&row.blob) {
                     Ok(file) => return Ok((row, file)),
-                    // Overwritten between the two looks: the row names another blob by now.
+                    // The object was overwritten after its row was read.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => return Err(internal(error).into()),
                 }
             }
-            Err(s3_error!(SlowDown, "the object is overwritten too often to be read").into())
+            Err(s3_error!(SlowDown, "the object is being overwritten: retry").into())
         })
         .await
     }
@@ -141,15 +143,15 @@ fn enabled(mode: Option<&ChecksumMode>) -> bool {
 }
 
 fn checksum_type(checksum: Option<&Checksum>) -> Option<ChecksumType> {
-    super::digest::fields(checksum).checksum_type
+    super::checksum::fields(checksum).checksum_type
 }
 
-fn wanted(range: Option<RangeHeader>, size: u64) -> S3Result<Option<Range<u64>>> {
+fn byte_range(range: Option<RangeHeader>, size: u64) -> S3Result<Option<Range<u64>>> {
     let Some(range) = range else { return Ok(None) };
     match range.check(size) {
         Ok(range) if !range.is_empty() => Ok(Some(range)),
         _ => {
-            let mut error = s3_error!(InvalidRange, "the range lies outside of the object");
+            let mut error = s3_error!(InvalidRange, "the range is outside of the object");
             let mut headers = http::HeaderMap::new();
             if let Ok(value) = format!("bytes */{size}").parse() {
                 headers.insert(http::header::CONTENT_RANGE, value);

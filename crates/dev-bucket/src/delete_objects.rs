@@ -1,12 +1,12 @@
-//! DeleteObject and DeleteObjects: first the rows, then the blobs that no row names any more.
+//! DeleteObject and DeleteObjects: removes the rows, then the blobs that no row references any more.
 
 use s3s::dto::*;
 use s3s::{S3Response, S3Result, s3_error};
 
-use super::bucket::{Bucket, require_key};
 use super::conditions::WriteCondition;
+use super::operations::{Bucket, require_key};
 
-/// At most so many keys in one request, as at S3.
+/// The most keys in one request, as at S3.
 const MAX_KEYS: usize = 1_000;
 
 impl Bucket {
@@ -20,7 +20,7 @@ impl Bucket {
             if_none_match: None,
         };
         let (bucket, keys) = (input.bucket, [(input.key, condition)]);
-        self.ask_and_remove(move |index| index.remove_objects(&bucket, &keys))
+        self.with_index_then_remove(move |index| index.remove_objects(&bucket, &keys))
             .await?;
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
@@ -32,7 +32,10 @@ impl Bucket {
         let quiet = input.delete.quiet.unwrap_or(false);
         let objects = input.delete.objects;
         if objects.is_empty() || objects.len() > MAX_KEYS {
-            return Err(s3_error!(MalformedXML, "between 1 and {MAX_KEYS} keys"));
+            return Err(s3_error!(
+                MalformedXML,
+                "a request must name 1 to {MAX_KEYS} keys"
+            ));
         }
         let mut keys = Vec::new();
         let mut errors = Vec::new();
@@ -40,7 +43,7 @@ impl Bucket {
             let refused = if object.version_id.is_some() || object.e_tag.is_some() {
                 Some(s3_error!(
                     NotImplemented,
-                    "versions and conditions are not supported here"
+                    "versions and conditions are not supported"
                 ))
             } else {
                 require_key(&object.key).err()
@@ -63,7 +66,7 @@ impl Bucket {
             })
             .collect();
         let bucket = input.bucket;
-        self.ask_and_remove(move |index| index.remove_objects(&bucket, &keys))
+        self.with_index_then_remove(move |index| index.remove_objects(&bucket, &keys))
             .await?;
         Ok(S3Response::new(DeleteObjectsOutput {
             deleted: (!quiet).then_some(deleted),

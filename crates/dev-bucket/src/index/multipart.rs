@@ -5,10 +5,10 @@ use s3s::s3_error;
 
 use super::objects::{ObjectRow, put};
 use super::schema::{parts, uploads};
-use super::{Answer, Index, require_bucket};
+use super::{Index, IndexResult, require_bucket};
 use crate::conditions::WriteCondition;
 
-/// More open uploads than this are refused: everything is bounded.
+/// The most open uploads.
 const MAX_OPEN_UPLOADS: i64 = 100_000;
 
 /// One multipart upload that is neither completed nor aborted.
@@ -19,15 +19,15 @@ pub(crate) struct UploadRow {
     pub id: String,
     /// The bucket's name.
     pub bucket: String,
-    /// The key of the object to be.
+    /// The key of the future object.
     pub key: String,
     /// Unix milliseconds.
     pub started_ms: i64,
-    /// The headers of the object to be, as JSON.
+    /// The headers of the future object, as JSON.
     pub headers: String,
-    /// The checksum algorithm, by S3's name, if one was asked for.
+    /// The checksum algorithm, by S3's name, if one was requested.
     pub algorithm: Option<String>,
-    /// Whether the object's checksum is made of the parts' (else of the whole object).
+    /// Whether the object's checksum is computed from the parts' checksums, or over the whole object.
     pub composite: bool,
 }
 
@@ -52,8 +52,8 @@ pub(crate) struct PartRow {
 }
 
 impl Index {
-    /// Opens an upload.
-    pub(crate) fn create_upload(&self, row: &UploadRow) -> Answer<()> {
+    /// Creates an upload.
+    pub(crate) fn create_upload(&self, row: &UploadRow) -> IndexResult<()> {
         self.write().immediate_transaction(|connection| {
             require_bucket(connection, &row.bucket)?;
             let open: i64 = uploads::table.count().get_result(connection)?;
@@ -67,17 +67,21 @@ impl Index {
         })
     }
 
-    /// The upload, or `NoSuchUpload` (as well if it is another object's).
-    pub(crate) fn upload(&self, bucket: &str, key: &str, id: &str) -> Answer<UploadRow> {
+    /// The upload, or `NoSuchUpload` (also if it belongs to another key).
+    pub(crate) fn upload(&self, bucket: &str, key: &str, id: &str) -> IndexResult<UploadRow> {
         let connection = &mut *self.read();
         require_bucket(connection, bucket)?;
         require_upload(connection, bucket, key, id)
     }
 
-    /// Records a part; answers the blob of the part that it replaces.
-    pub(crate) fn put_part(&self, upload: &UploadRow, part: &PartRow) -> Answer<Option<String>> {
+    /// Writes a part; returns the blob of the part that it replaces.
+    pub(crate) fn put_part(
+        &self,
+        upload: &UploadRow,
+        part: &PartRow,
+    ) -> IndexResult<Option<String>> {
         self.write().immediate_transaction(|connection| {
-            // It may have been completed or aborted while the part's bytes came in.
+            // The upload may have been completed or aborted while the part was received.
             require_upload(connection, &upload.bucket, &upload.key, &upload.id)?;
             let replaced: Option<String> = parts::table
                 .find((&part.upload, part.number))
@@ -92,7 +96,7 @@ impl Index {
     }
 
     /// The upload's parts with a number above `after`, at most `limit`, by number.
-    pub(crate) fn parts(&self, upload: &str, after: i32, limit: i64) -> Answer<Vec<PartRow>> {
+    pub(crate) fn parts(&self, upload: &str, after: i32, limit: i64) -> IndexResult<Vec<PartRow>> {
         Ok(parts::table
             .filter(parts::upload.eq(upload).and(parts::number.gt(after)))
             .order(parts::number)
@@ -101,14 +105,14 @@ impl Index {
             .load(&mut *self.read())?)
     }
 
-    /// Ends the upload and writes its object, provided that `used` are still its parts; answers the blobs to remove.
+    /// Ends the upload and writes its object, if `used` are still its parts; returns the blobs to remove.
     pub(crate) fn complete_upload(
         &self,
         upload: &UploadRow,
         used: &[PartRow],
         object: &ObjectRow,
         condition: &WriteCondition,
-    ) -> Answer<Vec<String>> {
+    ) -> IndexResult<Vec<String>> {
         self.write().immediate_transaction(|connection| {
             require_upload(connection, &upload.bucket, &upload.key, &upload.id)?;
             let blobs = blobs_of(connection, &upload.id)?;
@@ -119,20 +123,25 @@ impl Index {
                 )
                 .into());
             }
-            forget(connection, &upload.id)?;
-            let mut unneeded = blobs;
-            unneeded.extend(put(connection, object, condition)?);
-            Ok(unneeded)
+            delete_upload(connection, &upload.id)?;
+            let mut unreferenced = blobs;
+            unreferenced.extend(put(connection, object, condition)?);
+            Ok(unreferenced)
         })
     }
 
-    /// Ends the upload without an object; answers the blobs to remove.
-    pub(crate) fn abort_upload(&self, bucket: &str, key: &str, id: &str) -> Answer<Vec<String>> {
+    /// Ends the upload without an object; returns the blobs to remove.
+    pub(crate) fn abort_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        id: &str,
+    ) -> IndexResult<Vec<String>> {
         self.write().immediate_transaction(|connection| {
             require_bucket(connection, bucket)?;
             require_upload(connection, bucket, key, id)?;
             let blobs = blobs_of(connection, id)?;
-            forget(connection, id)?;
+            delete_upload(connection, id)?;
             Ok(blobs)
         })
     }
@@ -143,7 +152,7 @@ fn require_upload(
     bucket: &str,
     key: &str,
     id: &str,
-) -> Answer<UploadRow> {
+) -> IndexResult<UploadRow> {
     let row = uploads::table
         .find(id)
         .filter(uploads::bucket.eq(bucket).and(uploads::key.eq(key)))
@@ -153,7 +162,7 @@ fn require_upload(
     row.ok_or_else(|| {
         s3_error!(
             NoSuchUpload,
-            "there is no such upload: it may have been aborted or completed"
+            "the upload does not exist: it may have been aborted or completed"
         )
         .into()
     })
@@ -166,7 +175,7 @@ fn blobs_of(connection: &mut SqliteConnection, id: &str) -> QueryResult<Vec<Stri
         .load(connection)
 }
 
-fn forget(connection: &mut SqliteConnection, id: &str) -> QueryResult<()> {
+fn delete_upload(connection: &mut SqliteConnection, id: &str) -> QueryResult<()> {
     diesel::delete(parts::table.filter(parts::upload.eq(id))).execute(connection)?;
     diesel::delete(uploads::table.find(id)).execute(connection)?;
     Ok(())

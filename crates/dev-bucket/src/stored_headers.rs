@@ -1,9 +1,9 @@
-//! The headers that are kept with an object and come back with it, and the times of the bucket.
+//! The headers that are stored with an object and returned with it, and conversions of times.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::log::internal;
+use super::logging::internal;
 use s3s::dto::{Metadata, Timestamp, TimestampFormat};
 use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// All keys and values of the user metadata together, in bytes, as at S3.
 const MAX_METADATA_BYTES: usize = 2_048;
 
-/// What S3 answers for an object that was put without a type.
+/// S3's content type for an object that was put without one.
 pub(super) const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
 
 /// The stored headers of an object.
@@ -34,28 +34,30 @@ pub(super) struct StoredHeaders {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Takes the stored headers out of a request (put, post, copy and create multipart have the same fields).
+/// The stored headers of a request (put, post, copy and create multipart have the same fields).
 macro_rules! headers_of {
     ($input:expr) => {
-        $crate::meta::StoredHeaders {
+        $crate::stored_headers::StoredHeaders {
             content_type: $input.content_type.take(),
             cache_control: $input.cache_control.take(),
             content_disposition: $input.content_disposition.take(),
-            content_encoding: $crate::meta::without_aws_chunked($input.content_encoding.take()),
+            content_encoding: $crate::stored_headers::without_aws_chunked(
+                $input.content_encoding.take(),
+            ),
             content_language: $input.content_language.take(),
-            expires: $crate::meta::http_date($input.expires.take())?,
-            metadata: $crate::meta::bounded($input.metadata.take())?,
+            expires: $crate::stored_headers::http_date($input.expires.take())?,
+            metadata: $crate::stored_headers::bounded($input.metadata.take())?,
         }
     };
 }
 
-/// Puts the stored headers into an answer (get and head have the same fields).
+/// Fills a response's headers from the stored ones (get and head have the same fields).
 macro_rules! answer_headers {
     ($output:expr, $headers:expr) => {
         let headers = $headers;
         $output.content_type = headers
             .content_type
-            .or_else(|| Some($crate::meta::DEFAULT_CONTENT_TYPE.to_owned()));
+            .or_else(|| Some($crate::stored_headers::DEFAULT_CONTENT_TYPE.to_owned()));
         $output.cache_control = headers.cache_control;
         $output.content_disposition = headers.content_disposition;
         $output.content_encoding = headers.content_encoding;
@@ -63,7 +65,7 @@ macro_rules! answer_headers {
         $output.expires = headers
             .expires
             .as_deref()
-            .and_then($crate::meta::parse_http_date);
+            .and_then($crate::stored_headers::parse_http_date);
         $output.metadata =
             (!headers.metadata.is_empty()).then(|| headers.metadata.into_iter().collect());
     };
@@ -71,18 +73,18 @@ macro_rules! answer_headers {
 pub(super) use {answer_headers, headers_of};
 
 impl StoredHeaders {
-    /// For storing.
+    /// The JSON for the index.
     pub(super) fn to_json(&self) -> S3Result<String> {
         serde_json::to_string(self).map_err(internal)
     }
 
-    /// From the store.
+    /// Reads the index's JSON.
     pub(super) fn from_json(json: &str) -> S3Result<StoredHeaders> {
         serde_json::from_str(json).map_err(internal)
     }
 }
 
-/// `aws-chunked` says how the body travels, not what is stored.
+/// Drops `aws-chunked`, which is an encoding of the transfer and not of the object.
 pub(super) fn without_aws_chunked(encoding: Option<String>) -> Option<String> {
     let encoding = encoding?;
     let kept: Vec<&str> = encoding
@@ -100,7 +102,7 @@ pub(super) fn bounded(metadata: Option<Metadata>) -> S3Result<BTreeMap<String, S
     if bytes > MAX_METADATA_BYTES {
         return Err(s3_error!(
             MetadataTooLarge,
-            "user metadata has {bytes} bytes, {MAX_METADATA_BYTES} are allowed"
+            "user metadata has {bytes} bytes, at most {MAX_METADATA_BYTES} are allowed"
         ));
     }
     Ok(metadata)
@@ -139,7 +141,7 @@ mod tests {
     use super::without_aws_chunked;
 
     #[test]
-    fn aws_chunked_is_not_stored_as_an_encoding() {
+    fn aws_chunked_is_not_stored() {
         let stored = |text: &str| without_aws_chunked(Some(text.to_owned()));
         assert_eq!(stored("aws-chunked"), None);
         assert_eq!(stored("aws-chunked, gzip").as_deref(), Some("gzip"));

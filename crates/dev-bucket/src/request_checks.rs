@@ -1,7 +1,7 @@
-//! What s3s does not check, checked before s3s sees the request.
+//! Checks that s3s does not make, before s3s sees the request.
 //!
-//! Guarantee: a request that goes on is signed by Signature Version 4 for S3 in this region with every `x-amz-*` header covered,
-//! or is a form upload, or is an anonymous read. s3s then verifies the signature itself.
+//! Guarantee: a request that passes claims a Signature Version 4 for S3 in this region that covers every `x-amz-*` header, or is a form
+//! upload, or an anonymous read. s3s then verifies the signature itself.
 
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RANGE, TRANSFER_ENCODING,
@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use s3s::dto::Range;
 use s3s::{S3Result, s3_error};
 
-use super::scope::{self, Signed};
+use super::sigv4::{self, Signed};
 
-/// Headers that S3 knows and this bucket does not: refused, because ignoring them would promise what is not kept.
+/// Headers of S3 that this server does not support. They are refused, because ignoring them would break their promise silently.
 const UNSUPPORTED: [&str; 9] = [
     "x-amz-acl",
     "x-amz-tagging",
@@ -26,15 +26,15 @@ const UNSUPPORTED: [&str; 9] = [
     "x-amz-security-token",
 ];
 
-/// The same, by the beginning of their names.
-const UNSUPPORTED_BEGINNINGS: [&str; 4] = [
+/// Prefixes of further unsupported headers.
+const UNSUPPORTED_PREFIXES: [&str; 4] = [
     "x-amz-grant-",
     "x-amz-object-lock-",
     "x-amz-server-side-encryption",
     "x-amz-copy-source-server-side-encryption",
 ];
 
-/// The query of a presigned URL that is about the signature; every other `x-amz-*` there stands for the header of that name.
+/// The query parameters that carry a presigned URL's signature. Every other `x-amz-*` parameter stands for the header of that name.
 const SIGNATURE_QUERY: [&str; 6] = [
     "x-amz-algorithm",
     "x-amz-credential",
@@ -44,10 +44,10 @@ const SIGNATURE_QUERY: [&str; 6] = [
     "x-amz-signature",
 ];
 
-/// Judges a request, and brings it into the form that s3s expects.
+/// Checks a request, and normalizes it for s3s.
 ///
 /// # Errors
-/// An S3 error: `AccessDenied` for what is not covered by the signature, 400 for what is malformed or not supported.
+/// `AccessDenied` for `x-amz-*` headers that the signature does not cover, 400 for malformed and 501 for unsupported requests.
 pub(super) fn check(parts: &mut Parts, region: &str) -> S3Result<()> {
     require_single_headers(&parts.headers)?;
     require_path(parts.uri.path())?;
@@ -67,7 +67,7 @@ pub(super) fn check(parts: &mut Parts, region: &str) -> S3Result<()> {
             ));
         }
         Some(value) => {
-            let signed = scope::of_header(&value, &parts.headers)?;
+            let signed = sigv4::parse_header(&value, &parts.headers)?;
             signed.require_scope(region)?;
             require_covered(
                 &parts.headers,
@@ -76,10 +76,10 @@ pub(super) fn check(parts: &mut Parts, region: &str) -> S3Result<()> {
             )?;
         }
         None if presigned => {
-            let signed = scope::of_query(&query)?;
+            let signed = sigv4::parse_query(&query)?;
             signed.require_scope(region)?;
             require_covered(&parts.headers, &signed, &[])?;
-            adopt_query(&mut parts.headers, &query)?;
+            move_query_to_headers(&mut parts.headers, &query)?;
             refuse_streaming(&parts.headers)?;
         }
         None => require_read(&parts.method)?,
@@ -97,17 +97,17 @@ fn query_pairs(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-// Two headers of one name, or one that is not text, are read differently by the signature's check and by the operation.
+// The signature check and the operation read repeated or non-UTF-8 headers differently.
 fn require_single_headers(headers: &HeaderMap) -> S3Result<()> {
     for name in headers.keys() {
-        let ours = name.as_str().starts_with("x-amz-")
+        let relevant = name.as_str().starts_with("x-amz-")
             || ["host", "content-md5", "if-none-match", "if-match"].contains(&name.as_str())
             || [AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE].contains(name);
         let mut values = headers.get_all(name).iter();
         let text = values
             .next()
             .is_some_and(|value| std::str::from_utf8(value.as_bytes()).is_ok());
-        if ours && (!text || values.next().is_some()) {
+        if relevant && (!text || values.next().is_some()) {
             return Err(s3_error!(
                 InvalidArgument,
                 "the header {name} must come once, as UTF-8"
@@ -121,7 +121,7 @@ fn require_path(path: &str) -> S3Result<()> {
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8();
     match decoded {
         Ok(path) if !path.contains('\0') => Ok(()),
-        _ => Err(s3_error!(InvalidURI, "a key is UTF-8 without NUL")),
+        _ => Err(s3_error!(InvalidURI, "a key must be UTF-8 without NUL")),
     }
 }
 
@@ -146,7 +146,7 @@ fn refuse_versions(query: &[(String, String)]) -> S3Result<()> {
         .iter()
         .any(|(name, value)| name == "versionId" && value != "null");
     if versioned {
-        return Err(s3_error!(NotImplemented, "there are no versions here"));
+        return Err(s3_error!(NotImplemented, "versions are not supported"));
     }
     Ok(())
 }
@@ -166,18 +166,18 @@ fn refuse_headers_of_form(headers: &HeaderMap, presigned: bool) -> S3Result<()> 
     if presigned || headers.contains_key(AUTHORIZATION) {
         return Err(s3_error!(
             InvalidArgument,
-            "a form upload is signed by its policy and by nothing else"
+            "a form upload must be signed by its policy only"
         ));
     }
     require_covered(headers, &Signed::default(), &[])
 }
 
-fn require_covered(headers: &HeaderMap, signed: &Signed, tolerated: &[&str]) -> S3Result<()> {
+fn require_covered(headers: &HeaderMap, signed: &Signed, exempt: &[&str]) -> S3Result<()> {
     let uncovered = headers
         .keys()
         .map(HeaderName::as_str)
         .filter(|name| name.starts_with("x-amz-"))
-        .find(|name| !signed.covers(name) && !tolerated.contains(name));
+        .find(|name| !signed.covers(name) && !exempt.contains(name));
     match uncovered {
         None => Ok(()),
         Some(name) => Err(s3_error!(
@@ -187,20 +187,25 @@ fn require_covered(headers: &HeaderMap, signed: &Signed, tolerated: &[&str]) -> 
     }
 }
 
-// SDKs may move headers into the query, where the signature covers them; s3s would pass over them in silence.
-fn adopt_query(headers: &mut HeaderMap, query: &[(String, String)]) -> S3Result<()> {
+// SDKs may move headers into the query, where the signature covers them; s3s would ignore them.
+fn move_query_to_headers(headers: &mut HeaderMap, query: &[(String, String)]) -> S3Result<()> {
     for (name, value) in query {
         let name = name.to_ascii_lowercase();
         if !name.starts_with("x-amz-") || SIGNATURE_QUERY.contains(&&*name) {
             continue;
         }
-        let invalid = || s3_error!(InvalidArgument, "the query {name} is not a header");
+        let invalid = || {
+            s3_error!(
+                InvalidArgument,
+                "the query parameter {name} is not a valid header"
+            )
+        };
         let header = HeaderName::try_from(&name).map_err(|_| invalid())?;
         let value = HeaderValue::try_from(value).map_err(|_| invalid())?;
         if headers.insert(header, value).is_some() {
             return Err(s3_error!(
                 InvalidArgument,
-                "{name} comes twice: in the query and as a header"
+                "{name} must come once: in the query or as a header"
             ));
         }
     }
@@ -212,7 +217,7 @@ fn refuse_streaming(headers: &HeaderMap) -> S3Result<()> {
     if headers.get("x-amz-content-sha256").is_some_and(streams) {
         return Err(s3_error!(
             InvalidRequest,
-            "a presigned URL takes no streaming payload"
+            "a presigned URL does not support a streaming payload"
         ));
     }
     Ok(())
@@ -228,9 +233,9 @@ fn require_read(method: &Method) -> S3Result<()> {
 fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
     let found = headers.keys().map(HeaderName::as_str).find(|name| {
         UNSUPPORTED.contains(name)
-            || UNSUPPORTED_BEGINNINGS
+            || UNSUPPORTED_PREFIXES
                 .iter()
-                .any(|beginning| name.starts_with(beginning))
+                .any(|prefix| name.starts_with(prefix))
     });
     match found {
         None => Ok(()),
@@ -241,20 +246,20 @@ fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
     }
 }
 
-// Chunks without a length are the one way round a signed content-length.
+// A chunked body without a declared length would bypass a signed content-length.
 fn require_length(headers: &HeaderMap) -> S3Result<()> {
     if headers.contains_key(TRANSFER_ENCODING)
         && !headers.contains_key("x-amz-decoded-content-length")
     {
         return Err(s3_error!(
             MissingContentLength,
-            "the body must come with a Content-Length"
+            "the body must have a Content-Length"
         ));
     }
     Ok(())
 }
 
-// RFC 9110 and S3 pass over a range that they can't read; s3s would refuse it.
+// RFC 9110 and S3 ignore a malformed range; s3s would refuse it.
 fn ignore_malformed_range(headers: &mut HeaderMap) {
     let readable =
         |value: &HeaderValue| value.to_str().is_ok_and(|text| Range::parse(text).is_ok());
@@ -266,7 +271,7 @@ fn ignore_malformed_range(headers: &mut HeaderMap) {
     }
 }
 
-// SDKs send `aws-chunked` as a line of its own; s3s takes one line only, and signs lines as if they were joined so.
+// SDKs send `aws-chunked` as a header line of its own. s3s reads one line only, and signs several lines as if they were joined with commas.
 fn join_encodings(headers: &mut HeaderMap) {
     let lines: Vec<&str> = headers
         .get_all(CONTENT_ENCODING)

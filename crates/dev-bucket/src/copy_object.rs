@@ -1,4 +1,4 @@
-//! CopyObject: a new row for the same immutable blob, made in one transaction with the look at the source.
+//! CopyObject: a new row for the same immutable blob, written in the transaction that reads the source.
 
 use std::io::Read as _;
 
@@ -6,24 +6,24 @@ use http::HeaderMap;
 use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
-use super::bucket::{Bucket, require_key};
+use super::checksum::{Algorithm, Checksum, Hashed, Hashing, answer_checksum};
 use super::conditions::{ReadCondition, WriteCondition};
-use super::digest::{Algorithm, Checksum, Hashed, Hashing, answer_checksum};
 use super::index::objects::ObjectRow;
-use super::log::internal;
-use super::meta::{StoredHeaders, headers_of, now_ms, timestamp};
+use super::logging::internal;
+use super::operations::{Bucket, require_key};
+use super::stored_headers::{StoredHeaders, headers_of, now_ms, timestamp};
 
-/// How many bytes are hashed at a time.
+/// Bytes that are hashed at a time.
 const HASH_BYTES: usize = 1024 * 1024;
 
-/// What the copy becomes, once the source is known.
+/// How the copy's row is made from the source's row.
 struct Plan {
     bucket: String,
     key: String,
     condition: ReadCondition,
-    /// `None` keeps the source's.
+    /// `None` keeps the source's headers.
     headers: Option<StoredHeaders>,
-    /// The digests of this blob, computed because the source's don't fit the copy.
+    /// A blob and its digests, computed because the source's digests don't fit the copy.
     rehashed: Option<(String, Hashed)>,
 }
 
@@ -63,11 +63,11 @@ impl Bucket {
         let condition = write_condition(&headers)?;
         let bucket = self.clone();
         let row = self
-            .ask(move |index| {
+            .with_index(move |index| {
                 let source = (source.0.as_str(), source.1.as_str());
-                let (row, unneeded) =
+                let (row, unreferenced) =
                     index.copy_object(source, &condition, |found| plan.apply(found))?;
-                if let Some(blob) = unneeded {
+                if let Some(blob) = unreferenced {
                     bucket.blobs.remove(&blob);
                 }
                 Ok(row)
@@ -80,15 +80,15 @@ impl Bucket {
             ..CopyObjectResult::default()
         };
         answer_checksum!(result, checksum.as_ref());
-        result.checksum_type = super::digest::fields(checksum.as_ref()).checksum_type;
+        result.checksum_type = super::checksum::fields(checksum.as_ref()).checksum_type;
         Ok(S3Response::new(CopyObjectOutput {
             copy_object_result: Some(result),
             ..CopyObjectOutput::default()
         }))
     }
 
-    // A copy is one piece, so that a multipart source's ETag and composite checksum are not the copy's; and the client may ask
-    // for another algorithm. Only then the bytes are read.
+    // The bytes are read only if the source is a multipart object, whose ETag and composite checksum don't fit a copy in one piece, or if
+    // the client wants another algorithm.
     async fn rehash(
         &self,
         source: &(String, String),
@@ -123,7 +123,8 @@ impl Bucket {
 
 impl Plan {
     fn apply(self, source: ObjectRow) -> S3Result<ObjectRow> {
-        self.condition.check_source(&source)?;
+        self.condition
+            .check_source(&source.etag, source.modified_ms)?;
         let (etag, checksum) = match self.rehashed {
             None if source.etag.contains('-') => return Err(changed()),
             None => (source.etag, source.checksum),
@@ -152,7 +153,7 @@ impl Plan {
 fn changed() -> S3Error {
     s3_error!(
         OperationAborted,
-        "the source was overwritten while it was copied: try again"
+        "the source was overwritten while it was copied: retry"
     )
 }
 
@@ -168,7 +169,7 @@ fn source(header: &CopySource) -> S3Result<(String, String)> {
         }
         _ => Err(s3_error!(
             NotImplemented,
-            "a copy's source is bucket/key, without a version"
+            "a copy's source must be bucket/key, without a version"
         )),
     }
 }
@@ -180,12 +181,12 @@ fn replacement(input: &mut CopyObjectInput) -> S3Result<Option<StoredHeaders>> {
         Some(MetadataDirective::REPLACE) => Ok(Some(headers_of!(input))),
         Some(_) => Err(s3_error!(
             InvalidArgument,
-            "x-amz-metadata-directive is COPY or REPLACE"
+            "x-amz-metadata-directive must be COPY or REPLACE"
         )),
     }
 }
 
-// s3s reads the source's conditions only; S3 knows If-Match and If-None-Match for the target as well.
+// s3s reads the conditions on the source only; S3 supports If-Match and If-None-Match on the target as well.
 fn write_condition(headers: &HeaderMap) -> S3Result<WriteCondition> {
     let condition = |name: &http::HeaderName| {
         headers

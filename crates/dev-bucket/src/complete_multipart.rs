@@ -1,4 +1,4 @@
-//! CompleteMultipartUpload: the parts that the client names, checked, joined into one blob, recorded, and the upload is over.
+//! CompleteMultipartUpload: checks the parts that the client names, joins them into one blob, writes the object and ends the upload.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -7,20 +7,20 @@ use s3s::dto::*;
 use s3s::{S3Response, S3Result, s3_error};
 
 use super::blobs::Draft;
-use super::bucket::Bucket;
+use super::checksum::{Algorithm, Checksum, Hashing, answer_checksum, expected_checksum};
 use super::conditions::WriteCondition;
-use super::digest::{Algorithm, Checksum, Hashing, answer_checksum, declared_checksum};
+use super::index::multipart::PartRow;
 use super::index::objects::ObjectRow;
-use super::index::uploads::{PartRow, UploadRow};
-use super::log::internal;
-use super::meta::now_ms;
+use super::logging::internal;
 use super::multipart::{MAX_PARTS, algorithm_of};
-use super::receive::{MAX_OBJECT_BYTES, too_large};
+use super::operations::Bucket;
+use super::receive_body::{MAX_OBJECT_BYTES, too_large};
+use super::stored_headers::now_ms;
 
-/// Every part but the last has at least this many bytes: 5 MiB.
+/// The least size of every part but the last, in bytes: 5 MiB.
 const MIN_PART_BYTES: i64 = 5 * 1024 * 1024;
 
-/// How many bytes are joined at a time.
+/// Bytes that are joined at a time.
 const JOIN_BYTES: usize = 1024 * 1024;
 
 impl Bucket {
@@ -34,23 +34,23 @@ impl Bucket {
             input.upload_id.clone(),
         );
         let (upload, stored) = self
-            .ask(move |index| {
+            .with_index(move |index| {
                 let upload = index.upload(&bucket, &key, &id)?;
                 let parts = index.parts(&id, 0, i64::from(MAX_PARTS))?;
                 Ok((upload, parts))
             })
             .await?;
         let named = input.multipart_upload.take().and_then(|list| list.parts);
-        let parts = chosen(&named.unwrap_or_default(), &stored)?;
-        let size = total(&parts, input.mpu_object_size)?;
+        let parts = requested_parts(&named.unwrap_or_default(), &stored)?;
+        let size = total_size(&parts, input.mpu_object_size)?;
         let algorithm = algorithm_of(&upload)?;
         let of_whole = algorithm.filter(|_| !upload.composite);
         let (draft, whole) = self.join(parts.clone(), of_whole).await?;
         let checksum = match algorithm {
-            Some(algorithm) if upload.composite => Some(of_parts(algorithm, &parts)?),
+            Some(algorithm) if upload.composite => Some(composite_checksum(algorithm, &parts)?),
             _ => whole,
         };
-        let declared = declared_checksum!(input)?;
+        let declared = expected_checksum!(input)?;
         require_declared(declared, checksum.as_ref())?;
         let row = ObjectRow {
             bucket: input.bucket.clone(),
@@ -67,12 +67,16 @@ impl Bucket {
             if_none_match: input.if_none_match,
         };
         let etag = row.etag.clone();
-        self.record(draft, upload, parts, row, condition).await?;
+        self.commit(draft, move |index, blob| {
+            let row = ObjectRow { blob, ..row };
+            index.complete_upload(&upload, &parts, &row, &condition)
+        })
+        .await?;
         let mut output = CompleteMultipartUploadOutput {
             location: Some(format!(
                 "/{}/{}",
                 input.bucket,
-                super::list::path_encoded(&input.key)
+                super::list_objects::path_encoded(&input.key)
             )),
             bucket: Some(input.bucket),
             key: Some(input.key),
@@ -80,23 +84,8 @@ impl Bucket {
             ..CompleteMultipartUploadOutput::default()
         };
         answer_checksum!(output, checksum.as_ref());
-        output.checksum_type = super::digest::fields(checksum.as_ref()).checksum_type;
+        output.checksum_type = super::checksum::fields(checksum.as_ref()).checksum_type;
         Ok(S3Response::new(output))
-    }
-
-    async fn record(
-        &self,
-        draft: Draft,
-        upload: UploadRow,
-        parts: Vec<PartRow>,
-        row: ObjectRow,
-        condition: WriteCondition,
-    ) -> S3Result<()> {
-        self.keep(draft, move |index, blob| {
-            let row = ObjectRow { blob, ..row };
-            index.complete_upload(&upload, &parts, &row, &condition)
-        })
-        .await
     }
 
     async fn join(
@@ -112,7 +101,7 @@ impl Bucket {
             for part in parts {
                 let mut file = blobs.read(&part.blob)?;
                 let Some(hashing) = &mut hashing else {
-                    // The kernel copies by itself where nothing has to be hashed.
+                    // Without hashing, the kernel copies the file.
                     io::copy(&mut file, &mut draft.file)?;
                     continue;
                 };
@@ -130,19 +119,19 @@ impl Bucket {
         });
         match joined.await.map_err(internal)? {
             Ok(joined) => Ok(joined),
-            // Aborted, completed or replaced meanwhile: its blobs are gone.
+            // The upload was aborted or completed meanwhile, or a part was replaced: the blob is gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(s3_error!(
                 NoSuchUpload,
-                "the upload ended, or a part was replaced, while it was completed"
+                "the upload was aborted or completed, or a part was replaced, at the same time"
             )),
             Err(error) => Err(internal(error)),
         }
     }
 }
 
-fn chosen(named: &[CompletedPart], stored: &[PartRow]) -> S3Result<Vec<PartRow>> {
+fn requested_parts(named: &[CompletedPart], stored: &[PartRow]) -> S3Result<Vec<PartRow>> {
     if named.is_empty() {
-        return Err(s3_error!(MalformedXML, "at least one part must be named"));
+        return Err(s3_error!(MalformedXML, "at least one part is required"));
     }
     let mut parts: Vec<PartRow> = Vec::with_capacity(named.len());
     for part in named {
@@ -159,11 +148,11 @@ fn chosen(named: &[CompletedPart], stored: &[PartRow]) -> S3Result<Vec<PartRow>>
         let Some(found) = found.filter(|row| etag == Some(&*row.etag)) else {
             return Err(s3_error!(
                 InvalidPart,
-                "part {number} is not there, or has another ETag"
+                "part {number} does not exist or has another ETag"
             ));
         };
         let kept = Checksum::from_json(found.checksum.as_deref())?;
-        if let Some((algorithm, value)) = declared_checksum!(part)?
+        if let Some((algorithm, value)) = expected_checksum!(part)?
             && kept.is_none_or(|kept| kept.algorithm != algorithm || kept.value != value)
         {
             return Err(s3_error!(InvalidPart, "part {number} has another checksum"));
@@ -174,13 +163,13 @@ fn chosen(named: &[CompletedPart], stored: &[PartRow]) -> S3Result<Vec<PartRow>>
     if all_but_last.iter().any(|part| part.size < MIN_PART_BYTES) {
         return Err(s3_error!(
             EntityTooSmall,
-            "every part but the last has at least {MIN_PART_BYTES} bytes"
+            "every part but the last must have at least {MIN_PART_BYTES} bytes"
         ));
     }
     Ok(parts)
 }
 
-fn total(parts: &[PartRow], announced: Option<i64>) -> S3Result<i64> {
+fn total_size(parts: &[PartRow], announced: Option<i64>) -> S3Result<i64> {
     let size: i64 = parts.iter().map(|part| part.size).sum();
     if u64::try_from(size).unwrap_or(0) > MAX_OBJECT_BYTES {
         return Err(too_large());
@@ -188,7 +177,7 @@ fn total(parts: &[PartRow], announced: Option<i64>) -> S3Result<i64> {
     match announced {
         Some(announced) if announced != size => Err(s3_error!(
             InvalidRequest,
-            "the parts have {size} bytes together, {announced} were announced"
+            "the parts have {size} bytes, but {announced} were announced"
         )),
         _ => Ok(size),
     }
@@ -202,7 +191,7 @@ fn etag(parts: &[PartRow]) -> S3Result<String> {
     Ok(format!("{}-{}", hex::encode(md5.finalize()), parts.len()))
 }
 
-fn of_parts(algorithm: Algorithm, parts: &[PartRow]) -> S3Result<Checksum> {
+fn composite_checksum(algorithm: Algorithm, parts: &[PartRow]) -> S3Result<Checksum> {
     let mut checksums = Vec::with_capacity(parts.len());
     for part in parts {
         let checksum = Checksum::from_json(part.checksum.as_deref())?;
@@ -221,10 +210,10 @@ fn require_declared(
     let Some((algorithm, value)) = declared else {
         return Ok(());
     };
-    super::digest::require_well_formed(algorithm, &value)?;
+    super::checksum::require_well_formed(algorithm, &value)?;
     let equal = checksum.is_some_and(|checksum| {
         checksum.algorithm == algorithm
-            // S3's clients send a composite one with or without the number of parts.
+            // Clients send a composite checksum with or without the number of parts.
             && (checksum.value == value || checksum.value.split('-').next() == Some(&*value))
     });
     if equal {

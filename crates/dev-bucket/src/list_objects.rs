@@ -1,4 +1,4 @@
-//! What there is: buckets, pages of objects, the encoding of keys in XML.
+//! Buckets (list, create, head, location) and ListObjectsV2, with the encoding of keys in XML.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,11 +6,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::*;
 use s3s::{S3Response, S3Result, s3_error};
 
-use super::bucket::Bucket;
-use super::digest::Checksum;
-use super::index::listing::{Entry, From, Query};
+use super::checksum::Checksum;
+use super::index::listing::{Entry, Query, StartAt};
 use super::index::objects::ObjectRow;
-use super::meta::{now_ms, timestamp};
+use super::operations::Bucket;
+use super::stored_headers::{now_ms, timestamp};
 
 /// The most entries of a page, as at S3.
 pub(super) const MAX_PAGE: i32 = 1_000;
@@ -32,22 +32,25 @@ pub(super) fn encoder(kind: Option<&EncodingType>) -> S3Result<fn(&str) -> Strin
     match kind.map(EncodingType::as_str) {
         None => Ok(str::to_owned),
         Some(EncodingType::URL) => Ok(path_encoded),
-        Some(_) => Err(s3_error!(InvalidArgument, "encoding-type is url")),
+        Some(_) => Err(s3_error!(InvalidArgument, "encoding-type must be url")),
     }
 }
 
-/// The size of a page: what was asked for, at most 1,000.
-pub(super) fn page_size(asked: Option<i32>) -> S3Result<i32> {
-    match asked {
+/// The size of a page: as requested, at most 1,000.
+pub(super) fn page_size(requested: Option<i32>) -> S3Result<i32> {
+    match requested {
         None => Ok(MAX_PAGE),
-        Some(size) if size < 0 => Err(s3_error!(InvalidArgument, "a page has no negative size")),
+        Some(size) if size < 0 => Err(s3_error!(
+            InvalidArgument,
+            "the page size must not be negative"
+        )),
         Some(size) => Ok(size.min(MAX_PAGE)),
     }
 }
 
 impl Bucket {
     pub(super) async fn list_all_buckets(&self) -> S3Result<S3Response<ListBucketsOutput>> {
-        let buckets = self.ask(|index| index.buckets()).await?;
+        let buckets = self.with_index(|index| index.buckets()).await?;
         let region = &self.region;
         let buckets = buckets
             .into_iter()
@@ -75,18 +78,18 @@ impl Bucket {
         if location.is_some_and(|location| location.as_str() != &*self.region) {
             return Err(s3_error!(
                 IllegalLocationConstraintException,
-                "this bucket server is in {}",
+                "the region must be {}",
                 self.region
             ));
         }
         let name = input.bucket.clone();
         let created = self
-            .ask(move |index| index.create_bucket(&name, now_ms()))
+            .with_index(move |index| index.create_bucket(&name, now_ms()))
             .await?;
         if !created {
             return Err(s3_error!(
                 BucketAlreadyOwnedByYou,
-                "the bucket is there already"
+                "the bucket exists already"
             ));
         }
         Ok(S3Response::new(CreateBucketOutput {
@@ -98,7 +101,7 @@ impl Bucket {
         &self,
         input: HeadBucketInput,
     ) -> S3Result<S3Response<HeadBucketOutput>> {
-        self.ask(move |index| index.require_bucket(&input.bucket))
+        self.with_index(move |index| index.require_bucket(&input.bucket))
             .await?;
         Ok(S3Response::new(HeadBucketOutput {
             bucket_region: Some(self.region.to_string()),
@@ -106,13 +109,13 @@ impl Bucket {
         }))
     }
 
-    pub(super) async fn location(
+    pub(super) async fn bucket_location(
         &self,
         input: GetBucketLocationInput,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        self.ask(move |index| index.require_bucket(&input.bucket))
+        self.with_index(move |index| index.require_bucket(&input.bucket))
             .await?;
-        // The oldest region has no name here: S3's habit, which the SDKs expect.
+        // S3 leaves the constraint of us-east-1 empty, and the SDKs expect that.
         let constraint = (&*self.region != "us-east-1")
             .then(|| BucketLocationConstraint::from(self.region.to_string()));
         Ok(S3Response::new(GetBucketLocationOutput {
@@ -126,27 +129,29 @@ impl Bucket {
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let size = page_size(input.max_keys)?;
         let encode = encoder(input.encoding_type.as_ref())?;
-        let from = match (&input.continuation_token, &input.start_after) {
+        let start = match (&input.continuation_token, &input.start_after) {
             (Some(token), _) => from_token(token)?,
-            (None, Some(key)) => From::AfterKey(key.clone()),
-            (None, None) => From::Start,
+            (None, Some(key)) => StartAt::AfterKey(key.clone()),
+            (None, None) => StartAt::Start,
         };
         let query = Query {
             prefix: input.prefix.clone().unwrap_or_default(),
             delimiter: input.delimiter.clone().unwrap_or_default(),
-            from,
+            start,
             limit: usize::try_from(size).unwrap_or(0),
         };
         let name = input.bucket.clone();
-        let page = self.ask(move |index| index.list(&name, &query)).await?;
-        // A page of no size is never truncated, or clients would ask for ever.
+        let page = self
+            .with_index(move |index| index.list(&name, &query))
+            .await?;
+        // An empty page is never truncated: clients would repeat the request for ever.
         let more = page.more && size > 0;
         let next = page.entries.last().map(to_token).filter(|_| more);
         let mut contents = Vec::new();
         let mut prefixes = Vec::new();
         for entry in page.entries {
             match entry {
-                Entry::Object(row) => contents.push(listed(*row, encode)?),
+                Entry::Object(row) => contents.push(to_object(*row, encode)?),
                 Entry::Prefix(prefix) => prefixes.push(CommonPrefix {
                     prefix: Some(encode(&prefix)),
                 }),
@@ -171,13 +176,13 @@ impl Bucket {
     }
 }
 
-fn listed(row: ObjectRow, encode: fn(&str) -> String) -> S3Result<Object> {
+fn to_object(row: ObjectRow, encode: fn(&str) -> String) -> S3Result<Object> {
     let checksum = Checksum::from_json(row.checksum.as_deref())?;
     Ok(Object {
         checksum_algorithm: checksum
             .as_ref()
             .map(|checksum| vec![ChecksumAlgorithm::from_static(checksum.algorithm.name())]),
-        checksum_type: super::digest::fields(checksum.as_ref()).checksum_type,
+        checksum_type: super::checksum::fields(checksum.as_ref()).checksum_type,
         e_tag: Some(ETag::Strong(row.etag)),
         key: Some(encode(&row.key)),
         last_modified: Some(timestamp(row.modified_ms)),
@@ -195,13 +200,13 @@ fn to_token(entry: &Entry) -> String {
     URL_SAFE_NO_PAD.encode(text)
 }
 
-fn from_token(token: &str) -> S3Result<From> {
-    let invalid = || s3_error!(InvalidArgument, "the continuation token is not one of ours");
+fn from_token(token: &str) -> S3Result<StartAt> {
+    let invalid = || s3_error!(InvalidArgument, "the continuation token is invalid");
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
     let text = String::from_utf8(bytes).map_err(|_| invalid())?;
     match text.split_at_checked(1) {
-        Some(("k", key)) => Ok(From::AfterKey(key.to_owned())),
-        Some(("p", prefix)) => Ok(From::AfterPrefix(prefix.to_owned())),
+        Some(("k", key)) => Ok(StartAt::AfterKey(key.to_owned())),
+        Some(("p", prefix)) => Ok(StartAt::AfterPrefix(prefix.to_owned())),
         _ => Err(invalid()),
     }
 }

@@ -1,8 +1,8 @@
-//! Checksums: what a client declared, what arrived, and what is kept beside the object.
+//! Checksums: parsing those of requests, computing them over bodies, and returning stored ones.
 //!
-//! Called while a body is received and when one is answered. Guarantee: a stored checksum was computed here, over these bytes.
+//! Guarantee: a stored checksum was computed here, over the stored bytes.
 
-use super::log::internal;
+use super::logging::internal;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use s3s::checksum::ChecksumHasher;
@@ -101,20 +101,20 @@ impl Algorithm {
     }
 }
 
-/// A checksum as it is kept.
+/// A stored checksum.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checksum {
     /// The algorithm.
     pub algorithm: Algorithm,
     /// Base64; a composite one ends in `-` and the number of parts.
     pub value: String,
-    /// Whether it is made of the parts' checksums.
+    /// Whether it is computed from the parts' checksums.
     #[serde(default)]
     pub composite: bool,
 }
 
 impl Checksum {
-    /// The checksum of a multipart object made of its parts' checksums.
+    /// The checksum of a multipart object, computed from its parts' checksums.
     pub(super) fn composite(algorithm: Algorithm, parts: &[Checksum]) -> S3Result<Checksum> {
         let mut hasher = algorithm.hasher();
         for part in parts {
@@ -129,12 +129,12 @@ impl Checksum {
         })
     }
 
-    /// For storing.
+    /// The JSON for the index.
     pub(super) fn to_json(&self) -> S3Result<String> {
         serde_json::to_string(self).map_err(internal)
     }
 
-    /// From the store.
+    /// Reads the index's JSON.
     pub(super) fn from_json(json: Option<&str>) -> S3Result<Option<Checksum>> {
         json.map(serde_json::from_str).transpose().map_err(internal)
     }
@@ -160,10 +160,10 @@ pub(super) fn fields(checksum: Option<&Checksum>) -> ChecksumDto {
     dto
 }
 
-/// Moves the five fields of a request into one declared checksum.
-macro_rules! declared_checksum {
+/// The checksum among the five fields of a request.
+macro_rules! expected_checksum {
     ($input:expr) => {
-        $crate::digest::declared([
+        $crate::checksum::declared([
             $input.checksum_crc32.as_deref(),
             $input.checksum_crc32c.as_deref(),
             $input.checksum_crc64nvme.as_deref(),
@@ -173,10 +173,10 @@ macro_rules! declared_checksum {
     };
 }
 
-/// Fills the five fields of an answer from a kept checksum.
+/// Fills the five fields of a response from a stored checksum.
 macro_rules! answer_checksum {
     ($output:expr, $checksum:expr) => {
-        let dto = $crate::digest::fields($checksum);
+        let dto = $crate::checksum::fields($checksum);
         $output.checksum_crc32 = dto.checksum_crc32;
         $output.checksum_crc32c = dto.checksum_crc32c;
         $output.checksum_crc64nvme = dto.checksum_crc64nvme;
@@ -184,7 +184,7 @@ macro_rules! answer_checksum {
         $output.checksum_sha256 = dto.checksum_sha256;
     };
 }
-pub(super) use {answer_checksum, declared_checksum};
+pub(super) use {answer_checksum, expected_checksum};
 
 /// The one checksum among the values of a request's five fields, in the order of [`Algorithm::ALL`].
 pub(super) fn declared(values: [Option<&str>; 5]) -> S3Result<Option<(Algorithm, String)>> {
@@ -202,7 +202,7 @@ pub(super) fn declared(values: [Option<&str>; 5]) -> S3Result<Option<(Algorithm,
     Ok(found)
 }
 
-/// Refuses a checksum that is not one: wrong base64 or wrong length. A composite one may end in `-N`.
+/// Refuses a checksum with invalid base64 or of the wrong length. A composite one may end in `-N`.
 pub(super) fn require_well_formed(algorithm: Algorithm, value: &str) -> S3Result<()> {
     let digest = value.split_once('-').map_or(value, |(digest, _)| digest);
     match BASE64.decode(digest) {
@@ -226,23 +226,23 @@ pub(super) fn content_md5(header: &str) -> S3Result<Vec<u8>> {
     }
 }
 
-/// Hashes a body on its way to the disk: MD5 for the ETag, and at most one checksum.
+/// Hashes a body: MD5 for the ETag, and at most one checksum.
 pub(super) struct Hashing {
     md5: Md5,
     checksum: Option<(Algorithm, ChecksumHasher)>,
 }
 
-/// What came out of [`Hashing`].
+/// The result of [`Hashing`].
 #[derive(Debug, Clone)]
 pub(super) struct Hashed {
     /// 16 bytes.
     pub md5: Vec<u8>,
-    /// The checksum, if one was wanted.
+    /// The checksum, if an algorithm was given.
     pub checksum: Option<Checksum>,
 }
 
 impl Hashing {
-    /// Begins; `algorithm` says which checksum is wanted besides the MD5.
+    /// Starts an MD5, and a checksum with `algorithm`.
     pub(super) fn new(algorithm: Option<Algorithm>) -> Hashing {
         Hashing {
             md5: Md5::new(),
@@ -250,7 +250,7 @@ impl Hashing {
         }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.md5.update(bytes);
         if let Some((_, hasher)) = &mut self.checksum {
@@ -258,7 +258,7 @@ impl Hashing {
         }
     }
 
-    /// Ends.
+    /// The digests of all bytes.
     pub(super) fn finish(self) -> Hashed {
         Hashed {
             md5: self.md5.finalize().as_ref().to_vec(),
