@@ -8,7 +8,6 @@ use crate::auth::{Authenticator, Signer};
 use crate::broker::{Broker, BrokerOptions, SweepOptions};
 use crate::config::Config;
 use crate::db::{Db, PendingQuota, Subscription};
-use crate::http::{DemoOptions, HttpOptions, Proxies, Rate};
 use crate::outbound::Outbound;
 use crate::storage::Store;
 use crate::telemetry::metrics::Metrics;
@@ -140,35 +139,5 @@ fn quota(config: &Config) -> PendingQuota {
     PendingQuota {
         uploads: config.limits.pending_uploads_per_owner,
         bytes: config.limits.pending_bytes_per_owner,
-    }
-}
-
-pub(super) fn http_options(config: &Config, url: &str, demo: Option<DemoOptions>) -> HttpOptions {
-    let (server, limits) = (&config.server, &config.limits);
-    HttpOptions {
-        public_url: url.to_owned(),
-        allowed_origins: config.cors.allowed_origins.clone(),
-        body_max_bytes: server.body_limit_bytes,
-        header_timeout_ms: server.header_timeout_ms,
-        body_timeout_ms: server.body_timeout_ms,
-        max_connections: server.max_connections,
-        connections_per_address: limits.connections_per_address,
-        workers: server.workers,
-        shutdown_timeout_secs: server.shutdown_timeout_secs,
-        page_default: limits.page_default,
-        page_max: limits.page_max,
-        owner_rate: Rate {
-            per_sec: limits.requests_per_owner_per_sec,
-            burst: limits.requests_per_owner_burst,
-        },
-        address_rate: Rate {
-            per_sec: limits.requests_per_address_per_sec,
-            burst: limits.requests_per_address_burst,
-        },
-        proxies: Proxies {
-            trusted: server.trusted_proxies.clone(),
-            header: server.forwarded_header,
-        },
-        demo,
     }
 }

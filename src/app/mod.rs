@@ -136,7 +136,7 @@ impl App {
         let authenticator = authenticator(&config, Some(&signer), outbound.clone())?;
         let senders = EventSenders::new(&config.events, outbound);
 
-        let http_options = build::http_options(&config, &url, demo);
+        let http_options = http::HttpOptions::new(&config, &url, demo);
         let server = http::serve(
             listener,
             broker.clone(),

@@ -28,8 +28,6 @@ mod tests;
 
 pub use self::admin::serve_admin;
 pub use self::extract::query::age_secs;
-pub use self::limits::client_address::Proxies;
-pub use self::limits::rate::Rate;
 pub use self::openapi::openapi;
 pub use self::ops::timeline::TimelineView;
 pub use self::pages::DemoOptions;

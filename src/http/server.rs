@@ -11,6 +11,7 @@ use actix_web::{App, Error, HttpServer, web};
 
 use crate::auth::{Authenticator, EventSenders, Signer};
 use crate::broker::Broker;
+use crate::config::{self, Config};
 use crate::telemetry::metrics::Metrics;
 
 use super::extract::body::{BodyBytes, BodyLimits};
@@ -18,7 +19,6 @@ use super::extract::bucket_notification::UnverifiedBodies;
 use super::extract::query::PageLimits;
 use super::limits::client_address::Proxies;
 use super::limits::connections::Connections;
-use super::limits::rate::Rate;
 use super::limits::requests::RequestLimits;
 use super::middleware::cors::cors;
 use super::middleware::finish_response;
@@ -38,54 +38,25 @@ const KEEP_ALIVE_SECS: u64 = 75;
 pub struct HttpOptions {
     /// The base of all links, `https://broker.example`.
     pub public_url: String,
+    /// `[server]`, without its addresses: the socket is bound by the caller.
+    pub server: config::Server,
+    /// `[limits]`.
+    pub limits: config::Limits,
     /// Origins that may call from a browser, `https://shop.example`; compared exactly.
     pub allowed_origins: Vec<String>,
-    /// The longest request body, in bytes.
-    pub body_max_bytes: usize,
-    /// Time for a request's head to arrive, in milliseconds.
-    pub header_timeout_ms: u64,
-    /// Time for a request's body to arrive, in milliseconds.
-    pub body_timeout_ms: u64,
-    /// Open connections of each worker; further ones wait in the socket's backlog.
-    pub max_connections: usize,
-    /// Open connections of one address, and never more than half of those of all workers; 0: no limit.
-    pub connections_per_address: u32,
-    /// Worker threads; 0: one for each processor.
-    pub workers: usize,
-    /// How long requests may continue after a stop, in seconds.
-    pub shutdown_timeout_secs: u64,
-    /// Uploads on a page without `limit`.
-    pub page_default: u32,
-    /// The largest `limit`.
-    pub page_max: u32,
-    /// Request rate of each owner.
-    pub owner_rate: Rate,
-    /// Request rate of each address.
-    pub address_rate: Rate,
-    /// The proxies that are trusted to report the client's address.
-    pub proxies: Proxies,
     /// The page `/demo`, in development only.
     pub demo: Option<DemoOptions>,
 }
 
-impl Default for HttpOptions {
-    fn default() -> Self {
+impl HttpOptions {
+    /// The settings of a server that clients reach at `public_url`.
+    pub fn new(config: &Config, public_url: &str, demo: Option<DemoOptions>) -> HttpOptions {
         HttpOptions {
-            public_url: "http://127.0.0.1:8000".to_owned(),
-            allowed_origins: Vec::new(),
-            body_max_bytes: 16 * 1024,
-            header_timeout_ms: 5_000,
-            body_timeout_ms: 10_000,
-            max_connections: 10_000,
-            connections_per_address: 0,
-            workers: 0,
-            shutdown_timeout_secs: 30,
-            page_default: 50,
-            page_max: 200,
-            owner_rate: Rate::UNLIMITED,
-            address_rate: Rate::UNLIMITED,
-            proxies: Proxies::default(),
-            demo: None,
+            public_url: public_url.to_owned(),
+            server: config.server.clone(),
+            limits: config.limits.clone(),
+            allowed_origins: config.cors.allowed_origins.clone(),
+            demo,
         }
     }
 }
@@ -118,12 +89,12 @@ impl Parts {
         let public_url = PublicUrl::new(&options.public_url);
         Parts {
             body_limits: web::Data::new(BodyLimits {
-                max_bytes: options.body_max_bytes,
-                timeout: Duration::from_millis(options.body_timeout_ms),
+                max_bytes: options.server.body_limit_bytes,
+                timeout: Duration::from_millis(options.server.body_timeout_ms),
             }),
             page_limits: web::Data::new(PageLimits {
-                default: options.page_default,
-                max: options.page_max,
+                default: options.limits.page_default,
+                max: options.limits.page_max,
             }),
             pages: web::Data::new(Pages::new(&openapi::openapi(), public_url.as_str())),
             public_url: web::Data::new(public_url),
@@ -131,9 +102,8 @@ impl Parts {
             authenticator: web::Data::from(authenticator),
             signer: web::Data::from(signer),
             requests: web::Data::new(RequestLimits::new(
-                options.address_rate,
-                options.owner_rate,
-                options.proxies.clone(),
+                &options.limits,
+                Proxies::new(&options.server),
             )),
             unverified: web::Data::default(),
             allowed_origins: options.allowed_origins.clone(),
@@ -201,11 +171,11 @@ pub fn serve(
 ) -> std::io::Result<Server> {
     let parts = Parts::new(authenticator, signer, metrics, options);
     let (broker, senders) = (web::Data::new(broker), web::Data::new(senders));
-    let workers = worker_threads(options.workers);
+    let workers = worker_threads(options.server.workers);
     // One address must leave connections for others.
-    let half = u32::try_from(options.max_connections * workers / 2).unwrap_or(u32::MAX);
-    let per_address = options.connections_per_address.min(half.max(1));
-    let connections = Connections::new(per_address, options.proxies.clone());
+    let half = u32::try_from(options.server.max_connections * workers / 2).unwrap_or(u32::MAX);
+    let per_address = options.limits.connections_per_address.min(half.max(1));
+    let connections = Connections::new(per_address, Proxies::new(&options.server));
     let server = HttpServer::new(move || {
         let (broker, senders) = (broker.clone(), senders.clone());
         app(&parts, move |config| {
@@ -218,11 +188,11 @@ pub fn serve(
         }
     })
     .workers(workers)
-    .max_connections(options.max_connections)
-    .client_request_timeout(Duration::from_millis(options.header_timeout_ms))
+    .max_connections(options.server.max_connections)
+    .client_request_timeout(Duration::from_millis(options.server.header_timeout_ms))
     .client_disconnect_timeout(Duration::from_secs(DISCONNECT_SECS))
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECS))
-    .shutdown_timeout(options.shutdown_timeout_secs)
+    .shutdown_timeout(options.server.shutdown_timeout_secs)
     .disable_signals()
     .listen(listener)?;
     Ok(server.run())

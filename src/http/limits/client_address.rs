@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
 
-use crate::config::{ForwardedHeader, Network};
+use crate::config::{ForwardedHeader, Network, Server};
 
 /// Entries of the header that are read at most.
 const MAX_HOPS: usize = 16;
@@ -22,6 +22,14 @@ pub struct Proxies {
 }
 
 impl Proxies {
+    /// The proxies of the configuration.
+    pub fn new(server: &Server) -> Proxies {
+        Proxies {
+            trusted: server.trusted_proxies.clone(),
+            header: server.forwarded_header,
+        }
+    }
+
     /// The client's address. If a trusted proxy reports nothing readable, the proxy's own address.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();

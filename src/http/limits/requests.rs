@@ -6,6 +6,7 @@ use actix_web::http::header::HeaderMap;
 
 use super::client_address::{Proxies, network_of};
 use super::rate::{Limiter, Rate, RateStatus};
+use crate::config::Limits;
 use crate::domain::principal::Principal;
 use crate::http::problem::{Code, Problem};
 
@@ -17,7 +18,15 @@ pub struct RequestLimits {
 }
 
 impl RequestLimits {
-    pub fn new(address: Rate, owner: Rate, proxies: Proxies) -> RequestLimits {
+    pub fn new(limits: &Limits, proxies: Proxies) -> RequestLimits {
+        let address = Rate {
+            per_sec: limits.requests_per_address_per_sec,
+            burst: limits.requests_per_address_burst,
+        };
+        let owner = Rate {
+            per_sec: limits.requests_per_owner_per_sec,
+            burst: limits.requests_per_owner_burst,
+        };
         RequestLimits {
             proxies,
             by_address: Limiter::new("address", address),

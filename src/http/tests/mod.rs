@@ -23,7 +23,7 @@ use super::server::{HttpOptions, Parts, app};
 use crate::auth::{
     Authenticator, EventSenders, MintRequest, Signer, mint_hs256, new_signing_key_pem,
 };
-use crate::config::{Auth, Issuer, IssuerKeys, ReceiptKey, Receipts};
+use crate::config::{Auth, Config, Issuer, IssuerKeys, ReceiptKey, Receipts, Sources};
 use crate::domain::principal::Scope;
 use crate::telemetry::metrics::Metrics;
 
@@ -94,17 +94,18 @@ fn signer() -> Signer {
     Signer::new(&receipts, PUBLIC_URL).expect("a new key is valid")
 }
 
-/// Options with a short body deadline and two origins.
+/// The default configuration with a short body timeout, two origins and no request limits.
 pub fn options() -> HttpOptions {
-    HttpOptions {
-        public_url: format!("{PUBLIC_URL}/"),
-        allowed_origins: vec![
-            "https://shop.example".into(),
-            "http://localhost:3000".into(),
-        ],
-        body_timeout_ms: 600,
-        ..HttpOptions::default()
-    }
+    let config = Config::load(&Sources::default()).expect("the default configuration");
+    let mut options = HttpOptions::new(&config, &format!("{PUBLIC_URL}/"), None);
+    options.allowed_origins = vec![
+        "https://shop.example".into(),
+        "http://localhost:3000".into(),
+    ];
+    options.server.body_timeout_ms = 600;
+    options.limits.requests_per_owner_per_sec = 0;
+    options.limits.requests_per_address_per_sec = 0;
+    options
 }
 
 async fn panics() -> &'static str {
