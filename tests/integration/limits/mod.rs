@@ -32,7 +32,7 @@ fn allowed(answers: Vec<Answer>, limit: u64) -> Vec<String> {
         let refused = answer.expect_problem(429, "quota-exceeded");
         let secs: u32 = refused.header("retry-after").parse().expect("seconds");
         assert!(secs > 0);
-        let limit_text = format!("has {limit} pending uploads, and may have {limit}");
+        let limit_text = format!("has {limit} pending uploads, the limit is {limit}");
         let detail = refused.json["detail"].as_str().expect("a detail");
         assert!(detail.contains(&limit_text), "{detail}");
     }
