@@ -1,4 +1,4 @@
-//! `bytepass check-config`: every setting with its value and its source, or everything that is wrong.
+//! `bytepass check-config`: prints every setting with its value and its source, or all errors.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let config = serve::load(&args)?;
     outcome::print(&table(config.explain()))?;
     App::check(&config).map_err(serve::not_started)?;
-    // Said after the table: the file is valid, but a broker can't serve with it yet.
+    // Printed after the table: the configuration is valid, but incomplete for `serve`.
     config
         .require_for_serve()
         .map_err(|errors| Failure::Usage(format!("`serve` needs more:\n{errors}")))

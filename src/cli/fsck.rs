@@ -1,4 +1,4 @@
-//! `bytepass fsck`: holds the bucket against the database, and says where they differ. It needs no running broker and disturbs none.
+//! `bytepass fsck`: compares the bucket with the database and reports differences. No broker has to run; running ones are not disturbed.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -8,41 +8,42 @@ use crate::broker::{Broker, Damage, Finding, FsckWalk};
 use super::fsck_counters;
 use super::outcome::{self, Failure};
 use super::table::table;
-use crate::cli::offline::{ByHand, Needs, Output, Progress, operator, reason};
+use crate::cli::offline::{Needs, OfflineArgs, Output, Progress, operator, reason};
 
-/// How many findings a table shows; all of them are counted, and `-o json` has them all.
+/// The most findings in a table. All of them are counted, and `-o json` has them.
 const MOST_SHOWN: usize = 200;
-/// How many findings are kept: of more, the rest is counted only.
+/// The most findings that are kept; further ones are only counted.
 const MOST_KEPT: usize = 100_000;
 
 #[derive(Debug, Args)]
 pub struct FsckArgs {
-    /// Remove leftovers: objects of which the database says that nobody needs them. Missing and changed objects can't be mended
+    /// Remove leftovers: objects that the database lists as no longer needed. Missing and changed objects can't be repaired
     #[arg(long)]
     fix: bool,
-    /// Remove unknown objects too: with a key of ours, named by no row, and older than sweeper.staging_max_age_secs. A database
-    /// that was restored from a backup doesn't know objects that somebody needs. Refused where they are more than the recorded ones
+    /// Remove unknown objects too: objects with a key of Bytepass's form that no row names, older than
+    /// sweeper.staging_max_age_secs. Do not use it after restoring the database from a backup, which lacks the newest objects.
+    /// Refused if the unknown objects outnumber the recorded ones
     #[arg(long, requires = "fix")]
     unknown: bool,
-    /// Compare the counters of uploads with the uploads, in place of the bucket with the database. With --fix, correct them
+    /// Compare the counters of uploads with the uploads, instead of the bucket with the database. With --fix, correct them
     #[arg(long, conflicts_with = "unknown")]
     counters: bool,
-    /// Don't ask whether --fix is meant
+    /// Don't ask for confirmation of --fix
     #[arg(long, requires = "fix")]
     yes: bool,
     #[command(flatten)]
-    by_hand: ByHand,
+    offline: OfflineArgs,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Default)]
 struct Found {
     walk: FsckWalk,
     findings: Vec<Finding>,
-    /// How many there are, the kept ones among them.
+    /// The number of all findings.
     count: u64,
     fixed: u64,
-    /// Why unknown objects were to be removed, and were not.
+    /// Why unknown objects were not removed although requested.
     kept: Option<String>,
     /// Why it ended early.
     error: Option<String>,
@@ -50,7 +51,7 @@ struct Found {
 
 pub(super) fn run(args: FsckArgs) -> Result<(), Failure> {
     if args.counters {
-        return fsck_counters::run(&args.by_hand, args.fix);
+        return fsck_counters::run(&args.offline, args.fix);
     }
     let question = match args.unknown {
         false => "Leftovers will be removed from the bucket. Is it this database's bucket?",
@@ -59,16 +60,16 @@ pub(super) fn run(args: FsckArgs) -> Result<(), Failure> {
              database whole, not restored from a backup?"
         }
     };
-    if args.fix && !args.yes && !outcome::ask(question)? {
-        return Err(Failure::Runtime("nothing was done".to_owned()));
+    if args.fix && !args.yes && !outcome::confirm(question)? {
+        return Err(Failure::Runtime("canceled, nothing has changed".to_owned()));
     }
-    let output = args.by_hand.output;
+    let output = args.offline.output;
     let found = args
-        .by_hand
+        .offline
         .run_long(Needs::Bucket, async |broker, progress| {
             if args.fix {
                 let (by, unknown) = (operator(), args.unknown);
-                tracing::info!(by = by.name(), unknown, "an fsck by hand that removes");
+                tracing::info!(by = by.name(), unknown, "manual action: fsck --fix");
             }
             Ok(walk(&broker, args.fix, args.unknown, progress).await)
         })?;
@@ -78,7 +79,7 @@ pub(super) fn run(args: FsckArgs) -> Result<(), Failure> {
     })?;
     let left = found.count - found.fixed;
     match (found.error, left, found.kept) {
-        (Some(error), ..) => Err(Failure::Runtime(format!("it ended early: {error}"))),
+        (Some(error), ..) => Err(Failure::Runtime(format!("fsck ended early: {error}"))),
         (None, 0, _) => Ok(()),
         (None, left, None) => Err(Failure::Found(left_over(left))),
         (None, left, Some(kept)) => Err(Failure::Found(format!("{}; {kept}", left_over(left)))),
@@ -104,7 +105,7 @@ async fn walk(broker: &Broker, fix: bool, unknown: bool, progress: &Progress) ->
         }
         let FsckWalk { objects, rows, .. } = found.walk;
         let count = found.count;
-        progress.say(format!(
+        progress.set(format!(
             "{}, {}, {}",
             counted_as(objects, "object"),
             counted_as(rows, "record"),
@@ -117,7 +118,7 @@ async fn walk(broker: &Broker, fix: bool, unknown: bool, progress: &Progress) ->
     found
 }
 
-/// Removes the unknown objects among the kept findings, where their number is credible; what was counted only is left to another run.
+/// Removes the unknown objects among the kept findings, if their number is plausible. Findings that were only counted need another run.
 async fn fix_unknown(broker: &Broker, found: &mut Found, progress: &Progress) {
     found.kept = found
         .walk
@@ -133,7 +134,7 @@ async fn fix_unknown(broker: &Broker, found: &mut Found, progress: &Progress) {
             return;
         }
         found.fixed += u64::from(finding.fixed);
-        progress.say(format!("{} removed", found.fixed));
+        progress.set(format!("{} removed", found.fixed));
     }
 }
 
@@ -149,8 +150,8 @@ fn counted_as(count: u64, what: &str) -> String {
 }
 
 fn left_over(count: u64) -> String {
-    let is = if count == 1 { "is" } else { "are" };
-    format!("{} {is} left", findings(count))
+    let verb = if count == 1 { "remains" } else { "remain" };
+    format!("{} {verb}", findings(count))
 }
 
 fn counted(found: &Found, damage: Damage) -> usize {
@@ -213,7 +214,7 @@ fn as_text(found: &Found) -> String {
         text.push('\n');
     }
     text.push_str(&format!(
-        "{} and {} were looked at: {}, {} removed\n",
+        "{} and {} checked: {}, {} removed\n",
         counted_as(objects, "object"),
         counted_as(rows, "record"),
         findings(found.count),
@@ -227,7 +228,7 @@ fn as_text(found: &Found) -> String {
     }
     if foreign > 0 {
         text.push_str(&format!(
-            "{} under the location with a key that is not ours: left alone\n",
+            "{} under the location with other keys: ignored\n",
             counted_as(foreign, "other object")
         ));
     }

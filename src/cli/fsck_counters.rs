@@ -5,18 +5,18 @@ use serde_json::{Value, json};
 
 use crate::broker::{Broker, Counter, CounterDifference};
 
-use super::offline::{ByHand, Needs, Output, operator, reason};
+use super::offline::{Needs, OfflineArgs, Output, operator, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
 
-pub(super) fn run(by_hand: &ByHand, fix: bool) -> Result<(), Failure> {
-    let differing = by_hand.run(Needs::Rows, async |broker| {
+pub(super) fn run(offline: &OfflineArgs, fix: bool) -> Result<(), Failure> {
+    let differing = offline.run(Needs::Database, async |broker| {
         if fix {
             tracing::info!(by = operator().name(), "correcting counters");
         }
         check(&broker, fix).await
     })?;
-    outcome::print(&match by_hand.output {
+    outcome::print(&match offline.output {
         Output::Json => format!("{}\n", as_json(&differing, fix)),
         Output::Table => as_text(&differing, fix),
     })?;
@@ -77,8 +77,8 @@ fn as_text(differing: &[CounterDifference], fixed: bool) -> String {
         let (uploads, bytes) = (format!("{:+}", it.uploads), format!("{:+}", it.bytes));
         vec![of, status.to_owned(), uploads, bytes]
     };
-    let heads = ["OWNER OR FIELD", "STATUS", "UPLOADS", "BYTES"];
-    let rows = table(&heads, differing.iter().map(cells));
+    let headings = ["OWNER OR FIELD", "STATUS", "UPLOADS", "BYTES"];
+    let rows = table(&headings, differing.iter().map(cells));
     let end = if fixed { ", corrected" } else { "" };
     format!("{rows}\n{}{end}\n", differ(differing.len()))
 }

@@ -1,4 +1,4 @@
-//! `bytepass health`: asks a running broker whether it is ready; for a container's health check, which has no curl.
+//! `bytepass health`: checks that a running broker is ready. For health checks in containers, which have no curl.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -8,12 +8,12 @@ use clap::Args;
 
 use super::outcome::{self, Failure};
 
-/// The most that is read of the answer, in bytes.
+/// The most bytes of the response that are read.
 const MAX_ANSWER_BYTES: u64 = 4096;
 
 #[derive(Debug, Args)]
 pub struct HealthArgs {
-    /// Where the broker listens
+    /// The broker's address
     #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDRESS")]
     listen: String,
     /// How long to wait, in seconds
@@ -34,10 +34,10 @@ pub(super) fn run(args: HealthArgs) -> Result<(), Failure> {
     }
 }
 
-/// One plain GET of `/readyz`; gives the status. By hand, because the one HTTP client that we have refuses private addresses.
+/// One GET of `/readyz` over a socket; returns the status. The broker's HTTP client refuses private addresses.
 fn ask(args: &HealthArgs) -> std::io::Result<u16> {
     let timeout = Duration::from_secs(args.timeout_secs);
-    let no_address = || std::io::Error::other("that is no address");
+    let no_address = || std::io::Error::other("the address is invalid");
     let addr = args
         .listen
         .to_socket_addrs()?
@@ -57,5 +57,5 @@ fn ask(args: &HealthArgs) -> std::io::Result<u16> {
     line.split_whitespace()
         .nth(1)
         .and_then(|status| status.parse().ok())
-        .ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
+        .ok_or_else(|| std::io::Error::other("the response is not HTTP"))
 }

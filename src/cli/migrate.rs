@@ -1,4 +1,4 @@
-//! `bytepass migrate`: brings the schema up to date; safe to run while brokers run, and on several machines at once.
+//! `bytepass migrate`: applies the missing migrations. Safe while brokers run, and on several machines at once.
 
 use crate::db::{Db, DbSetupError, PendingQuota};
 use crate::telemetry::metrics::Metrics;
@@ -10,7 +10,7 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let config = serve::load(&args)?;
     serve::start_logging(&config)?;
     let failed = |error: DbSetupError| serve::not_started(error.into());
-    // The database's reads need a runtime to live in, although a migration makes none.
+    // Opening the database needs a runtime, although a migration does not use it.
     let runtime = serve::runtime()?;
     let _inside = runtime.enter();
     let db = Db::open(

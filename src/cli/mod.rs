@@ -1,11 +1,11 @@
-//! The command line: one file a command. A command prints its result on standard output, everything else on standard
-//! error, and fails with one clear line and an exit code that says of which kind it is (`outcome`).
+//! The command line, one file a command. A command prints its result on standard output and everything else on standard error.
+//! It fails with one line and an exit code for the kind of failure (`outcome`).
 
 mod check_config;
 mod descriptors;
 #[cfg_attr(
     not(feature = "dev-bucket"),
-    allow(dead_code, reason = "without its bucket, `dev` does nothing")
+    allow(dead_code, reason = "`bytepass dev` needs the development bucket")
 )]
 mod dev;
 mod fsck;
@@ -20,10 +20,7 @@ mod sweep;
 mod table;
 mod token;
 mod uploads;
-mod uploads_settle;
-mod uploads_words;
 mod webhooks;
-mod webhooks_words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,7 +29,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use self::outcome::Failure;
 
-/// Direct-to-S3 uploads: bytes pass straight to the bucket.
+/// Broker for uploads that go from the client straight to an S3 bucket.
 #[derive(Debug, Parser)]
 #[command(name = "bytepass", version, about, max_term_width = 100)]
 pub struct CommandLine {
@@ -45,34 +42,34 @@ enum Command {
     /// Run a broker with its own database file and bucket, for development (the default command)
     #[cfg_attr(not(feature = "dev-bucket"), command(hide = true))]
     Dev(dev::DevArgs),
-    /// Run the broker, as configured
+    /// Run the configured broker
     Serve(ConfigArgs),
-    /// Bring the database's schema up to date
+    /// Apply the missing migrations to the database
     Migrate(ConfigArgs),
-    /// Print a caller's token, signed with the development secret
+    /// Print a token for a caller of `bytepass dev`, signed with its development secret
     Token(token::TokenArgs),
-    /// Print every setting with its value and where it comes from; secrets are masked
+    /// Print every setting with its value and its source; secrets are masked
     CheckConfig(ConfigArgs),
-    /// Look at uploads, and settle them by hand
+    /// List and show uploads; confirm, expire or delete them
     Uploads(uploads::UploadsArgs),
-    /// Do what the sweeper has to do, now
+    /// Run the sweeper once: expire uploads and remove objects that are due
     Sweep(sweep::SweepArgs),
-    /// Hold the bucket against the database, both ways
+    /// Compare the bucket with the database, and report differences
     Fsck(fsck::FsckArgs),
-    /// Look at webhook deliveries, try an endpoint, deliver again
+    /// List webhook deliveries, test an endpoint, replay dead deliveries
     Webhooks(webhooks::WebhooksArgs),
     /// Print the OpenAPI document
     Openapi,
-    /// Ask a running broker whether it is ready, for containers
+    /// Check that a running broker is ready; a container's health check
     Health(health::HealthArgs),
-    /// Print a script that completes commands and options on Tab, for your shell
+    /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
 }
 
-/// Where the configuration is.
+/// The options of commands that read the configuration.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// The configuration file (TOML)
@@ -83,7 +80,7 @@ pub struct ConfigArgs {
     pub listen: Option<String>,
 }
 
-/// Runs one command to its end.
+/// Runs one command.
 pub fn run(line: CommandLine) -> ExitCode {
     let command = line
         .command
@@ -102,7 +99,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Health(args) => health::run(args),
         Command::Completions { shell } => outcome::print(&completions(shell)),
     };
-    // Before the last word, which is the outcome's.
+    // The outcome is the last line of output.
     crate::telemetry::logging::flush();
     outcome::exit_code(outcome)
 }

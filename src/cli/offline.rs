@@ -1,5 +1,5 @@
-//! What `uploads`, `sweep`, `fsck` and `webhooks` share: the broker's verbs without a server, on the database and the bucket that are
-//! configured, or on those of a development folder.
+//! The offline commands' common part (`uploads`, `sweep`, `fsck`, `webhooks`). They run the broker's use cases without a server, on the
+//! configured database and bucket or on those of a development data folder.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -21,28 +21,28 @@ use super::dev::{config as dev_config, data as dev_data};
 use super::outcome::Failure;
 use super::{ConfigArgs, serve};
 
-/// Where a development bucket listens unless it was told otherwise.
+/// The default address of a development bucket.
 const DEV_BUCKET: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
-/// How often progress moves.
+/// How often the progress line is redrawn.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a development bucket may take to let somebody in.
-const REACH_LIMIT: Duration = Duration::from_secs(2);
+/// The time limit for a connection to the development bucket.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
-/// Where the configuration is, and how results are printed.
+/// The options of offline commands: the configuration and the output format.
 #[derive(Debug, Args)]
-pub(super) struct ByHand {
-    /// The configuration file (TOML) [env: BYTEPASS_CONFIG, but with --data-dir]
+pub(super) struct OfflineArgs {
+    /// The configuration file (TOML) [env: BYTEPASS_CONFIG, except with --data-dir]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Work on the data folder of a `bytepass dev`, whatever else is configured: its database, and its bucket, which must be
-    /// running where it is needed. Give --config beside it if that `dev` was given one: its fields and its bucket's name count
+    /// Use the database and the bucket of a `bytepass dev` data folder, whatever else is configured. Commands that need the
+    /// bucket need that `bytepass dev` to run. Add the --config that it was started with, if any
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where that bucket listens [default: where `bytepass dev` last had it]
+    /// The address of that bucket [default: the last one of `bytepass dev`]
     #[arg(long, global = true, requires = "data_dir", value_name = "ADDRESS")]
     bucket_listen: Option<SocketAddr>,
-    /// How results are printed
+    /// Output format
     #[arg(short, long, global = true, default_value = "table", value_enum)]
     pub(super) output: Output,
 }
@@ -53,17 +53,17 @@ pub(super) enum Output {
     Json,
 }
 
-/// What a command asks.
+/// What a command uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Needs {
-    /// The database alone.
-    Rows,
-    /// The bucket too.
+    /// The database only.
+    Database,
+    /// The database and the bucket.
     Bucket,
 }
 
-impl ByHand {
-    /// The settings to work with. No more is demanded of them than what is used, so those of a `serve` do as they are.
+impl OfflineArgs {
+    /// The configuration. Only the settings that offline commands use are required, so that of a `serve` fits.
     pub(super) fn config(&self, needs: Needs) -> Result<Config, Failure> {
         match &self.data_dir {
             Some(folder) => self.config_of(folder, needs),
@@ -74,8 +74,8 @@ impl ByHand {
         }
     }
 
-    /// The configuration file. The environment's is looked up here and not by clap, which doesn't tell it from one that was
-    /// written beside --data-dir.
+    /// The configuration file. The environment variable is read here, because clap does not distinguish it from a --config that is
+    /// given with --data-dir.
     fn file(&self) -> Option<PathBuf> {
         let of_env = || std::env::var_os("BYTEPASS_CONFIG").map(PathBuf::from);
         self.config.clone().or_else(of_env)
@@ -84,23 +84,26 @@ impl ByHand {
     fn config_of(&self, folder: &Path, needs: Needs) -> Result<Config, Failure> {
         dev_config::check_data_dir(folder)?;
         let secrets = dev_data::read(folder)?;
-        let remembered = || dev_data::bucket_address(folder);
-        let bucket = self.bucket_listen.or_else(remembered).unwrap_or(DEV_BUCKET);
-        let sources = dev_config::sources_by_hand(folder, self.config.clone(), &secrets, bucket);
+        let last_address = || dev_data::bucket_address(folder);
+        let bucket = self
+            .bucket_listen
+            .or_else(last_address)
+            .unwrap_or(DEV_BUCKET);
+        let sources = dev_config::offline_sources(folder, self.config.clone(), &secrets, bucket);
         let config = Config::load(&sources).map_err(|it| Failure::Usage(it.to_string()))?;
         if needs == Needs::Bucket {
-            let reached = TcpStream::connect_timeout(&reachable(bucket), REACH_LIMIT);
-            reached.map_err(|error| {
+            let connected = TcpStream::connect_timeout(&reachable(bucket), CONNECT_LIMIT);
+            connected.map_err(|error| {
                 let folder = folder.display();
                 Failure::Runtime(format!(
-                    "the bucket of {folder} doesn't run at {bucket} ({error}): start `bytepass dev --data-dir {folder}` beside this, or say where it is with --bucket-listen"
+                    "the bucket of {folder} is not running at {bucket} ({error}): start `bytepass dev --data-dir {folder}`, or give its address with --bucket-listen"
                 ))
             })?;
         }
         Ok(config)
     }
 
-    /// Opens the database and the bucket, and runs the work to its end.
+    /// Opens the database and the bucket, and runs the work.
     pub(super) fn run<T>(
         &self,
         needs: Needs,
@@ -108,18 +111,18 @@ impl ByHand {
     ) -> Result<T, Failure> {
         let config = self.ready(needs)?;
         serve::start_logging(&config)?;
-        ByHand::work_on(&config, work)
+        OfflineArgs::work_on(&config, work)
     }
 
-    /// The same for work that takes its time, and tells how far it is.
+    /// The same for long work, with a progress line.
     pub(super) fn run_long<T>(
         &self,
         needs: Needs,
         work: impl AsyncFnOnce(Broker, &Progress) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let config = self.ready(needs)?;
-        let progress = Progress::begin(&config)?;
-        let done = ByHand::work_on(&config, async |broker| work(broker, &progress).await);
+        let progress = Progress::start(&config)?;
+        let done = OfflineArgs::work_on(&config, async |broker| work(broker, &progress).await);
         progress.0.finish_and_clear();
         done
     }
@@ -143,8 +146,8 @@ impl ByHand {
     }
 }
 
-/// Who can read the configuration holds the database and the bucket already, so the command line may do what anyone may. It owns
-/// nothing: no upload has an owner without a name.
+/// The command line's principal, with all scopes: a user who can read the configuration has access to database and bucket already.
+/// It owns no uploads, because no upload has an empty owner.
 pub(super) fn operator() -> Principal {
     Principal {
         issuer: "command-line".to_owned(),
@@ -156,13 +159,13 @@ pub(super) fn operator() -> Principal {
     }
 }
 
-/// Why a verb did nothing, for a person.
+/// The error's message for the terminal.
 pub(super) fn reason(error: BrokerError) -> String {
     match error {
-        BrokerError::UploadNotFound => "there is no such upload".to_owned(),
+        BrokerError::UploadNotFound => "the upload does not exist".to_owned(),
         BrokerError::WrongStatus { now, detail } => format!("it is {}: {detail}", now.as_str()),
         BrokerError::StoreUnavailable { cause, .. } => {
-            format!("the bucket gave no clear answer, nothing changed: {cause}")
+            format!("the bucket gave no clear answer, nothing has changed: {cause}")
         }
         BrokerError::DatabaseUnavailable { cause, .. } => {
             format!("the database gave no clear answer: {cause}")
@@ -173,13 +176,13 @@ pub(super) fn reason(error: BrokerError) -> String {
     }
 }
 
-/// What long work tells while it goes on: on standard error, and only where that is a terminal.
+/// The progress line of long work, on standard error if that is a terminal.
 #[derive(Clone)]
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Begins to tell. Moves by itself, so that it is alive while the bucket is slow.
-    fn begin(config: &Config) -> Result<Progress, Failure> {
+    /// Starts the line. A timer redraws it, so that it moves while the bucket is slow.
+    fn start(config: &Config) -> Result<Progress, Failure> {
         let style = ProgressStyle::with_template("{spinner} {wide_msg}");
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
@@ -191,18 +194,18 @@ impl Progress {
             logging::install_beside(&config.telemetry.log, move || beside.clone())
                 .map_err(|error| Failure::Usage(error.to_string()))?;
         }
-        progress.say("the first batch".to_owned());
+        progress.set("first batch".to_owned());
         progress.0.enable_steady_tick(TICK);
         Ok(progress)
     }
 
-    /// Tells this from now on.
-    pub(super) fn say(&self, text: String) {
+    /// Replaces the text.
+    pub(super) fn set(&self, text: String) {
         self.0.set_message(text);
     }
 }
 
-/// Log lines: they stand above the progress, and not in it.
+/// Writes log lines above the progress line.
 impl Write for Progress {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         self.0

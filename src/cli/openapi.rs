@@ -1,4 +1,4 @@
-//! `bytepass openapi`: the contract as the code has it.
+//! `bytepass openapi`: prints the OpenAPI document that the code generates.
 
 use super::outcome::{self, Failure};
 

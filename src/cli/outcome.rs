@@ -1,34 +1,34 @@
-//! How a command ends: a line for a person and an exit code for a script.
+//! The end of a command: one line on standard error and an exit code.
 
 use std::process::ExitCode;
 
-/// Why a command failed; printed as one line (a wrong configuration: a line for each mistake).
+/// Why a command failed. Printed as one line; an invalid configuration prints a line for each error.
 #[derive(Debug)]
 pub enum Failure {
-    /// The command line or the configuration is wrong: exit code 2.
+    /// The command line or the configuration is invalid: exit code 2.
     Usage(String),
     /// Anything else: exit code 1.
     Runtime(String),
-    /// It worked, and what it looked for is there: exit code 3.
+    /// `fsck` ran and findings remain: exit code 3.
     Found(String),
-    /// It worked, and uploads are not what was asked for: exit code 4.
-    NotSo(String),
+    /// The command ran and some uploads did not reach the requested status: exit code 4.
+    NotReached(String),
 }
 
-/// Prints what has to be said and gives the exit code.
+/// Prints the failure and returns the exit code.
 pub(super) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
     let (line, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Runtime(line)) => (line, 1),
         Err(Failure::Usage(line)) => (line, 2),
         Err(Failure::Found(line)) => (line, 3),
-        Err(Failure::NotSo(line)) => (line, 4),
+        Err(Failure::NotReached(line)) => (line, 4),
     };
     eprintln!("bytepass: {line}");
     ExitCode::from(code)
 }
 
-/// Prints a result. A reader that went away (`bytepass openapi | head`) is no failure.
+/// Prints a result. A closed pipe (`bytepass openapi | head`) is not a failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
@@ -40,19 +40,17 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Asks a person on the terminal; where there is none, nobody could answer, and `--yes` has to say it.
-pub(super) fn ask(question: &str) -> Result<bool, Failure> {
+/// Asks for confirmation on the terminal. Without a terminal, `--yes` is required.
+pub(super) fn confirm(question: &str) -> Result<bool, Failure> {
     use std::io::{IsTerminal as _, stderr, stdin};
     if !stdin().is_terminal() || !stderr().is_terminal() {
-        let line = "nobody is at a terminal to be asked: say --yes if this is meant";
+        let line = "confirmation needs a terminal: use --yes without one";
         return Err(Failure::Usage(line.to_owned()));
     }
     eprint!("{question} [y/N] ");
     let mut answer = String::new();
     match stdin().read_line(&mut answer) {
         Ok(_) => Ok(matches!(answer.trim(), "y" | "Y" | "yes")),
-        Err(error) => Err(Failure::Runtime(format!(
-            "no answer could be read: {error}"
-        ))),
+        Err(error) => Err(Failure::Runtime(format!("can't read the answer: {error}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! `bytepass serve`: the broker, as configured.
+//! `bytepass serve`: runs the configured broker. Also what other commands need: configuration, logging, threads and signals.
 
 use std::future::Future;
 use std::path::Path;
@@ -18,13 +18,13 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let mut config = load(&args)?;
     require(config.require_for_serve(), args.config.as_deref())?;
     let process = Process::start(&config)?;
-    let room = descriptors::make_room(&mut config);
+    let file_limit = descriptors::raise_limit(&mut config);
     process.run(async {
         let mut signals = Signals::listen()?;
         let Some(app) = build(config, None, &mut signals).await? else {
             return Ok(());
         };
-        room.tell();
+        file_limit.log();
         tracing::info!(url = app.url(), port = app.port(), "listening");
         serve(app, signals).await
     })
@@ -40,7 +40,7 @@ pub(super) fn load(args: &ConfigArgs) -> Result<Config, Failure> {
     Config::load(&sources).map_err(|errors| Failure::Usage(errors.to_string()))
 }
 
-/// Refuses a configuration that leaves out what a command can't do without.
+/// Refuses a configuration that lacks settings that the command requires.
 pub(super) fn require(
     needed: Result<(), ConfigErrors>,
     file: Option<&Path>,
@@ -48,13 +48,13 @@ pub(super) fn require(
     needed.map_err(|errors| {
         let hint = match file {
             Some(_) => "",
-            None => "\nsay where the configuration is with --config FILE; to try without one: bytepass dev",
+            None => "\ngive a configuration with --config FILE, or try Bytepass without one: bytepass dev",
         };
         Failure::Usage(format!("{errors}{hint}"))
     })
 }
 
-/// A mistake in the configuration is told apart from a fault of the world, which may pass.
+/// An invalid configuration is a usage error; every other failure may be temporary.
 pub(super) fn not_started(error: StartError) -> Failure {
     let line = error.to_string();
     if error.is_configuration() {
@@ -64,7 +64,7 @@ pub(super) fn not_started(error: StartError) -> Failure {
     }
 }
 
-/// Opens everything; `None` when a signal came first: a database that does not answer must not hold up a stop.
+/// Builds the app; `None` if a signal comes first, so that a database that does not answer can't delay a stop.
 pub(super) async fn build(
     config: Config,
     demo: Option<DemoOptions>,
@@ -76,26 +76,26 @@ pub(super) async fn build(
     }
 }
 
-/// Serves until a signal comes, and then to an orderly end; a second one cuts that short.
+/// Serves until a signal, then stops gracefully; a second signal stops at once.
 pub(super) async fn serve(app: App, mut signals: Signals) -> Result<(), Failure> {
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     let second = async {
         signals.next().await;
-        let _ = tell.send(());
+        let _ = sender.send(());
         signals.next().await;
     };
-    let first = async { drop(told.await) };
+    let first = async { drop(receiver.await) };
     tokio::select! {
         served = app.run_until_stopped(first) => {
             served.map_err(|error| Failure::Runtime(format!("the server failed: {error}")))
         }
         () = second => Err(Failure::Runtime(
-            "ended at once by a second signal; requests in flight were cut off".to_owned(),
+            "stopped at once by a second signal; requests in flight were cut off".to_owned(),
         )),
     }
 }
 
-/// Sends log lines to standard error, as configured.
+/// Starts logging to standard error, as configured.
 pub(super) fn start_logging(config: &Config) -> Result<(), Failure> {
     install(config, None)
 }
@@ -110,14 +110,14 @@ fn install(config: &Config, traces: Option<&Traces>) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(error.to_string()))
 }
 
-/// A broker's process: its threads, its log lines, and its traces if the standard variables ask for them.
+/// A broker's process: threads, logging, and traces if the standard OTEL variables enable them.
 pub(super) struct Process {
     runtime: tokio::runtime::Runtime,
     traces: Option<Traces>,
 }
 
 impl Process {
-    /// From now on what is said is logged.
+    /// Starts threads, logging and traces.
     pub(super) fn start(config: &Config) -> Result<Process, Failure> {
         let runtime = runtime()?;
         let traces = app::traces(runtime.handle()).map_err(not_started)?;
@@ -125,13 +125,13 @@ impl Process {
         Ok(Process { runtime, traces })
     }
 
-    /// Runs a broker to its end.
+    /// Runs a broker until it stops.
     pub(super) fn run(
         self,
         broker: impl Future<Output = Result<(), Failure>>,
     ) -> Result<(), Failure> {
         let done = self.runtime.block_on(broker);
-        // The last spans leave while the threads that send them are still there; not where an end at once was asked for.
+        // The last spans are sent while the runtime still runs, except after an immediate stop.
         if let Some(traces) = self.traces
             && done.is_ok()
         {
@@ -142,7 +142,7 @@ impl Process {
     }
 }
 
-/// Runs a command to its end on these threads. Waits for no query that a database never answers: its caller has gone.
+/// Runs a command on this runtime. Queries that the database does not answer are abandoned.
 pub(super) fn run_on<T>(
     runtime: tokio::runtime::Runtime,
     command: impl Future<Output = Result<T, Failure>>,
@@ -152,7 +152,7 @@ pub(super) fn run_on<T>(
     done
 }
 
-/// The threads of everything but requests.
+/// The runtime of everything but requests.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -160,14 +160,14 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::Runtime(format!("can't start threads: {error}")))
 }
 
-/// What asks a process to stop: Ctrl-C, or SIGTERM from whatever runs it.
+/// The signals that stop a process: SIGINT (Ctrl-C) and SIGTERM.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    /// From now on they no longer end the process by themselves.
+    /// Installs the handlers; from then on the signals no longer end the process.
     pub(super) fn listen() -> Result<Signals, Failure> {
         let listen = |kind| {
             signal(kind)
@@ -179,7 +179,7 @@ impl Signals {
         })
     }
 
-    /// Done when the next one comes.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

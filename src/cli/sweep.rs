@@ -1,5 +1,5 @@
-//! `bytepass sweep --once`: all that the sweeper has to do, now, or what it would do. It takes nobody's lease: brokers that sweep
-//! at the same time do no harm, and one that runs keeps its lease over its pauses.
+//! `bytepass sweep --once`: does the sweeper's work now, or lists it. It does not take the sweep lease: sweeping at the same time as a broker
+//! is safe, and a running broker keeps its lease between its rounds.
 
 use clap::{ArgAction, Args, ValueEnum};
 use serde_json::{Value, json};
@@ -8,31 +8,31 @@ use crate::broker::{Broker, Counts, SweepKind, SweepWalk};
 
 use super::outcome::{self, Failure};
 use super::table::table;
-use crate::cli::offline::{ByHand, Needs, Output, Progress, operator, reason};
+use crate::cli::offline::{Needs, OfflineArgs, Output, Progress, operator, reason};
 
-/// Why something is left although no batch failed.
-const CUT: &str = "the bucket refuses everything or gives no clear answer: the rest is left";
+/// Why work remains although no batch failed.
+const CUT: &str = "the bucket refuses requests or gives no clear answer: the rest remains";
 
 #[derive(Debug, Args)]
 pub struct SweepArgs {
-    /// One round of each kind, then end (running brokers sweep by themselves)
+    /// Run one round of each kind and exit (running brokers sweep by themselves)
     #[arg(long, required = true, action = ArgAction::SetTrue)]
     once: bool,
-    /// Tell what would be done, and do nothing; a batch of each kind is shown, and no more than a batch is counted of pending and of
-    /// unattached uploads and of attempts
+    /// List what would be done and change nothing. One batch of each kind is listed. Of the kinds pending, unattached and
+    /// attempts, no more than one batch is counted
     #[arg(long)]
     dry_run: bool,
     /// Only this kind; may be repeated [default: all]
     #[arg(long = "kind", value_enum, value_name = "KIND")]
     kinds: Vec<Kind>,
-    /// At most so many at a time
+    /// The size of a batch
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     batch: u32,
     #[command(flatten)]
-    by_hand: ByHand,
+    offline: OfflineArgs,
 }
 
-/// A kind of sweeping, by its name.
+/// A kind of sweep, by its name.
 #[derive(Debug, Clone, Copy)]
 struct Kind(SweepKind);
 
@@ -55,14 +55,14 @@ impl ValueEnum for Kind {
     }
 }
 
-/// What came of one kind.
+/// The result for one kind.
 struct Swept {
     kind: SweepKind,
     counts: Counts,
-    /// Whether a dry run found more than it counts; a sweep doesn't say.
+    /// Whether a dry run found more than it counts; `None` for a sweep.
     more: Option<bool>,
     would: Vec<String>,
-    /// Why something is left.
+    /// Why work remains.
     error: Option<String>,
 }
 
@@ -73,26 +73,26 @@ pub(super) fn run(args: SweepArgs) -> Result<(), Failure> {
     };
     let (dry_run, batch) = (args.dry_run, args.batch);
     let swept = args
-        .by_hand
+        .offline
         .run_long(Needs::Bucket, async |broker, progress| {
-            tracing::info!(by = operator().name(), dry_run, "a sweep by hand");
+            tracing::info!(by = operator().name(), dry_run, "manual action: sweep");
             let mut swept = Vec::new();
             for kind in kinds {
                 swept.push(sweep(&broker, kind, batch, dry_run, progress).await);
             }
             Ok(swept)
         })?;
-    outcome::print(&match args.by_hand.output {
+    outcome::print(&match args.offline.output {
         Output::Json => {
             let kinds: Vec<Value> = swept.iter().map(kind_json).collect();
             format!("{}\n", json!({"dry_run": dry_run, "kinds": kinds}))
         }
-        Output::Table => shown(&swept),
+        Output::Table => render(&swept),
     })?;
     match swept.iter().filter(|it| it.error.is_some()).count() {
         0 => Ok(()),
         some => Err(Failure::Runtime(format!(
-            "{some} of {} kinds could not be swept to the end",
+            "{some} of {} kinds were not swept completely",
             swept.len()
         ))),
     }
@@ -105,7 +105,7 @@ async fn sweep(
     dry_run: bool,
     progress: &Progress,
 ) -> Swept {
-    // Of these a dry run sees the first batch alone. One thing more in it tells whether that was all.
+    // A dry run lists only the first batch of these kinds. One more row than the batch tells whether there are more.
     let first_alone = dry_run
         && matches!(
             kind,
@@ -124,7 +124,7 @@ async fn sweep(
     };
     loop {
         let (name, found) = (kind.as_str(), swept.counts.found);
-        progress.say(format!("{name}: {found} found"));
+        progress.set(format!("{name}: {found} found"));
         match broker.sweep(&mut walk).await {
             Ok(report) => {
                 swept.counts += report.counts;
@@ -162,7 +162,7 @@ fn kind_json(swept: &Swept) -> Value {
     })
 }
 
-fn shown(swept: &[Swept]) -> String {
+fn render(swept: &[Swept]) -> String {
     let cells = |it: &Swept| {
         let counts = it.counts.named().into_iter();
         let others: Vec<String> = counts
@@ -185,7 +185,7 @@ fn shown(swept: &[Swept]) -> String {
         .flat_map(|it| it.would.iter().map(String::as_str))
         .collect();
     if !would.is_empty() {
-        text.push_str(&format!("\nWould:\n  {}\n", would.join("\n  ")));
+        text.push_str(&format!("\nWould be done:\n  {}\n", would.join("\n  ")));
     }
     text
 }

@@ -1,14 +1,17 @@
-//! Tables for people: columns as wide as their longest cell.
+//! Text tables: columns as wide as their longest cell.
 
-/// A head and rows, a line each. Control characters in a cell become spaces, so that it can't break its line.
-pub(super) fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+/// A heading and rows, one line each. Control characters become spaces, so that a cell can't break its line.
+pub(super) fn table(headings: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let clean = |cell: String| -> String {
         cell.chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect()
     };
-    let heads = heads.iter().map(|head| (*head).to_owned()).collect();
-    let lines: Vec<Vec<String>> = std::iter::once(heads)
+    let headings = headings
+        .iter()
+        .map(|heading| (*heading).to_owned())
+        .collect();
+    let lines: Vec<Vec<String>> = std::iter::once(headings)
         .chain(rows.map(|row| row.into_iter().map(clean).collect()))
         .collect();
     let columns = lines[0].len();
@@ -32,7 +35,7 @@ mod tests {
     use super::table;
 
     #[test]
-    fn cells_stand_below_their_heads_and_stay_on_their_line() {
+    fn cells_align_with_their_heading_and_stay_on_one_line() {
         let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         let text = table(
             &["A", "B"],

@@ -1,4 +1,4 @@
-//! `bytepass token`: a caller's token, signed with the development secret of a data folder.
+//! `bytepass token`: prints a token for a caller, signed with the development secret of a data folder.
 
 use std::path::PathBuf;
 
@@ -15,23 +15,23 @@ use super::outcome::{self, Failure};
 pub(super) const USERS: &str = "bytepass-dev-users";
 /// The issuer of development tokens for backends and ops: owners are `service:<sub>`.
 pub(super) const BACKENDS: &str = "bytepass-dev-backends";
-/// Whom development tokens are for.
+/// The audience of development tokens.
 pub(super) const AUDIENCE: &str = "bytepass";
 /// How long a development token lives, in seconds: a working day.
 pub(super) const LIFETIME_SECS: u32 = 12 * 3600;
 
 #[derive(Debug, Args)]
 pub struct TokenArgs {
-    /// Who the caller is; the owner becomes user:<SUB>, or service:<SUB> with any scope but uploads:write
+    /// The caller's subject; the owner is user:<SUB>, or service:<SUB> with any scope but uploads:write
     #[arg(long, default_value = "1", value_name = "SUB")]
     sub: String,
-    /// What the caller may do, separated by spaces
+    /// The token's scopes, separated by spaces
     #[arg(long, default_value = "uploads:write", value_name = "SCOPES")]
     scope: String,
-    /// Narrow the token to a field (Product.image) or a model (Product.*); may be repeated
+    /// Restrict the token to a field (Product.image) or a model (Product.*); may be repeated
     #[arg(long = "field", value_name = "FIELD")]
     fields: Vec<String>,
-    /// How long it lives, in seconds
+    /// The token's lifetime in seconds
     #[arg(long, default_value_t = LIFETIME_SECS, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     lifetime_secs: u32,
     /// The data folder of `bytepass dev`
@@ -65,7 +65,7 @@ pub(super) fn run(args: TokenArgs) -> Result<(), Failure> {
     outcome::print(&(token + "\n"))
 }
 
-/// Signs a development token; which issuer vouches depends on what it may do.
+/// Signs a development token. The scopes decide which issuer signs it.
 pub(super) fn mint(
     secrets: &DevSecrets,
     subject: &str,
@@ -95,8 +95,6 @@ pub(super) fn mint(
 fn scope(name: &str) -> Result<Scope, Failure> {
     Scope::parse(name).ok_or_else(|| {
         let known = Scope::ALL.map(Scope::as_str).join(", ");
-        Failure::Usage(format!(
-            "--scope {name}: there is no such scope; the scopes are {known}"
-        ))
+        Failure::Usage(format!("--scope {name}: must be one of {known}"))
     })
 }

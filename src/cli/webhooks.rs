@@ -1,11 +1,14 @@
-//! `bytepass webhooks`: looks at deliveries, tries an endpoint, and delivers again what is dead. It works on the database and
-//! the network itself, so it needs no running broker; one that runs sees what it replays within a second.
+//! `bytepass webhooks`: lists deliveries, tests an endpoint and replays dead deliveries. It works on the database and the network itself.
+//! No broker has to run; a running one delivers replayed events within a second.
 
+use chrono::NaiveDateTime;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::app;
-use crate::db::{Db, DeliveryFilter, DeliveryState, PendingQuota};
+use crate::db::{
+    Db, DeliveryFilter, DeliveryRow, DeliveryState, EndpointTotals, PendingQuota,
+};
 use crate::domain::ids::EventId;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{Endpoint, Webhooks};
@@ -13,46 +16,43 @@ use crate::webhooks::{Endpoint, Webhooks};
 use super::outcome::{self, Failure};
 use super::serve;
 use super::table::table;
-use super::webhooks_words::{
-    delivery_cells, delivery_json, endpoint_cells, endpoint_json, text_of,
-};
-use crate::cli::offline::{ByHand, Needs, Output, operator};
+use crate::cli::offline::{Needs, OfflineArgs, Output, operator};
 
 #[derive(Debug, Args)]
 pub struct WebhooksArgs {
     #[command(subcommand)]
     verb: Verb,
     #[command(flatten)]
-    by_hand: ByHand,
+    offline: OfflineArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show the endpoints, and the deliveries that have not arrived
+    /// List the endpoints, and their pending and dead deliveries
     Ls {
-        /// Only of this endpoint
+        /// Only this endpoint
         #[arg(long, value_name = "NAME")]
         endpoint: Option<String>,
-        /// Only in this state; may be repeated [default: pending and dead]
+        /// Only deliveries in this state; may be repeated [default: pending and dead]
         #[arg(long = "state", value_enum, value_name = "STATE")]
         states: Vec<State>,
-        /// At most so many deliveries, the newest events first
+        /// The most deliveries to list, newest events first
         #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
     },
-    /// Send a signed bytepass.test to an endpoint, at once and once
+    /// Send one signed bytepass.test event to an endpoint now
     Test {
         /// The endpoint's name
         endpoint: String,
     },
-    /// Deliver again: these events, or everything that is dead
+    /// Replay all dead deliveries of an endpoint, or the given events
     Replay {
         /// The endpoint's name
         endpoint: String,
-        /// An event to deliver, whatever became of it; may be repeated [default: all that are dead]
+        /// An event to deliver again, in any state; may be repeated [default: all dead deliveries]
         #[arg(long = "event", value_name = "EVENT_ID")]
         events: Vec<String>,
-        /// Call the endpoint again although it answered 410
+        /// Enable an endpoint that was disabled by a 410 answer
         #[arg(long)]
         enable: bool,
     },
@@ -76,7 +76,7 @@ impl State {
 }
 
 pub(super) fn run(args: WebhooksArgs) -> Result<(), Failure> {
-    let config = args.by_hand.config(Needs::Rows)?;
+    let config = args.offline.config(Needs::Database)?;
     serve::start_logging(&config)?;
     let runtime = serve::runtime()?;
     let inside = runtime.enter();
@@ -91,7 +91,7 @@ pub(super) fn run(args: WebhooksArgs) -> Result<(), Failure> {
     let outbound = app::outbound().map_err(serve::not_started)?;
     let webhooks = app::webhooks(&config, db, outbound, metrics).map_err(serve::not_started)?;
     drop(inside);
-    let output = args.by_hand.output;
+    let output = args.offline.output;
     let printed = serve::run_on(runtime, async move {
         match args.verb {
             Verb::Ls {
@@ -148,22 +148,22 @@ async fn ls(
             )
         }
         Output::Table => {
-            let heads = ["ENDPOINT", "STATUS", "PENDING", "DEAD", "DELIVERED"];
-            let mut text = table(&heads, endpoints.iter().map(endpoint_cells));
+            let headings = ["ENDPOINT", "STATUS", "PENDING", "DEAD", "DELIVERED"];
+            let mut text = table(&headings, endpoints.iter().map(endpoint_cells));
             if !rows.is_empty() {
-                let heads = [
+                let headings = [
                     "ENDPOINT",
                     "EVENT",
                     "TYPE",
                     "UPLOAD",
                     "SEQ",
                     "STATE",
-                    "TRIES",
-                    "NEXT",
+                    "ATTEMPTS",
+                    "NEXT AT",
                     "LAST ERROR",
                 ];
                 text.push('\n');
-                text.push_str(&table(&heads, rows.iter().map(delivery_cells)));
+                text.push_str(&table(&headings, rows.iter().map(delivery_cells)));
             }
             text
         }
@@ -175,10 +175,10 @@ async fn test(webhooks: &Webhooks, output: Output, name: &str) -> Result<String,
     let status = webhooks
         .test(endpoint)
         .await
-        .map_err(|error| Failure::Runtime(format!("{name} did not take it: {error}")))?;
+        .map_err(|error| Failure::Runtime(format!("{name} did not accept the event: {error}")))?;
     Ok(match output {
         Output::Json => format!("{}\n", json!({"endpoint": name, "status": status})),
-        Output::Table => format!("{name} took it (status {status})\n"),
+        Output::Table => format!("{name} accepted the event (status {status})\n"),
     })
 }
 
@@ -200,19 +200,23 @@ async fn replay(
         Some(_) if enable => drop(webhooks.enable(endpoint).await.map_err(failed)?),
         Some((at, reason)) => {
             return Err(Failure::Runtime(format!(
-                "{name} is disabled since {}, because {reason}; --enable ends that",
+                "{name} has been disabled since {}: {reason}; --enable enables it",
                 text_of(&at.naive_utc())
             )));
         }
         None => {}
     }
     let (by, mut count) = (operator().name(), 0);
-    tracing::info!(by, endpoint = name, ?events, enable, "a replay by hand");
+    tracing::info!(
+        by,
+        endpoint = name,
+        ?events,
+        enable,
+        "manual action: replay"
+    );
     for (id, text) in ids.iter().zip(events) {
         if !webhooks.replay(endpoint, *id, &by).await.map_err(failed)? {
-            return Err(Failure::Runtime(format!(
-                "there is no event {text} to deliver"
-            )));
+            return Err(Failure::Runtime(format!("the event {text} does not exist")));
         }
         count += 1;
     }
@@ -235,12 +239,75 @@ fn find<'w>(webhooks: &'w Webhooks, name: &str) -> Result<&'w Endpoint, Failure>
             .collect();
         let known = match known.as_slice() {
             [] => "none is configured".to_owned(),
-            known => format!("there are {}", known.join(", ")),
+            known => format!("configured: {}", known.join(", ")),
         };
-        Failure::Usage(format!("no webhook endpoint is named {name}; {known}"))
+        Failure::Usage(format!(
+            "the webhook endpoint {name} does not exist; {known}"
+        ))
     })
 }
 
 fn failed(error: crate::db::DbError) -> Failure {
     Failure::Runtime(error.to_string())
+}
+
+/// A time as RFC 3339 text.
+fn text_of(at: &NaiveDateTime) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// An endpoint as JSON.
+fn endpoint_json((name, totals): &(String, EndpointTotals)) -> Value {
+    let disabled = totals
+        .disabled
+        .as_ref()
+        .map(|(at, reason)| json!({"at": text_of(&at.naive_utc()), "reason": reason}));
+    json!({
+        "name": name, "disabled": disabled, "pending": totals.pending, "dead": totals.dead,
+        "delivered": totals.delivered, "next_at": totals.next_at.map(|at| text_of(&at.naive_utc())),
+    })
+}
+
+/// An endpoint as a table row.
+fn endpoint_cells((name, totals): &(String, EndpointTotals)) -> Vec<String> {
+    let status = totals
+        .disabled
+        .as_ref()
+        .map_or("enabled".to_owned(), |(at, _)| {
+            format!("disabled {}", text_of(&at.naive_utc()))
+        });
+    let counts = [totals.pending, totals.dead, totals.delivered];
+    [name.clone(), status]
+        .into_iter()
+        .chain(counts.map(|count| count.to_string()))
+        .collect()
+}
+
+/// A delivery as JSON.
+fn delivery_json(row: &DeliveryRow) -> Value {
+    json!({
+        "endpoint": row.endpoint, "event_id": row.event_id, "type": row.event_type, "upload_id": row.upload_id,
+        "seq": row.seq, "state": row.state, "attempts": row.attempts, "next_at": next_of(row),
+        "last_at": row.last_at.as_ref().map(text_of), "last_status": row.last_status, "last_error": row.last_error,
+    })
+}
+
+/// When a pending delivery is attempted next.
+fn next_of(row: &DeliveryRow) -> Option<String> {
+    (row.state == DeliveryState::Pending.as_str()).then(|| text_of(&row.next_at))
+}
+
+/// A delivery as a table row.
+fn delivery_cells(row: &DeliveryRow) -> Vec<String> {
+    vec![
+        row.endpoint.clone(),
+        row.event_id.clone(),
+        row.event_type.clone(),
+        row.upload_id.clone(),
+        row.seq.to_string(),
+        row.state.clone(),
+        row.attempts.to_string(),
+        next_of(row).unwrap_or_default(),
+        row.last_error.clone().unwrap_or_default(),
+    ]
 }

@@ -1,5 +1,5 @@
-//! The configuration of development: a data folder's own database, bucket and secrets, below whatever else is configured for `dev`,
-//! and above it for who works on the folder by hand.
+//! The configuration of a data folder: its database, bucket and secrets. For `dev` they are defaults that file and environment override;
+//! for offline commands they override file and environment.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::data::{self, DevSecrets};
 const BUCKET: &str = "bytepass-dev";
 const REGION: &str = "us-east-1";
 
-/// Where the settings of `dev` on this folder come from, whose bucket is at this address.
+/// The sources of the configuration of `dev` on this folder, with its bucket at this address.
 pub(in crate::cli) fn sources(
     data_dir: &Path,
     config: Option<PathBuf>,
@@ -27,16 +27,16 @@ pub(in crate::cli) fn sources(
     Sources::from_process(config).with_defaults("dev", defaults(data_dir, secrets, bucket))
 }
 
-/// The same for who works on that folder by hand: neither a file nor the environment leads to another database or bucket, because
-/// a shell may be set up for those of production. What the bucket is called, a file says that `dev` is given too.
-pub(in crate::cli) fn sources_by_hand(
+/// The same for offline commands on the folder. File and environment can't name another database or bucket, because the shell may be set
+/// up for production. The bucket's name comes from the file that `dev` was started with, if any.
+pub(in crate::cli) fn offline_sources(
     data_dir: &Path,
     config: Option<PathBuf>,
     secrets: &DevSecrets,
     bucket: SocketAddr,
 ) -> Sources {
     let (id, secret) = (&secrets.access_key_id, &secrets.secret_access_key);
-    let mut own = vec![
+    let mut overrides = vec![
         ("database.url", database_url(data_dir)),
         ("storage.endpoint", bucket_url(bucket)),
         ("storage.path_style", true.to_string()),
@@ -44,32 +44,32 @@ pub(in crate::cli) fn sources_by_hand(
         ("storage.secret_access_key", data::reveal(secret).to_owned()),
     ];
     if config.is_none() {
-        own.push(("storage.bucket", BUCKET.to_owned()));
-        own.push(("storage.region", REGION.to_owned()));
+        overrides.push(("storage.bucket", BUCKET.to_owned()));
+        overrides.push(("storage.region", REGION.to_owned()));
     }
-    own.into_iter().fold(
+    overrides.into_iter().fold(
         sources(data_dir, config, secrets, bucket),
         |sources, (key, value)| sources.with_flag("--data-dir", key, Some(value)),
     )
 }
 
-/// Refuses a folder whose name has no place in a sqlite URL, before anything is made in it.
+/// Refuses a folder whose name can't be written in a sqlite URL, before anything is created in it.
 pub(in crate::cli) fn check_data_dir(data_dir: &Path) -> Result<(), Failure> {
     let fits = |name: &str| !name.contains(['?', '#', '\0']) && !name.contains(":memory:");
     if data_dir.to_str().is_some_and(fits) {
         return Ok(());
     }
     Err(Failure::Usage(format!(
-        "--data-dir {data_dir:?}: the database's URL has no way to say it; take a folder whose path is UTF-8 without '?', '#' and \":memory:\""
+        "--data-dir {data_dir:?}: the path must be UTF-8 without '?', '#' and \":memory:\", because the database's URL contains it"
     )))
 }
 
-/// How clients on this machine reach the bucket.
+/// The bucket's URL for clients on this machine.
 pub(in crate::cli) fn bucket_url(bound: SocketAddr) -> String {
     format!("http://{}", reachable(bound))
 }
 
-/// Whether the bucket at this address is the one that is configured.
+/// Whether the configured bucket is the one at this address.
 pub(in crate::cli) fn is_embedded(config: &Config, bucket: SocketAddr) -> bool {
     let endpoint = config.storage.endpoint.as_ref();
     endpoint.is_some_and(|url| url.origin().ascii_serialization() == bucket_url(bucket))

@@ -1,4 +1,4 @@
-//! The development data folder: the secrets made on first start, and a picture to try with.
+//! The development data folder: the secrets that the first start generates, and a sample picture.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::auth::new_signing_key_pem;
 use crate::cli::Failure;
 
-/// A small picture, so that the printed commands work as they stand.
+/// A small picture for the commands that `dev` prints.
 const SAMPLE_PICTURE: &[u8] = include_bytes!("sample.png");
 
-/// What a development broker keeps between starts, besides its database and bucket.
+/// The secrets of a data folder.
 pub(in crate::cli) struct DevSecrets {
     /// Signs users' tokens.
     pub users: SecretString,
@@ -35,7 +35,7 @@ struct Stored {
     secret_access_key: String,
 }
 
-/// Makes the folder and the secrets where they are missing, readable by their owner only.
+/// Creates folder and secrets if they are missing, readable by their owner only.
 pub(in crate::cli) fn open(data_dir: &Path) -> Result<DevSecrets, Failure> {
     let failed = |what: &Path, error: &dyn std::fmt::Display| {
         Failure::Runtime(format!(
@@ -64,19 +64,19 @@ pub(in crate::cli) fn open(data_dir: &Path) -> Result<DevSecrets, Failure> {
     read(data_dir)
 }
 
-/// Reads the secrets of a folder that a development broker has used before.
+/// Reads the secrets of a folder that `bytepass dev` has used before.
 pub(in crate::cli) fn read(data_dir: &Path) -> Result<DevSecrets, Failure> {
     let path = secrets_path(data_dir);
     let text = fs::read(&path).map_err(|error| {
         let path = path.display();
         Failure::Runtime(format!(
-            "no development secret at {path} ({error}); `bytepass dev` makes one"
+            "can't read the development secrets {path} ({error}); `bytepass dev` creates them"
         ))
     })?;
     let stored: Stored = serde_json::from_slice(&text).map_err(|_| {
         let path = path.display();
         Failure::Runtime(format!(
-            "{path} is damaged; remove it and `bytepass dev` makes a new one"
+            "{path} is damaged; remove it, and `bytepass dev` creates a new one"
         ))
     })?;
     Ok(DevSecrets {
@@ -87,8 +87,11 @@ pub(in crate::cli) fn read(data_dir: &Path) -> Result<DevSecrets, Failure> {
     })
 }
 
-/// Writes down where the bucket of a folder listens, for commands by hand.
-pub(in crate::cli) fn remember_bucket(data_dir: &Path, bucket: SocketAddr) -> Result<(), Failure> {
+/// Saves the address of the folder's bucket for offline commands.
+pub(in crate::cli) fn save_bucket_address(
+    data_dir: &Path,
+    bucket: SocketAddr,
+) -> Result<(), Failure> {
     let path = bucket_address_path(data_dir);
     write_new(&path, bucket.to_string().as_bytes()).map_err(|error| {
         let path = path.display();
@@ -96,18 +99,18 @@ pub(in crate::cli) fn remember_bucket(data_dir: &Path, bucket: SocketAddr) -> Re
     })
 }
 
-/// Where the bucket of a folder listened when it was last started, if that is known.
+/// The last address of the folder's bucket, if it was saved.
 pub(in crate::cli) fn bucket_address(data_dir: &Path) -> Option<SocketAddr> {
     let text = fs::read_to_string(bucket_address_path(data_dir)).ok()?;
     text.trim().parse().ok()
 }
 
-/// Where the sample picture lies.
+/// The sample picture's path.
 pub(in crate::cli) fn sample_path(data_dir: &Path) -> PathBuf {
     data_dir.join("sample.png")
 }
 
-/// Where the key that signs receipts lies.
+/// The path of the key that signs receipts.
 pub(in crate::cli) fn receipts_key_path(data_dir: &Path) -> PathBuf {
     data_dir.join("receipts.pem")
 }
@@ -135,7 +138,7 @@ fn generate() -> Stored {
     }
 }
 
-/// Writes under another name first, so that a start that is cut off leaves no half file.
+/// Writes to another name first, so that an interrupted start leaves no partial file.
 fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let draft = path.with_extension("new");
     let mut file = fs::OpenOptions::new()
@@ -149,7 +152,7 @@ fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
     fs::rename(draft, path)
 }
 
-/// The secret of a set, for what must hold it as text.
+/// The secret as text.
 pub(in crate::cli) fn reveal(secret: &SecretString) -> &str {
     secret.expose_secret()
 }

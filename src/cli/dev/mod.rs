@@ -1,4 +1,4 @@
-//! `bytepass dev`: a broker with its own database file and bucket in one process, and the data folder that it leaves.
+//! `bytepass dev`: a broker with its own database file and bucket in one process, and its data folder.
 //!
 //! A build without the cargo feature `dev-bucket` has no bucket to start, and answers with an error that names the feature.
 
@@ -19,19 +19,19 @@ pub(super) use self::start::run;
 
 #[derive(Debug, Args)]
 pub struct DevArgs {
-    /// Where the broker listens; port 0 takes a free one
+    /// The broker's address; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Where the bucket listens; port 0 takes a free one
+    /// The bucket's address; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
     bucket_listen: SocketAddr,
-    /// Where the database, the bucket and the development secrets are kept
+    /// The folder of the database, the bucket and the development secrets
     #[arg(long, default_value = "bytepass-data", value_name = "DIR")]
     data_dir: PathBuf,
     /// Print one line of JSON when ready, instead of text
     #[arg(long)]
     json: bool,
-    /// A configuration file (TOML), for other fields than the shop's
+    /// A configuration file (TOML), for other fields than those of the example shop
     #[arg(long, env = "BYTEPASS_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 }

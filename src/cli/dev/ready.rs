@@ -1,4 +1,4 @@
-//! What `bytepass dev` prints when it is ready: one line for a script, or what a newcomer types next.
+//! The output of `bytepass dev` when it is ready: one line of JSON, or addresses, a token and commands to try.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use crate::cli::token::{self, LIFETIME_SECS};
 
 use super::data::{self, DevSecrets};
 
-/// The field of the shop, which a newcomer meets everywhere else too.
-const USUAL_FIELD: &str = "Product.image";
+/// The field of the example shop, which the documentation uses.
+const PREFERRED_FIELD: &str = "Product.image";
 const SAMPLE_TYPE: &str = "image/png";
 
-/// A development broker that is ready.
+/// What `dev` prints.
 pub(super) struct Ready {
-    /// What the printed commands declare; `None` where no field takes the sample picture.
-    pub declared: Option<SampleUpload>,
-    /// Where everything is kept.
+    /// The request body of the printed commands; `None` if no field takes the sample picture.
+    pub sample: Option<SampleUpload>,
+    /// The data folder.
     pub data_dir: PathBuf,
-    /// How clients on this machine reach the bucket.
+    /// The bucket's URL for clients on this machine.
     pub bucket_url: String,
-    /// Where Prometheus reads.
+    /// The URL of the metrics.
     pub metrics_url: Option<String>,
-    /// Whether there is a demo.
+    /// Whether the demo page is enabled.
     pub has_demo: bool,
 }
 
@@ -56,7 +56,7 @@ struct Tokens {
     ops: String,
 }
 
-/// What declares the sample picture for the field that takes it.
+/// The request body for the field that takes the sample picture.
 pub(super) fn sample_of(fields: &FieldPolicies) -> Option<SampleUpload> {
     field_of_sample(fields).map(|policy| SampleUpload {
         field: policy.name.to_string(),
@@ -66,7 +66,7 @@ pub(super) fn sample_of(fields: &FieldPolicies) -> Option<SampleUpload> {
     })
 }
 
-/// The first field that takes the sample picture without more ado, the shop's before others.
+/// The first field that takes the sample picture without a checksum; the example shop's field comes first.
 pub(super) fn field_of_sample(fields: &FieldPolicies) -> Option<&Arc<FieldPolicy>> {
     let size = data::sample_size();
     let takes = |policy: &FieldPolicy| {
@@ -78,8 +78,8 @@ pub(super) fn field_of_sample(fields: &FieldPolicies) -> Option<&Arc<FieldPolicy
             && policy.required_checksums.is_empty()
     };
     let fitting = fields.iter().filter(|policy| takes(policy));
-    // The usual name sorts first, the others stay in their order.
-    fitting.min_by_key(|policy| policy.name.as_str() != USUAL_FIELD)
+    // `min_by_key` returns the first minimum: the preferred name, else the first field.
+    fitting.min_by_key(|policy| policy.name.as_str() != PREFERRED_FIELD)
 }
 
 fn mint(secrets: &DevSecrets, subject: &str, scopes: &[Scope]) -> String {
@@ -106,21 +106,21 @@ impl Ready {
                 ops: mint(secrets, "ops", &[Scope::Ops]),
             },
         };
-        format!("{}\n", written(&line))
+        format!("{}\n", to_json(&line))
     }
 
-    /// The addresses, a token, and the commands that bring a picture in.
-    pub fn words(&self, secrets: &DevSecrets, url: &str) -> String {
+    /// The addresses, a token, and commands that upload the sample picture.
+    pub fn text(&self, secrets: &DevSecrets, url: &str) -> String {
         let bucket_url = &self.bucket_url;
         let token = mint(secrets, "1", &[Scope::UploadsWrite]);
         let demo = match self.has_demo {
-            true => format!("  demo    {url}/demo    (drop a picture, and try to break it)\n"),
+            true => format!("  demo    {url}/demo    (upload a picture, and try to break it)\n"),
             false => String::new(),
         };
-        let next = match &self.declared {
-            Some(declared) => self.commands(declared, url),
+        let next = match &self.sample {
+            Some(sample) => self.commands(sample, url),
             None => format!(
-                "No configured field takes a small {SAMPLE_TYPE} without a checksum, so there are no commands to try here; {url}/docs has the API.\n"
+                "No configured field takes a small {SAMPLE_TYPE} without a checksum, so no example commands are shown; see the API at {url}/docs.\n"
             ),
         };
         format!(
@@ -141,15 +141,15 @@ Stop with Ctrl-C.
         )
     }
 
-    fn commands(&self, declared: &SampleUpload, url: &str) -> String {
+    fn commands(&self, sample: &SampleUpload, url: &str) -> String {
         let picture = data::sample_path(&self.data_dir);
         let picture = shell_quoted(&picture.display().to_string());
-        let declared = written(declared);
+        let body = to_json(sample);
         format!(
-            r#"Bring a picture in, from another shell in this folder:
+            r#"Upload a picture, from another shell in this folder:
 
-  # 1. ask for a presigned PUT
-  UPLOAD=$(curl -sS {url}/v1/uploads -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{declared}'); echo "$UPLOAD"
+  # 1. create the upload: the answer has a presigned PUT
+  UPLOAD=$(curl -sS {url}/v1/uploads -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{body}'); echo "$UPLOAD"
 
   # 2. put the bytes straight into the bucket
   curl -sS -T {picture} -H 'Content-Type: image/png' -w 'the bucket answered %{{http_code}}\n' "$(echo "$UPLOAD" | sed 's/.*"url":"\([^"]*\)".*/\1/')"
@@ -161,11 +161,11 @@ Stop with Ctrl-C.
     }
 }
 
-fn written(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("texts and numbers can always be written")
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings and numbers serialize")
 }
 
-/// A path as one word of a shell.
+/// The path quoted for a shell.
 fn shell_quoted(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     if path.chars().all(plain) {

@@ -21,25 +21,25 @@ use super::ready::{self, Ready};
 pub(in crate::cli) fn run(args: DevArgs) -> Result<(), Failure> {
     config::check_data_dir(&args.data_dir)?;
     let secrets = Arc::new(data::open(&args.data_dir)?);
-    // Read once for the public prefixes, before the bucket's own address is known.
+    // Loaded first for the bucket's public prefixes, before its actual address is known.
     let draft = load(&args, &secrets, args.bucket_listen)?;
     let process = serve::Process::start(&draft)?;
     let bucket = DevBucket::start(bucket_options(&args, &secrets, &draft))
         .map_err(|error| Failure::Runtime(error.to_string()))?;
-    data::remember_bucket(&args.data_dir, bucket.addr())?;
+    data::save_bucket_address(&args.data_dir, bucket.addr())?;
     let mut config = load(&args, &secrets, bucket.addr())?;
-    let room = descriptors::make_room(&mut config);
+    let file_limit = descriptors::raise_limit(&mut config);
     let served = process.run(async {
         let mut signals = serve::Signals::listen()?;
-        let declared = ready::sample_of(config.fields());
+        let sample = ready::sample_of(config.fields());
         let demo = demo(&args, &config, &secrets, bucket.addr());
         let has_demo = demo.is_some();
         let Some(app) = serve::build(config, demo, &mut signals).await? else {
             return Ok(());
         };
-        room.tell();
+        file_limit.log();
         let ready = Ready {
-            declared,
+            sample,
             data_dir: args.data_dir.clone(),
             bucket_url: bucket_url(bucket.addr()),
             metrics_url: app.metrics_url(),
@@ -47,7 +47,7 @@ pub(in crate::cli) fn run(args: DevArgs) -> Result<(), Failure> {
         };
         outcome::print(&match args.json {
             true => ready.line(&secrets, app.url()),
-            false => ready.words(&secrets, app.url()),
+            false => ready.text(&secrets, app.url()),
         })?;
         serve::serve(app, signals).await
     });
@@ -55,8 +55,8 @@ pub(in crate::cli) fn run(args: DevArgs) -> Result<(), Failure> {
     served
 }
 
-/// The demo, where its parts are there: a field for its picture, the embedded bucket, and a broker that only this machine reaches,
-/// because whoever reaches it could ask for a token.
+/// The demo page, if a field takes its picture, the bucket is the embedded one and only this machine reaches the broker: every visitor of
+/// the page gets a token.
 fn demo(
     args: &DevArgs,
     config: &Config,

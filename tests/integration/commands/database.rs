@@ -1,4 +1,4 @@
-//! Commands by hand work on the database that is there: they make none, and change no schema.
+//! Offline commands need an existing database: they create none and change no schema.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ const BY_HAND: [&[&str]; 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_file_that_is_not_there_is_not_made_by_commands_by_hand() {
+async fn offline_commands_do_not_create_a_missing_database_file() {
     let test_env = TestEnv::new().await;
     let desk = Desk::with(
         &test_env,
@@ -31,7 +31,7 @@ async fn a_database_file_that_is_not_there_is_not_made_by_commands_by_hand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_that_lacks_migrations_is_left_as_it_is_by_commands_by_hand() {
+async fn offline_commands_do_not_migrate_an_outdated_schema() {
     let test_env = TestEnv::new().await;
     let desk = Desk::of(&test_env);
     test_env

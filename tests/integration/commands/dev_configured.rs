@@ -1,4 +1,4 @@
-//! `bytepass dev` with a configuration, addresses and folders of somebody's own.
+//! `bytepass dev` with a configuration, addresses and folders of the user's choice.
 
 use super::folder;
 use super::once::dev::{check_pasted, pasted, plain_dev};

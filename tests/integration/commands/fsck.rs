@@ -1,4 +1,4 @@
-//! `bytepass fsck`: every kind of damage is found, nothing is removed unasked, and nothing that anybody needs ever.
+//! `bytepass fsck`: every kind of damage is found, and only unneeded objects are removed, on request.
 
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ fn report(desk: &Desk, arguments: &[&str], code: i32) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_system_has_no_findings_and_other_peoples_objects_are_left_alone() {
+async fn intact_system_has_no_findings_and_foreign_objects_are_ignored() {
     let test_env = TestEnv::new().await;
     let (broker, desk) = (test_env.broker().await, Desk::of(&test_env));
     let user = broker.user();
@@ -94,11 +94,11 @@ async fn a_whole_system_has_no_findings_and_other_peoples_objects_are_left_alone
     }
     let text = desk.run(&["fsck"]).expect(0);
     assert!(text.stdout.contains("0 findings"), "{}", text.stdout);
-    assert_eq!(text.stderr, "", "no progress where nobody is at a terminal");
+    assert_eq!(text.stderr, "", "no progress without a terminal");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_damage_is_found_and_only_what_nobody_needs_is_removed_when_asked() {
+async fn every_kind_of_damage_is_found_and_fix_removes_only_unneeded_objects() {
     let test_env = TestEnv::new().await;
     let proxy = S3Proxy::before(&test_env.bucket);
     let storage =
@@ -154,7 +154,7 @@ async fn every_kind_of_damage_is_found_and_only_what_nobody_needs_is_removed_whe
     let fixing = ["fsck", "--fix", "--unknown", "--yes", "-o", "json"];
     let fixed = desk.run(&fixing).expect(3);
     let log = &fixed.stderr;
-    assert!(log.contains("an fsck by hand") && log.contains("command-line"));
+    assert!(log.contains("manual action: fsck") && log.contains("command-line"));
     let fixed: Value = serde_json::from_str(&fixed.stdout).expect("JSON");
     assert_eq!(found(&fixed), expected(true, false), "{fixed}");
     assert!(
@@ -181,14 +181,14 @@ async fn every_kind_of_damage_is_found_and_only_what_nobody_needs_is_removed_whe
         table.stdout
     );
     assert!(
-        table.stderr.contains("3 findings are left"),
+        table.stderr.contains("3 findings remain"),
         "{}",
         table.stderr
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_gives_no_clear_answer_ends_the_walk_and_is_no_finding() {
+async fn unclear_answer_of_the_bucket_ends_the_run_without_a_finding() {
     let test_env = TestEnv::new().await;
     let (broker, rows) = (test_env.broker().await, Rows::of(&test_env));
     let (id, key) = confirmed(&broker.user()).await;

@@ -1,16 +1,16 @@
-//! The commands as a person or a script runs them, by the real binary.
+//! The command line: the real binary, run as users and scripts run it.
 
-mod by_hand;
+mod batch_actions;
 mod configured;
+mod data_dir;
 mod database;
 mod dev_configured;
-mod dev_folder;
 mod fsck;
 mod fsck_counters;
 mod fsck_unknown;
+mod offline;
 pub mod once;
-mod settling;
-mod sweeping;
+mod sweep_errors;
 mod uploads;
 
 use serde_json::Value;
@@ -35,7 +35,7 @@ fn openapi_prints_what_the_server_serves() {
         .block_on(broker.api("user").get("/openapi.json"))
         .expect(200)
         .json;
-    // Only the server knows where it is.
+    // Only the server adds its own URL.
     let servers = served
         .as_object_mut()
         .and_then(|document| document.remove("servers"));
@@ -44,7 +44,7 @@ fn openapi_prints_what_the_server_serves() {
 }
 
 #[test]
-fn the_document_is_sound_openapi_3_1_in_the_eyes_of_a_validator() {
+fn openapi_document_passes_a_validator() {
     let Some(python) = needs("BYTEPASS_TEST_PYTHON") else {
         return;
     };
@@ -64,7 +64,7 @@ fn the_document_is_sound_openapi_3_1_in_the_eyes_of_a_validator() {
 }
 
 #[test]
-fn help_and_mistakes_on_the_command_line_say_what_there_is() {
+fn help_lists_commands_and_invalid_arguments_are_usage_errors() {
     let folder = folder();
     let help = bytepass(folder.path(), &["--help"], &[]).expect(0).stdout;
     for command in [

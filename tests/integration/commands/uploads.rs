@@ -1,4 +1,4 @@
-//! `bytepass uploads` and `bytepass sweep`: what a person with the configuration does by hand, beside running brokers.
+//! `bytepass uploads` and `bytepass sweep`: offline commands while brokers run.
 
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_are_listed_by_filters_page_by_page_and_shown_with_all_that_the_api_says() {
+async fn ls_filters_and_pages_and_show_prints_all_members_of_the_api() {
     let test_env = TestEnv::new().await;
     let (broker, desk) = (test_env.broker().await, Desk::of(&test_env));
     let user = broker.user();
@@ -90,7 +90,7 @@ async fn uploads_are_listed_by_filters_page_by_page_and_shown_with_all_that_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn confirm_expire_and_delete_say_what_each_upload_is_afterwards() {
+async fn confirm_expire_and_delete_print_the_status_afterwards() {
     let test_env = TestEnv::new().await;
     let (broker, desk) = (test_env.broker().await, Desk::of(&test_env));
     let user = broker.user();
@@ -110,7 +110,10 @@ async fn confirm_expire_and_delete_say_what_each_upload_is_afterwards() {
     assert_eq!(confirmed["data"][1]["upload"]["status"], "pending");
     let table = desk.run(&["uploads", "confirm", absent.id()]).expect(4);
     let told = &table.stdout;
-    assert!(told.contains("the bucket has nothing of it yet"), "{told}");
+    assert!(
+        told.contains("the bucket does not have the object yet"),
+        "{told}"
+    );
     let lie = user.create("Product.image", PNG, "image/png").await;
     crate::support::upload_steps::plant(&test_env.bucket, lie.id(), b"not what was declared", None)
         .await;
@@ -151,14 +154,14 @@ async fn confirm_expire_and_delete_say_what_each_upload_is_afterwards() {
     assert_eq!(test_env.bucket.get(key).await, None);
     let unknown = "upl_00000000000000000000000000";
     let outcome = desk.run(&["uploads", "delete", "--yes", unknown]).expect(1);
-    assert!(outcome.stdout.contains("there is no such upload"));
-    assert!(outcome.stderr.contains("1 of 1 could not be settled"));
+    assert!(outcome.stdout.contains("the upload does not exist"));
+    assert!(outcome.stderr.contains("1 of 1 uploads failed"));
     let line = desk.run(&["uploads", "show", "upl_x"]).expect(2).stderr;
     assert!(line.contains("must be an upload's id"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sweep_once_does_what_is_due_and_a_dry_run_only_tells() {
+async fn sweep_once_does_due_work_and_dry_run_only_lists_it() {
     let test_env = TestEnv::new().await;
     let (broker, desk) = (test_env.broker().await, Desk::of(&test_env));
     let user = broker.user();
@@ -180,7 +183,7 @@ async fn sweep_once_does_what_is_due_and_a_dry_run_only_tells() {
     assert_eq!(user.read(there.id()).await.json["confirmed_by"], "sweeper");
     assert_eq!(user.read(absent.id()).await.json["status"], "expired");
     let again = desk.run(&["sweep", "--once"]).expect(0);
-    // No progress where nobody is at a terminal, but who swept.
+    // Without a terminal there is no progress line, only the log line with the operator.
     assert_eq!(again.stderr.lines().count(), 1, "{}", again.stderr);
     assert!(again.stderr.contains("command-line"), "{}", again.stderr);
     let again = again.stdout;
@@ -190,7 +193,7 @@ async fn sweep_once_does_what_is_due_and_a_dry_run_only_tells() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ops_recheck_and_expire_over_http_too_and_nothing_that_arrived_is_lost() {
+async fn operators_recheck_and_expire_over_http_without_losing_objects() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, ops) = (broker.user(), broker.ops());
@@ -212,7 +215,7 @@ async fn ops_recheck_and_expire_over_http_too_and_nothing_that_arrived_is_lost()
 }
 
 #[test]
-fn without_a_configuration_the_command_says_where_it_looks_for_one() {
+fn missing_configuration_error_names_the_option() {
     let folder = super::folder();
     let outcome = bytepass(folder.path(), &["uploads", "ls"], &[]).expect(2);
     assert!(
@@ -223,7 +226,7 @@ fn without_a_configuration_the_command_says_where_it_looks_for_one() {
 }
 
 #[test]
-fn completions_are_printed_for_the_usual_shells() {
+fn completions_are_printed_for_common_shells() {
     let folder = super::folder();
     for shell in ["bash", "zsh", "fish"] {
         let script = bytepass(folder.path(), &["completions", shell], &[]).expect(0);

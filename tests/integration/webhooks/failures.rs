@@ -269,7 +269,7 @@ async fn test_event_is_delivered_to_an_endpoint_on_request() {
     drop(test_env.broker_with(change.clone()).await);
     let folder = test_env.configured(change);
     let said = command(folder.path(), &["test", "shop"]).expect(0).stdout;
-    assert_eq!(said, "shop took it (status 200)\n");
+    assert_eq!(said, "shop accepted the event (status 200)\n");
     let told = receiver.expect(1).await.remove(0);
     assert!(told.verifies(SECRET) && told.kind() == "bytepass.test");
     receiver.now_answers(|_| Reply::Status(401));
@@ -277,7 +277,7 @@ async fn test_event_is_delivered_to_an_endpoint_on_request() {
     assert!(line.contains("status 401"), "{line}");
     let line = command(folder.path(), &["test", "nobody"]).expect_line(2);
     assert!(
-        line.contains("no webhook endpoint is named nobody; there are shop"),
+        line.contains("the webhook endpoint nobody does not exist; configured: shop"),
         "{line}"
     );
     let rows = Rows::of(&test_env).lines("SELECT event_id AS line FROM deliveries");

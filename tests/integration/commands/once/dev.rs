@@ -1,4 +1,4 @@
-//! `bytepass dev`: what a newcomer meets first.
+//! `bytepass dev`: its output, its data folder and the commands that it prints.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -140,7 +140,7 @@ pub fn plain_dev(folder: &Path, listen: &str, more: &[&str]) -> (Child, String) 
 }
 
 #[test]
-fn the_commands_that_dev_prints_bring_a_picture_in_when_pasted_into_another_shell() {
+fn commands_that_dev_prints_upload_a_picture_when_pasted() {
     if !needs_program("bash") || !needs_program("curl") {
         return;
     }

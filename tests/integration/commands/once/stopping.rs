@@ -1,4 +1,4 @@
-//! What a stop does: requests in flight end, nobody new is let in, the exit code is 0.
+//! Stopping: requests in flight end, new connections are refused, the exit code is 0.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! `bytepass token`: callers made by hand.
+//! `bytepass token`: tokens for callers of `bytepass dev`.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Commands by hand on the folder of a `bytepass dev`.
+//! Offline commands with `--data-dir`: on the data folder of a `bytepass dev`.
 
 use serde_json::{Value, json};
 
@@ -42,8 +42,7 @@ async fn commands_work_on_the_database_and_the_running_bucket_of_a_dev_folder() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shell_that_is_set_up_for_another_system_works_on_the_folder_and_leaves_the_other_alone()
-{
+async fn data_dir_wins_over_an_environment_for_another_system() {
     let test_env = TestEnv::new().await;
     let elsewhere = test_env.broker().await;
     let owed = elsewhere.user().stage(FIELD, PNG, "image/png").await;
@@ -75,10 +74,10 @@ async fn a_shell_that_is_set_up_for_another_system_works_on_the_folder_and_leave
     run(&["sweep", "--once"]).expect(0);
     let there = staging_key(owed.id());
     assert!(test_env.bucket.head(&there).await.is_some(), "not swept");
-    // Without the folder the same shell reaches the other system.
+    // Without --data-dir the same environment leads to the other system.
     bytepass(mine.folder(), &["sweep", "--once"], &env).expect(0);
     assert!(test_env.bucket.head(&there).await.is_none());
-    // A file that `dev` was given too says what the fields are, and leads nowhere else either.
+    // A configuration file adds fields, but can't name another database or bucket.
     let toml = format!(
         "[database]\nurl = \"{url}\"\n[fields.\"Other.file\"]\nupload_to = \"other/\"\ncontent_types = [\"image/png\"]\nmax_size = \"1 MiB\"\nvisibility = \"private\"\n"
     );
@@ -90,7 +89,7 @@ async fn a_shell_that_is_set_up_for_another_system_works_on_the_folder_and_leave
 }
 
 #[tokio::test]
-async fn without_the_bucket_rows_can_be_looked_at_and_the_rest_says_what_is_missing() {
+async fn without_the_bucket_only_commands_on_the_database_work() {
     let mut broker = BrokerProcess::dev();
     let user = broker.api("user");
     let staged = user.stage("Product.image", PNG, "image/png").await;
@@ -111,7 +110,7 @@ async fn without_the_bucket_rows_can_be_looked_at_and_the_rest_says_what_is_miss
 }
 
 #[test]
-fn a_folder_that_no_dev_has_used_is_refused_and_left_as_it_is() {
+fn folder_that_dev_has_not_used_is_refused_and_unchanged() {
     let folder = super::folder();
     let line = bytepass(folder.path(), &["uploads", "ls", "--data-dir", "x"], &[]).expect_line(1);
     assert!(line.contains("bytepass dev"), "{line}");

@@ -1,5 +1,8 @@
-//! `bytepass uploads`: looks at uploads and settles them by hand. It works on the database and the bucket itself, so it needs no
-//! running broker; those that run see what it did, because a status moves in the database alone.
+//! `bytepass uploads`: lists and shows uploads, and confirms, expires or deletes them. It works on the database and the bucket itself.
+//! No broker has to run; a running one sees the changes, because statuses are kept in the database only.
+
+mod batch_actions;
+mod render;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -11,109 +14,109 @@ use crate::domain::ids::UploadId;
 use crate::domain::upload::{Status, Upload};
 use crate::http;
 
+use self::batch_actions::{Goal, run_each};
+use self::render::{HEADINGS, TIMELINE_HEADINGS, cells, lines, timeline_cells, to_json};
+use super::offline::{Needs, OfflineArgs, Output, operator, reason};
 use super::outcome::{self, Failure};
 use super::table::table;
-use super::uploads_settle::{Goal, settle};
-use super::uploads_words::{HEADS, TIMELINE_HEADS, cells, lines, timeline_cells};
-use crate::cli::offline::{ByHand, Needs, Output, operator, reason};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit code 4: `confirm` left one that is not confirmed, or `expire` one that is pending still"
+    after_help = "Exit code 4: after `confirm` an upload is not confirmed, or after `expire` one is still pending"
 )]
 pub struct UploadsArgs {
     #[command(subcommand)]
     verb: Verb,
     #[command(flatten)]
-    by_hand: ByHand,
+    offline: OfflineArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List uploads, the newest first
+    /// List uploads, newest first
     Ls(Filters),
-    /// Show one upload with all that is known of it
+    /// Show one upload with its last problem and its timeline
     Show {
-        /// Its id, upl_…
+        /// The upload's id, upl_…
         #[arg(value_parser = upload_id)]
         id: UploadId,
     },
-    /// Look into the bucket now: what is there is confirmed or rejected, what is not stays pending
+    /// Check the bucket now: an uploaded object is confirmed or rejected, a missing one stays pending
     ///
-    /// Exit code 4 unless all are confirmed afterwards.
+    /// Exit code 4 unless all uploads are confirmed afterwards.
     Confirm(Ids),
-    /// Give pending uploads up before their deadline; what has arrived is confirmed or rejected all the same
+    /// Expire pending uploads before their deadline; an uploaded object is confirmed or rejected instead
     ///
-    /// Exit code 4 if one is pending still, because the bucket gave no clear answer.
-    Expire(SureIds),
-    /// Cancel pending uploads, delete confirmed and detached ones with their objects
-    Delete(SureIds),
+    /// Exit code 4 if an upload is still pending, because the bucket gave no clear answer.
+    Expire(ConfirmedIds),
+    /// Cancel pending uploads; delete confirmed and detached uploads with their objects
+    Delete(ConfirmedIds),
 }
 
 #[derive(Debug, Args)]
 struct Filters {
-    /// Only in this status
+    /// Only uploads in this status
     #[arg(long, value_parser = status)]
     status: Option<Status>,
-    /// Only for this field, like Product.image
+    /// Only uploads for this field, such as Product.image
     #[arg(long, value_parser = field)]
     field: Option<FieldName>,
-    /// Only of this owner, like user:1
+    /// Only uploads of this owner, such as user:1
     #[arg(long)]
     owner: Option<String>,
-    /// Only those meant for a record with this id, or attached to it
+    /// Only uploads for the record with this id
     #[arg(long, value_name = "ID", value_parser = object_id)]
     object_id: Option<ObjectId>,
-    /// Only those created at least so long ago, like 15m, 2h or 3d
+    /// Only uploads created at least this long ago, such as 15m, 2h or 3d
     #[arg(long, value_name = "AGE", value_parser = age)]
     older_than: Option<u64>,
-    /// Only those before this one: where the page before ended
+    /// Only uploads before this one: the last id of the previous page
     #[arg(long, value_name = "ID", value_parser = upload_id)]
     before: Option<UploadId>,
-    /// At most so many
+    /// The most uploads to list
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
 }
 
 #[derive(Debug, Args)]
 struct Ids {
-    /// Their ids, upl_…
+    /// The uploads' ids, upl_…
     #[arg(required = true, value_parser = upload_id)]
     ids: Vec<UploadId>,
 }
 
 #[derive(Debug, Args)]
-struct SureIds {
+struct ConfirmedIds {
     #[command(flatten)]
     ids: Ids,
-    /// Don't ask whether this is meant
+    /// Don't ask for confirmation
     #[arg(long)]
     yes: bool,
 }
 
-pub(super) fn run(UploadsArgs { verb, by_hand }: UploadsArgs) -> Result<(), Failure> {
-    let output = by_hand.output;
+pub(super) fn run(UploadsArgs { verb, offline }: UploadsArgs) -> Result<(), Failure> {
+    let output = offline.output;
     match verb {
         Verb::Ls(filters) => {
             let work = async |broker: Broker| ls(&broker, output, filters).await;
-            outcome::print(&by_hand.run(Needs::Rows, work)?)
+            outcome::print(&offline.run(Needs::Database, work)?)
         }
         Verb::Show { id } => {
             let work = async |broker: Broker| show(&broker, output, id).await;
-            outcome::print(&by_hand.run(Needs::Rows, work)?)
+            outcome::print(&offline.run(Needs::Database, work)?)
         }
-        Verb::Confirm(Ids { ids }) => settle(&by_hand, &ids, Goal::Confirmed),
-        Verb::Expire(meant) => settle(&by_hand, &meant.meant("expire")?, Goal::Given),
-        Verb::Delete(meant) => settle(&by_hand, &meant.meant("delete")?, Goal::Deleted),
+        Verb::Confirm(Ids { ids }) => run_each(&offline, &ids, Goal::Confirmed),
+        Verb::Expire(ids) => run_each(&offline, &ids.confirm("expire")?, Goal::Expired),
+        Verb::Delete(ids) => run_each(&offline, &ids.confirm("delete")?, Goal::Deleted),
     }
 }
 
-impl SureIds {
-    /// The ids, once somebody has said that it is meant: by `--yes`, or on the terminal.
-    fn meant(self, verb: &str) -> Result<Vec<UploadId>, Failure> {
+impl ConfirmedIds {
+    /// The ids, after confirmation by `--yes` or on the terminal.
+    fn confirm(self, verb: &str) -> Result<Vec<UploadId>, Failure> {
         let ids = self.ids.ids;
-        if !self.yes && !outcome::ask(&format!("{verb} {} upload(s)?", ids.len()))? {
-            return Err(Failure::Runtime("nothing was done".to_owned()));
+        if !self.yes && !outcome::confirm(&format!("{verb} {} upload(s)?", ids.len()))? {
+            return Err(Failure::Runtime("canceled, nothing has changed".to_owned()));
         }
         Ok(ids)
     }
@@ -138,14 +141,14 @@ async fn ls(broker: &Broker, output: Output, filters: Filters) -> Result<String,
             let problems = problems.map_err(failed)?;
             for upload in page.uploads {
                 let view = http::UploadView::of(upload, broker);
-                data.push(plain(view.with_problem(problems.as_deref())));
+                data.push(to_json(view.with_problem(problems.as_deref())));
             }
             format!("{}\n", json!({"data": data, "next_before": next}))
         }
         Output::Table => {
-            let mut text = table(&HEADS, page.uploads.iter().map(cells));
+            let mut text = table(&HEADINGS, page.uploads.iter().map(cells));
             if let Some(next) = next {
-                text.push_str(&format!("\nThere are more: --before {next}\n"));
+                text.push_str(&format!("\nNext page: --before {next}\n"));
             }
             text
         }
@@ -154,9 +157,9 @@ async fn ls(broker: &Broker, output: Output, filters: Filters) -> Result<String,
 
 async fn show(broker: &Broker, output: Output, id: UploadId) -> Result<String, Failure> {
     let upload = broker.read(&operator(), id).await.map_err(failed)?;
-    let mut view = seen(upload, broker).await.map_err(failed)?;
+    let mut view = view_of(upload, broker).await.map_err(failed)?;
     let timeline = broker.timeline(&operator(), id).await.map_err(failed)?;
-    let timeline = plain(http::TimelineView::of(timeline))["data"].take();
+    let timeline = to_json(http::TimelineView::of(timeline))["data"].take();
     Ok(match output {
         Output::Json => {
             view["timeline"] = timeline;
@@ -164,20 +167,16 @@ async fn show(broker: &Broker, output: Output, id: UploadId) -> Result<String, F
         }
         Output::Table => {
             let entries = timeline.as_array().into_iter().flatten();
-            let told = table(&TIMELINE_HEADS, entries.map(timeline_cells));
-            format!("{}\n{told}", lines(&view))
+            let timeline = table(&TIMELINE_HEADINGS, entries.map(timeline_cells));
+            format!("{}\n{timeline}", lines(&view))
         }
     })
 }
 
-/// An upload as operators see it over HTTP.
-async fn seen(upload: Upload, broker: &Broker) -> Result<Value, BrokerError> {
+/// The upload's JSON as operators get it over HTTP.
+async fn view_of(upload: Upload, broker: &Broker) -> Result<Value, BrokerError> {
     let view = http::UploadView::seen_by(&operator(), upload, broker).await?;
-    Ok(plain(view))
-}
-
-pub(super) fn plain(view: impl serde::Serialize) -> Value {
-    serde_json::to_value(view).expect("a view is plain JSON")
+    Ok(to_json(view))
 }
 
 fn failed(error: BrokerError) -> Failure {
@@ -198,7 +197,8 @@ fn status(text: &str) -> Result<Status, String> {
 }
 
 fn field(text: &str) -> Result<FieldName, String> {
-    FieldName::parse(text).map_err(|_| "must be a model and a field, like Product.image".to_owned())
+    FieldName::parse(text)
+        .map_err(|_| "must be a model and a field, such as Product.image".to_owned())
 }
 
 fn object_id(text: &str) -> Result<ObjectId, String> {
@@ -206,5 +206,5 @@ fn object_id(text: &str) -> Result<ObjectId, String> {
 }
 
 fn age(text: &str) -> Result<u64, String> {
-    http::age_secs(text).ok_or_else(|| "must be a number and s, m, h or d, like 15m".to_owned())
+    http::age_secs(text).ok_or_else(|| "must be a number and s, m, h or d, such as 15m".to_owned())
 }

@@ -1,4 +1,4 @@
-//! What commands by hand say: why an upload is as it is, who had something done to it, and by the exit code whether it was reached.
+//! Offline commands: the reasons and the acting operator that they show, and their exit codes.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn details(timeline: &Value, kind: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn confirm_ends_with_four_unless_all_are_confirmed_and_expire_if_the_bucket_is_unclear() {
+async fn confirm_and_expire_exit_with_4_unless_every_upload_reaches_the_status() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (desk, proxy) = desk_behind_proxy(&test_env);
@@ -52,20 +52,20 @@ async fn confirm_ends_with_four_unless_all_are_confirmed_and_expire_if_the_bucke
         "{}",
         outcome.stdout
     );
-    assert!(outcome.stderr.contains("1 of 1 uploads: pending still"));
+    assert!(outcome.stderr.contains("1 of 1 uploads: still pending"));
     desk.run(&["uploads", "confirm", unclear.id()]).expect(4);
     proxy.clear();
     desk.run(&expire).expect(0);
     desk.run(&expire).expect(0);
     desk.run(&["uploads", "confirm", unclear.id()]).expect(4);
-    // What can't be looked at is another matter.
+    // An unknown upload is an error of its own.
     let unknown = "upl_00000000000000000000000000";
     desk.run(&["uploads", "confirm", unclear.id(), unknown])
         .expect(1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn show_tells_the_last_problem_and_the_timeline_with_who_acted() {
+async fn show_prints_last_problem_and_timeline_with_operator() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (desk, proxy) = desk_behind_proxy(&test_env);
@@ -93,13 +93,13 @@ async fn show_tells_the_last_problem_and_the_timeline_with_who_acted() {
     let by = ["re-check, by backends:shop", "expire, by command-line"];
     assert_eq!(details(&shown["timeline"], "operator"), by);
     let told = desk.run(&["uploads", "show", id]).expect(0).stdout;
-    let heads = ["\nAT ", "WHAT", "DETAIL"];
+    let heads = ["\nAT ", "KIND", "DETAIL"];
     assert!(heads.iter().all(|head| told.contains(head)), "{told}");
     assert!(told.contains("last_problem") && told.contains(by[1]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_who_deletes_or_replays_is_told_and_owners_and_backends_are_not() {
+async fn timeline_names_operators_who_delete_or_replay_but_no_owners() {
     let test_env = TestEnv::new().await;
     let receiver = Receiver::start().await;
     let settings = webhooks(1, vec![receiver.endpoint("shop")]);
@@ -113,13 +113,13 @@ async fn the_operator_who_deletes_or_replays_is_told_and_owners_and_backends_are
     };
     let own = user.upload("Product.image", PNG, "image/png").await;
     let by_service = user.upload("Product.image", PNG, "image/png").await;
-    let by_hand = user.upload("Product.image", PNG, "image/png").await;
+    let canceled = user.upload("Product.image", PNG, "image/png").await;
     for (api, upload) in [(&user, &own), (&service, &by_service)] {
         let path = format!("/v1/uploads/{}", upload.id());
         api.delete(&path).await.expect(204);
         api.delete(&path).await.expect(204);
     }
-    desk.run(&["uploads", "delete", "--yes", by_hand.id()])
+    desk.run(&["uploads", "delete", "--yes", canceled.id()])
         .expect(0);
     assert!(acted(own.id()).await.is_empty());
     assert!(acted(by_service.id()).await.is_empty());
@@ -136,11 +136,11 @@ async fn the_operator_who_deletes_or_replays_is_told_and_owners_and_backends_are
     );
     let again = "deliver to shop again, by command-line";
     assert_eq!(acted(own.id()).await, [again]);
-    assert_eq!(acted(by_hand.id()).await, ["delete, by command-line"]);
+    assert_eq!(acted(canceled.id()).await, ["delete, by command-line"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operators_are_told_what_a_rejected_upload_contradicted_and_users_see_no_problem() {
+async fn only_operators_see_the_last_problem_of_a_rejected_upload() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (user, ops) = (broker.user(), broker.ops());
@@ -163,7 +163,7 @@ async fn operators_are_told_what_a_rejected_upload_contradicted_and_users_see_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_a_server_needs_is_not_asked_of_a_command_by_hand() {
+async fn offline_commands_do_not_need_server_settings() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let upload = broker
@@ -184,7 +184,7 @@ async fn what_only_a_server_needs_is_not_asked_of_a_command_by_hand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_sweep_counts_all_pages_of_a_listing_shows_a_batch_and_removes_nothing() {
+async fn dry_sweep_counts_all_pages_lists_one_batch_and_removes_nothing() {
     let test_env = TestEnv::new().await;
     drop(test_env.broker().await);
     let (desk, proxy) = desk_behind_proxy(&test_env);
@@ -215,7 +215,7 @@ async fn a_dry_sweep_counts_all_pages_of_a_listing_shows_a_batch_and_removes_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_sweep_that_counts_no_further_than_a_batch_says_that_there_is_more() {
+async fn dry_sweep_that_stops_counting_after_a_batch_reports_more() {
     let test_env = TestEnv::new().await;
     let (broker, desk) = (test_env.broker().await, Desk::of(&test_env));
     for _ in 0..4 {

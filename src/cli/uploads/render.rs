@@ -1,18 +1,19 @@
-//! How `bytepass uploads` shows uploads: as cells of a table, or one of them line by line.
+//! The output of `bytepass uploads`: uploads as table rows, one upload line by line, and their JSON.
 
 use chrono::Utc;
 use serde_json::Value;
 
 use crate::domain::upload::Upload;
 
-/// The heads of the columns of [`cells`].
-pub(super) const HEADS: [&str; 8] = [
-    "ID", "STATUS", "FIELD", "OWNER", "RECORD", "SIZE", "AGE", "NAME",
+/// The headings of [`cells`]. NAME is the value of the model's column, FILENAME the client's name of the file.
+pub(super) const HEADINGS: [&str; 9] = [
+    "ID", "STATUS", "FIELD", "OWNER", "RECORD", "SIZE", "AGE", "NAME", "FILENAME",
 ];
 
-/// An upload for the table.
+/// An upload as a table row.
 pub(super) fn cells(upload: &Upload) -> Vec<String> {
     let record = upload.object_id.as_ref();
+    let name = upload.confirmation.as_ref().map_or("", |it| it.key.name());
     vec![
         upload.id.to_string(),
         upload.status.to_string(),
@@ -21,14 +22,15 @@ pub(super) fn cells(upload: &Upload) -> Vec<String> {
         record.map_or(String::new(), |id| id.as_str().to_owned()),
         upload.size.to_string(),
         age((Utc::now() - upload.created_at).num_seconds()),
+        name.to_owned(),
         upload.filename.as_str().to_owned(),
     ]
 }
 
-/// The heads of the columns of [`timeline_cells`].
-pub(super) const TIMELINE_HEADS: [&str; 3] = ["AT", "WHAT", "DETAIL"];
+/// The headings of [`timeline_cells`].
+pub(super) const TIMELINE_HEADINGS: [&str; 3] = ["AT", "KIND", "DETAIL"];
 
-/// An entry of a timeline for the table.
+/// A timeline entry as a table row.
 pub(super) fn timeline_cells(entry: &Value) -> Vec<String> {
     let detail = text(&entry["detail"]);
     let times = entry["times"].as_u64().unwrap_or(1);
@@ -57,7 +59,7 @@ fn age(secs: i64) -> String {
     }
 }
 
-/// The members of one upload, a line each; what there is none of is left out.
+/// The members of one upload, a line each, without nulls.
 pub(super) fn lines(view: &Value) -> String {
     let members = view.as_object().into_iter().flatten();
     let shown: Vec<_> = members
@@ -69,7 +71,7 @@ pub(super) fn lines(view: &Value) -> String {
     shown.iter().map(line).collect()
 }
 
-/// A member as a person reads it; control characters become spaces.
+/// A JSON value as text; control characters become spaces.
 pub(super) fn text(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -80,12 +82,17 @@ pub(super) fn text(value: &Value) -> String {
         .collect()
 }
 
+/// A view as JSON.
+pub(super) fn to_json(view: impl serde::Serialize) -> Value {
+    serde_json::to_value(view).expect("a view serializes")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_shown_in_its_largest_whole_unit() {
+    fn age_is_shown_in_its_largest_whole_unit() {
         for (secs, shown) in [
             (-5, "0s"),
             (59, "59s"),

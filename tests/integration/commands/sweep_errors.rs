@@ -1,4 +1,4 @@
-//! `bytepass sweep --once` on a bucket that doesn't do as it is told: what could not be done is said, by the exit code too.
+//! `bytepass sweep --once` on a bucket that fails: the unfinished work is reported, also by the exit code.
 
 use hyper::Method;
 use serde_json::json;
@@ -63,7 +63,7 @@ async fn multipart_uploads_that_nobody_answers_for_keep_a_sweep_from_no_other_pr
         &test_env,
         json!({"storage": {"endpoint": proxy.endpoint()}}),
     );
-    // The prefixes are looked at in this order.
+    // The prefixes are listed in this order.
     for key in ["staging/upl_x", "media/products/x.png"] {
         begin_multipart(&test_env, key).await;
     }

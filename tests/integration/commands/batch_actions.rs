@@ -1,4 +1,4 @@
-//! What `uploads confirm`, `expire` and `delete` say where not everything went well: what is known, and no more than that.
+//! `uploads confirm`, `expire` and `delete` with partial failures: they report only what is certain.
 
 use hyper::Method;
 use serde_json::json;
@@ -8,19 +8,19 @@ use crate::support::s3_script::{Action, RequestMatch};
 use crate::support::test_env::TestEnv;
 use crate::support::upload_rows::StoredUploads;
 
-use super::by_hand::desk_behind_proxy;
+use super::offline::desk_behind_proxy;
 use super::once::dev::PNG;
 use super::uploads::Desk;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_done_is_told_although_the_last_problem_cant_be_read() {
+async fn result_is_reported_even_if_the_last_problem_is_unreadable() {
     let test_env = TestEnv::new().await;
     let (broker, desk) = (test_env.broker().await, Desk::of(&test_env));
     let (user, ops) = (broker.user(), broker.ops());
     let by_http = user.stage("Product.image", PNG, "image/png").await;
     let by_hand = user.stage("Product.image", PNG, "image/png").await;
     let absent = user.create("Product.image", PNG, "image/png").await;
-    // Every other read and write goes on.
+    // All other reads and writes work.
     StoredUploads::of(&test_env.database)
         .execute("ALTER TABLE uploads RENAME COLUMN last_problem TO gone");
     for (verb, id, status) in [
@@ -40,7 +40,7 @@ async fn what_was_done_is_told_although_the_last_problem_cant_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_of_another_bucket_is_told_as_such_and_its_object_stays() {
+async fn upload_of_another_bucket_is_reported_and_its_object_stays() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let user = broker.user();
@@ -48,7 +48,10 @@ async fn an_upload_of_another_bucket_is_told_as_such_and_its_object_stays() {
     let pending = user.create("Product.image", PNG, "image/png").await;
     let elsewhere = TestBucket::at(test_env.bucket.server.clone(), "another-bucket");
     let desk = Desk::with(&test_env, json!({"storage": {"bucket": elsewhere.name}}));
-    let lies = format!("it lies in the bucket {}", test_env.bucket.name);
+    let lies = format!(
+        "its bucket {} is not the configured one",
+        test_env.bucket.name
+    );
     for verb in [&["confirm"][..], &["expire", "--yes"]] {
         let outcome = desk.run(&[&["uploads"], verb, &[pending.id()]].concat());
         let told = outcome.expect(1).stdout;
@@ -61,7 +64,7 @@ async fn an_upload_of_another_bucket_is_told_as_such_and_its_object_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn delete_says_whether_the_object_is_still_to_be_removed() {
+async fn delete_reports_whether_the_object_is_still_to_be_removed() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
     let (desk, proxy) = desk_behind_proxy(&test_env);
