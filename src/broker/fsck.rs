@@ -192,7 +192,7 @@ impl Broker {
         let Some(confirmation) = &row.confirmation else {
             return Ok(None);
         };
-        let seen = self.0.storage.look(&confirmation.key).await?;
+        let seen = self.0.storage.size_and_etag(&confirmation.key).await?;
         let (damage, detail) = match (seen, row.status.has_object()) {
             (None, true) => (Damage::Missing, format!("of a {} upload", row.status)),
             (None, false) => return Ok(None),

@@ -1,4 +1,4 @@
-//! Builds what talks to the bucket: the HTTP client, the SDK's client with our patience, and the address that is signed for.
+//! Builds the HTTP client, the SDK's client with its timeouts and retries, and the address that URLs are signed for.
 
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ pub(super) fn build(
     aws_sdk_s3::Client::from_conf(config.build())
 }
 
-/// The same for one call: sent once, within this time, never again.
+/// The configuration of a call that is sent once, within this time, and never retried.
 pub(super) fn sent_once(limit: Duration) -> aws_sdk_s3::config::Builder {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT.min(limit))
@@ -121,7 +121,7 @@ pub(super) fn limit_for(options: &Storage, size: u64) -> Duration {
     Duration::from_millis(options.copy_base_ms.saturating_add(moving_ms))
 }
 
-/// The address that clients are sent to. The SDK's own rules resolve it (partitions, virtual hosts, names with dots), once.
+/// The address that clients use. The SDK's endpoint rules resolve it once (partitions, virtual hosts, names with dots).
 pub(super) async fn target(options: &Storage) -> Result<Target, StoreSetupError> {
     let fail = |reason: String| StoreSetupError::Address {
         bucket: options.bucket.clone(),
@@ -129,7 +129,9 @@ pub(super) async fn target(options: &Storage) -> Result<Target, StoreSetupError>
     };
     let bucket = options.bucket.as_str();
     if bucket.is_empty() || bucket.starts_with("arn:") || bucket.ends_with("--x-s3") {
-        return Err(fail("only a general purpose bucket's name will do".into()));
+        return Err(fail(
+            "the bucket must be a general purpose bucket, by its name".into(),
+        ));
     }
     let endpoint = options
         .public_endpoint
@@ -148,7 +150,7 @@ pub(super) async fn target(options: &Storage) -> Result<Target, StoreSetupError>
         .map_err(|error| fail(error.to_string()))?;
     Target::parse(resolved.url()).ok_or_else(|| {
         fail(format!(
-            "{} is no URL that a client can use",
+            "{} is not a URL that a client can use",
             resolved.url()
         ))
     })

@@ -1,4 +1,4 @@
-//! How far our clock is from the store's: a broker that is some minutes off signs URLs that nobody can use.
+//! Measures the skew between the broker's clock and the store's: URLs signed with a skew of minutes don't work.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::telemetry::metrics::Metrics;
 
-/// Reads the `Date` of every answer, refusals included.
+/// Reads the `Date` of every answer, including errors.
 pub(super) struct StoreClock(pub(super) Metrics);
 
 impl fmt::Debug for StoreClock {
@@ -37,7 +37,7 @@ impl Intercept for StoreClock {
     }
 }
 
-/// Our time less the store's. A `Date` is cut to its second, so its middle is taken.
+/// The broker's time minus the store's. A `Date` has whole seconds, so half a second is added to it.
 fn skew_secs(date: &str, now: DateTime<Utc>) -> Option<f64> {
     let theirs = DateTime::parse_from_rfc2822(date).ok()?.to_utc();
     Some((now - theirs).num_milliseconds() as f64 / 1000.0 - 0.5)
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_skew_is_how_far_we_are_ahead_and_a_date_that_is_none_says_nothing() {
+    fn skew_is_positive_if_the_broker_is_ahead_and_none_without_a_date() {
         let now = DateTime::parse_from_rfc3339("2026-11-23T20:00:30.500Z").unwrap();
         let skew = |date| skew_secs(date, now.to_utc());
         assert_eq!(skew("Mon, 23 Nov 2026 20:00:30 GMT"), Some(0.0));

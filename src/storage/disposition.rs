@@ -1,4 +1,4 @@
-//! The `Content-Disposition` of a download: the client's file name, which may hold anything, in a header, which may not.
+//! The `Content-Disposition` of a download: the client's file name, escaped for a header.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -20,7 +20,7 @@ const EXTENDED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// What a presigned GET is answered as.
+/// The type and file name of a presigned GET's answer.
 #[derive(Debug, Clone, Copy)]
 pub struct ServedAs<'a> {
     /// The recorded type.

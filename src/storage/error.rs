@@ -1,28 +1,28 @@
-//! What it means when the bucket gives no clear answer: the one place that reads the SDK's errors.
+//! `StoreError`: an unclear answer of the bucket. The only file that reads the SDK's errors.
 
 use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-/// The bucket gave no answer that anything may follow from.
+/// The bucket gave no clear answer. Nothing may be concluded from it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: no clear answer from the bucket ({code})")]
 pub struct StoreError {
-    /// Which call, `copy-object`.
+    /// The call, such as `copy-object`.
     pub operation: &'static str,
-    /// The store's error code (`SlowDown`), `http-500` where it gave none, or one of ours: `timeout`, `dispatch` (no
+    /// For metrics and logs: the store's error code (`SlowDown`), `http-500` without one, or one of the broker's own: `timeout`, `dispatch` (no
     /// connection, or it broke), `credentials`, `credentials-expired`, `response` (unreadable), `outside-layout`, ….
     /// At most 64 letters, digits, `.`, `_`, `-`: it can be a metric's label and never holds a URL.
     pub code: String,
-    /// It failed quickly and before any answer: refused or reset. Asking again soon makes sense.
+    /// The connection was refused or reset quickly, before any answer. An early retry makes sense.
     pub retry_fast: bool,
-    /// It answered, and refused this very request: another one may well be granted.
+    /// The store refused this request; others may succeed.
     pub refused: bool,
 }
 
 impl StoreError {
-    /// A trouble of our own making.
+    /// An error that the broker itself detects.
     pub(super) fn of(operation: &'static str, code: &str) -> StoreError {
         StoreError {
             operation,
@@ -32,7 +32,7 @@ impl StoreError {
         }
     }
 
-    /// The key is not ours to touch; nothing was sent.
+    /// The key is outside the layout; nothing was sent.
     pub(super) fn outside(operation: &'static str) -> StoreError {
         StoreError {
             refused: true,
@@ -40,7 +40,7 @@ impl StoreError {
         }
     }
 
-    /// What the SDK says.
+    /// From the SDK's error.
     pub(super) fn from_sdk<E>(
         operation: &'static str,
         error: &SdkError<E, HttpResponse>,
@@ -86,7 +86,7 @@ pub(super) fn answer<E: ProvideErrorMetadata>(
     }
 }
 
-/// Answers that every other request would get too: of our credentials, our clock, the account, the bucket, or of too many requests.
+/// Codes that every request would get: about credentials, clock, account, bucket or the request rate.
 const EVERYBODYS: [&str; 15] = [
     "AccountProblem",
     "AllAccessDisabled",
@@ -105,14 +105,14 @@ const EVERYBODYS: [&str; 15] = [
     "TokenRefreshRequired",
 ];
 
-/// Whether an answer is about this very request.
+/// Whether an error is about this request only.
 fn is_refusal(status: u16, code: Option<&str>) -> bool {
     let is_everybodys =
         matches!(status, 408 | 429) || code.is_some_and(|code| EVERYBODYS.contains(&code));
     (400..500).contains(&status) && !is_everybodys
 }
 
-/// The store's code if it looks like one: a body from a proxy or an attacker must not reach logs and labels.
+/// The store's code if it has the form of one: the body of a proxy or an attacker must not reach logs and labels.
 fn answer_code(code: Option<&str>, status: u16) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     match code {

@@ -1,4 +1,4 @@
-//! Reads a sealed copy and hashes it: for stores that prove no checksum, where the configuration allows it.
+//! Reads a sealed copy and hashes it, for stores that don't return a checksum, if the configuration allows it.
 
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
@@ -11,7 +11,7 @@ const OPERATION: &str = "get-object";
 
 impl Store {
     /// Streams the object through a hash, holding one chunk at a time. Reads no byte more than `size` and one, in no more time
-    /// than a copy of that size may take. An object of another size is a trouble: it is not what was inspected.
+    /// than a copy of that size may take. An object of another size is an error: it is not the inspected one.
     pub async fn hash(
         &self,
         key: &FinalKey,

@@ -1,4 +1,4 @@
-//! The identity that signs: loaded at start, renewed long before its end, and never asked for while a caller waits.
+//! The credentials that sign URLs: loaded at the start, renewed in the background long before they expire.
 //!
 //! The SDK keeps credentials until ten seconds before their end, so a URL that it signs may be dead long before the time it
 //! states. Here they are renewed one URL lifetime ahead, and a URL never states more than its signer has left.
@@ -14,12 +14,12 @@ use chrono::{DateTime, Utc};
 use super::setup_error::StoreSetupError;
 use super::sigv4::{DayKey, day_of, encode_query};
 
-/// How long before its signer's end a URL ends: clocks differ, and a request takes its time.
+/// A URL expires this long before its credentials: clocks differ, and a request takes time.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(15);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Ask at least once an hour: a machine that slept, or keys that were rotated early, must not be noticed only at the end.
+/// Credentials are loaded at least once an hour, to notice a suspended machine or early rotated keys in time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// Credentials, and what is derived from them. It has no `Debug`.
@@ -42,7 +42,7 @@ impl Identity {
         }
     }
 
-    /// The latest end of a URL that it signs; `None` is never.
+    /// The latest expiry of a URL that it signs; `None` if the credentials don't expire.
     pub(super) fn ends_before_margin(&self) -> Option<DateTime<Utc>> {
         self.ends_at.map(|end| end - EXPIRY_MARGIN)
     }
@@ -89,7 +89,7 @@ impl SigningIdentity {
         Ok(SigningIdentity { current, renewal })
     }
 
-    /// The identity to sign with now; it may have ended if its source is down.
+    /// The current identity. It may have expired if its source is down.
     pub(super) fn current(&self) -> arc_swap::Guard<Arc<Identity>> {
         self.current.load()
     }
@@ -143,7 +143,7 @@ async fn renew(
         };
         tokio::time::sleep(pause(Utc::now(), ends_at, ahead, failures)).await;
         match load(&provider).await {
-            // A source may repeat what it gave before, or something older: the later end wins.
+            // A source may return the same or older credentials: the later expiry wins.
             Ok(fresh) => {
                 failures = 0;
                 let fresh = Identity::new(fresh);
@@ -159,7 +159,7 @@ async fn renew(
     }
 }
 
-/// How long to wait before the next load: until `ahead` before the end, and from then on often, but never hammering.
+/// The time until the next load: until `ahead` before the expiry, then with a backoff.
 pub(super) fn pause(
     now: DateTime<Utc>,
     ends_at: DateTime<Utc>,
@@ -170,7 +170,7 @@ pub(super) fn pause(
     let due = left.saturating_sub(ahead);
     if failures > 0 {
         let backoff = SHORTEST_PAUSE.saturating_mul(1 << failures.min(6));
-        // Brokers that lost the same source must not come back to it in step.
+        // Jitter: brokers that lost the same source must not retry in step.
         return backoff
             .min(LONGEST_PAUSE)
             .mul_f64(rand::random_range(0.5..=1.0));

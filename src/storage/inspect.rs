@@ -1,4 +1,4 @@
-//! What the bucket says of a sealed copy: everything that `policy` compares, and nothing that was not said.
+//! HEAD of a sealed copy: everything that `policy` compares, and only what the bucket answered.
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType, ServerSideEncryption};
@@ -7,13 +7,23 @@ use super::{Store, StoreError};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::object_key::FinalKey;
 use crate::policy::evidence::Observed;
+use crate::storage::error::answer;
 
 const OPERATION: &str = "head-object";
-/// More smuggled headers than this say nothing new.
+/// The most smuggled headers that are reported.
 const MOST_SMUGGLED: usize = 20;
 
+/// An object's size and ETag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SizeAndEtag {
+    /// The size, in bytes.
+    pub size: u64,
+    /// The ETag, opaque, without quotes.
+    pub etag: String,
+}
+
 impl Store {
-    /// Asks for a sealed copy's headers. A 404 is a trouble like a 500 is: a store may be slow to show what it wrote.
+    /// The headers of a sealed copy. A 404 is an error like a 500, because a store may show a new object late.
     pub async fn inspect(&self, key: &FinalKey) -> Result<Observed, StoreError> {
         self.guard_final(OPERATION, key)?;
         self.measured(OPERATION, self.head(key)).await
@@ -32,10 +42,41 @@ impl Store {
             .map_err(|error| StoreError::from_sdk(OPERATION, &error))?;
         observe(key, &output).map_err(|code| StoreError::of(OPERATION, code))
     }
+
+    /// An object's size and ETag; `None` only if the bucket answers 404.
+    pub async fn size_and_etag(&self, key: &FinalKey) -> Result<Option<SizeAndEtag>, StoreError> {
+        self.guard_final(OPERATION, key)?;
+        self.measured(OPERATION, self.find(key)).await
+    }
+
+    async fn find(&self, key: &FinalKey) -> Result<Option<SizeAndEtag>, StoreError> {
+        let sent = self
+            .client
+            .head_object()
+            .bucket(&self.options.bucket)
+            .key(key.as_str())
+            .set_expected_bucket_owner(self.options.expected_bucket_owner.clone())
+            .send()
+            .await;
+        let output = match sent {
+            Ok(output) => output,
+            Err(error) if answer(&error).is_some_and(|(status, _)| status == 404) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(StoreError::from_sdk(OPERATION, &error)),
+        };
+        let incomplete = || StoreError::of(OPERATION, "incomplete");
+        let size = output.content_length().ok_or_else(incomplete)?;
+        let etag = output.e_tag().ok_or_else(incomplete)?;
+        Ok(Some(SizeAndEtag {
+            size: u64::try_from(size).map_err(|_| incomplete())?,
+            etag: unquote(etag).to_owned(),
+        }))
+    }
 }
 
 fn observe(key: &FinalKey, output: &HeadObjectOutput) -> Result<Observed, &'static str> {
-    // A missing length is not zero: one that was taken for zero once let everything pass.
+    // A missing length is an error and not zero: zero would pass every size check.
     let size = output.content_length().ok_or("no-content-length")?;
     let tag = output.e_tag().ok_or("no-etag")?;
     let etag = unquote(tag);
@@ -64,7 +105,7 @@ fn is_md5(etag: &str) -> bool {
     etag.len() == 32 && etag.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-/// Encryption with somebody's own key makes an ETag that looks like an MD5 and is none.
+/// Encryption with KMS or customer keys makes an ETag that looks like an MD5 but is not one.
 fn is_masked(output: &HeadObjectOutput) -> bool {
     let plain = matches!(
         output.server_side_encryption(),
@@ -73,7 +114,7 @@ fn is_masked(output: &HeadObjectOutput) -> bool {
     !plain || output.ssekms_key_id().is_some() || output.sse_customer_algorithm().is_some()
 }
 
-/// The checksums of the whole object. A composite one (of parts) and one of the wrong length are no evidence.
+/// The checksums of the whole object. Composite ones (of parts) and ones of the wrong length are ignored.
 fn checksums(output: &HeadObjectOutput) -> Vec<Checksum> {
     if output.checksum_type() == Some(&ChecksumType::Composite) {
         return Vec::new();
@@ -90,8 +131,8 @@ fn checksums(output: &HeadObjectOutput) -> Vec<Checksum> {
         .collect()
 }
 
-/// What only a client can have set, since the copy asked for none of it. A storage class and a retention mode are left out: a
-/// bucket's own defaults may set them. A content encoding counts whatever its value: `aws-chunked` means framed bytes.
+/// Headers that only a client can have set, because the copy sets none of them. Storage class and retention mode are not included: the
+/// bucket's defaults may set them. A content encoding counts whatever its value: `aws-chunked` means framed bytes.
 fn smuggled(output: &HeadObjectOutput) -> Vec<(String, String)> {
     let named = [
         ("content-encoding", output.content_encoding()),

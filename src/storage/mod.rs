@@ -1,9 +1,8 @@
-//! The bucket. Only `broker` calls this room, and only this room knows the S3 API.
+//! The S3 API: presign, seal, inspect, list and remove. Only `broker` calls this module.
 //!
-//! It exists so that "what did the bucket say" has one meaning: an answer that is not clear is a [`StoreError`], and nothing
-//! is ever concluded from one. Guarantees: a PUT is signed only for an [`Issued`](crate::policy::evidence::Issued) upload's
+//! Every unclear answer of the bucket is a [`StoreError`], which never confirms, rejects or removes anything. Guarantees: a PUT is signed only for an [`Issued`](crate::policy::evidence::Issued) upload's
 //! staging key, without network, and never beyond the credentials that sign it; a copy is exactly one HTTP request; every call
-//! ends within its time; no key outside the layout's prefixes is touched. Nothing here is logged except failing credentials.
+//! ends within its time; no key outside the layout's prefixes is touched. Only failing credentials are logged here.
 
 mod client;
 mod clock;
@@ -13,6 +12,7 @@ mod hash;
 mod identity;
 mod inspect;
 mod list;
+mod multipart_uploads;
 mod presign;
 mod remove;
 mod seal;
@@ -24,9 +24,9 @@ mod tests;
 
 pub use disposition::ServedAs;
 pub use error::StoreError;
-pub use list::{
-    Listed, ListedPage, Seen, Staged, StagedPage, Unfinished, UnfinishedMarker, UnfinishedPage,
-};
+pub use inspect::SizeAndEtag;
+pub use list::{Listed, ListedPage, Staged, StagedPage};
+pub use multipart_uploads::{Unfinished, UnfinishedMarker, UnfinishedPage};
 pub use presign::{PresignError, PresignedRequest};
 pub use seal::CopyAnswer;
 pub use setup_error::StoreSetupError;
@@ -44,13 +44,13 @@ use crate::telemetry::traces;
 use identity::SigningIdentity;
 use sigv4::Target;
 
-/// One bucket: two doors to it (its own endpoint, and the one that is signed for), and the identities to pass them.
+/// One bucket: the client that calls it, the public address that URLs are signed for, and the signing identities.
 pub struct Store {
     options: Storage,
     client: aws_sdk_s3::Client,
     target: Target,
     signer: SigningIdentity,
-    /// Signs downloads where the signer may only put: who may not read can't let others read.
+    /// Signs downloads if the signer of uploads may only put objects.
     reader: Option<SigningIdentity>,
     public_base: String,
     metrics: Metrics,
@@ -109,7 +109,7 @@ impl Store {
         })
     }
 
-    /// Counts and times a call, whatever comes of it.
+    /// Counts and times a call, successful or not.
     async fn measured<T>(
         &self,
         operation: &'static str,
@@ -128,7 +128,7 @@ impl Store {
         answer
     }
 
-    /// Refuses a staging key that this layout never made: a bug or a foreign row must not reach anything else in the bucket.
+    /// Refuses a staging key outside the layout: a bug or a foreign row must not reach other objects of the bucket.
     fn guard_staging(&self, operation: &'static str, key: &StagingKey) -> Result<(), StoreError> {
         let inside = below(key.as_str(), &self.options.layout.staging_prefix);
         inside
@@ -136,7 +136,7 @@ impl Store {
             .ok_or_else(|| StoreError::outside(operation))
     }
 
-    /// The same for a final key: below the location, and never in staging, even where the location is empty.
+    /// Refuses a final key that is not below the location, or that is below the staging prefix (the location may be empty).
     fn guard_final(&self, operation: &'static str, key: &FinalKey) -> Result<(), StoreError> {
         let layout = &self.options.layout;
         let inside = below(key.as_str(), &layout.location)
@@ -147,7 +147,7 @@ impl Store {
     }
 }
 
-/// Whether the key names something below the prefix, and not by a detour that some store would resolve.
+/// Whether the key is below the prefix and has no empty or dotted segments, which some stores resolve.
 fn below(key: &str, prefix: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
     key.strip_prefix(prefix).is_some() && key.split('/').all(plain)

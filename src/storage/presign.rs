@@ -1,27 +1,27 @@
-//! Requests that a client sends by itself: signed here, without network, for exactly what was admitted.
+//! Presigned requests: signed locally, for exactly the admitted upload or the recorded object.
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use secrecy::SecretString;
 
 use super::disposition::{ServedAs, content_disposition};
-use super::sigv4::{Ask, Window, encode_path, presign};
+use super::sigv4::{UnsignedRequest, Window, encode_path, presign};
 use super::{Store, StoreError};
 use crate::domain::object_key::FinalKey;
 use crate::policy::evidence::Issued;
 
-/// Signature Version 4 allows no more than a week.
+/// The limit of Signature Version 4: a week.
 const LONGEST_LIFETIME_SECS: i64 = 7 * 86_400;
 
-/// What a client sends, verbatim. The URL is a secret: its `Debug` shows nothing.
+/// A request that a client sends as it is. The URL is a secret and has no `Debug` output.
 #[derive(Debug, Clone)]
 pub struct PresignedRequest {
     /// `PUT` or `GET`.
     pub method: &'static str,
-    /// The signed URL: whoever has it may do this.
+    /// The signed URL. It is a bearer secret.
     pub url: SecretString,
-    /// To send as they are. Never `host` or `content-length`: both are signed, and clients set them by themselves.
+    /// Headers to send verbatim. `host` and `content-length` are signed too, but every client sets them itself.
     pub headers: Vec<(String, String)>,
-    /// From then on the store refuses it.
+    /// When the store begins to refuse it.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -37,8 +37,8 @@ pub enum PresignError {
 }
 
 impl Store {
-    /// Signs the one PUT of this upload: its staging key, length, type and checksum. It lives as long as the row says, ends
-    /// with the upload, and a minute before the credentials that sign it; with nothing left it is an error, never a dead URL.
+    /// Signs the upload's PUT: staging key, length, type and checksum. It expires after the row's URL lifetime, at the upload's deadline
+    /// or a minute before the credentials that sign it, whichever is first. Without a second left it is an error.
     pub fn presign_put(
         &self,
         issued: &Issued,
@@ -59,7 +59,7 @@ impl Store {
         let mut signed = Vec::with_capacity(3);
         signed.push(("content-length", size.as_str()));
         signed.extend(to_send.clone());
-        let ask = Ask {
+        let request = UnsignedRequest {
             method: "PUT",
             key: key.as_str(),
             headers: &signed,
@@ -70,8 +70,14 @@ impl Store {
         let window = window("presign-put", now, upload.url_lifetime_secs, limits)?
             .ok_or(PresignError::DeadlinePassed)?;
         Ok(PresignedRequest {
-            method: ask.method,
-            url: presign(&self.target, &self.options.region, &identity, &ask, &window),
+            method: request.method,
+            url: presign(
+                &self.target,
+                &self.options.region,
+                &identity,
+                &request,
+                &window,
+            ),
             headers: to_send
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
@@ -79,7 +85,7 @@ impl Store {
         })
     }
 
-    /// Signs a GET of a recorded object, which the store then answers with this type and this file name.
+    /// Signs a GET of a recorded object. The store answers it with this type and file name.
     pub fn presign_get(
         &self,
         key: &FinalKey,
@@ -89,7 +95,7 @@ impl Store {
     ) -> Result<PresignedRequest, StoreError> {
         self.guard_final("presign-get", key)?;
         let disposition = content_disposition(served_as);
-        let ask = Ask {
+        let request = UnsignedRequest {
             method: "GET",
             key: key.as_str(),
             headers: &[],
@@ -104,14 +110,20 @@ impl Store {
         let window = window("presign-get", now, lifetime_secs, limits)?
             .ok_or_else(|| StoreError::of("presign-get", "no-lifetime"))?;
         Ok(PresignedRequest {
-            method: ask.method,
-            url: presign(&self.target, &self.options.region, &identity, &ask, &window),
+            method: request.method,
+            url: presign(
+                &self.target,
+                &self.options.region,
+                &identity,
+                &request,
+                &window,
+            ),
             headers: Vec::new(),
             expires_at: window.ends_at(),
         })
     }
 
-    /// Where anyone may read this object, if its field is public.
+    /// The object's public URL, for public fields.
     pub fn public_url(&self, key: &FinalKey) -> String {
         format!("{}/{}", self.public_base, encode_path(key.as_str()))
     }

@@ -1,4 +1,4 @@
-//! Removing objects, after a committed row said so; and asking whether the bucket is there at all.
+//! Removes objects, after a committed row says so, and pings the bucket.
 
 use super::{Store, StoreError};
 use crate::domain::object_key::{FinalKey, StagingKey};
@@ -8,13 +8,13 @@ const DELETE: &str = "delete-object";
 const HEAD_BUCKET: &str = "head-bucket";
 
 impl Store {
-    /// Removes a staged object; one that isn't there counts as removed. Refuses a key outside the staging prefix unsent.
+    /// Removes a staged object; a missing one counts as removed. A key outside the staging prefix is refused without a request.
     pub async fn remove_staging(&self, key: &StagingKey) -> Result<(), StoreError> {
         self.guard_staging(DELETE, key)?;
         self.measured(DELETE, self.delete(key.as_str())).await
     }
 
-    /// Removes a final object; one that isn't there counts as removed. Refuses a key outside the location unsent.
+    /// Removes a final object; a missing one counts as removed. A key outside the location is refused without a request.
     pub async fn remove_final(&self, key: &FinalKey) -> Result<(), StoreError> {
         self.guard_final(DELETE, key)?;
         self.measured(DELETE, self.delete(key.as_str())).await
@@ -31,7 +31,7 @@ impl Store {
             .await;
         match sent {
             Ok(_) => Ok(()),
-            // A bucket that isn't there says nothing about the object: the name may be mistyped.
+            // NoSuchBucket says nothing about the object: the bucket's name may be mistyped.
             Err(error) => match answer(&error) {
                 Some((404, code)) if code != Some("NoSuchBucket") => Ok(()),
                 _ => Err(StoreError::from_sdk(DELETE, &error)),

@@ -1,4 +1,4 @@
-//! Sealing: the bucket copies the staged object to a key that no client was ever given, with headers of our choice.
+//! Seal: the bucket copies the staged object to a key that no client knows, with headers set by the broker.
 
 use std::time::Instant;
 
@@ -14,14 +14,14 @@ use crate::telemetry::traces;
 
 const OPERATION: &str = "copy-object";
 
-/// What came of a copy.
+/// The outcome of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyAnswer {
-    /// The store says that the copy exists.
+    /// The copy exists.
     Copied,
-    /// The store says that nothing was staged: the only answer that means absent.
+    /// `NoSuchKey`: the object was not staged. The only answer that means absent.
     SourceMissing,
-    /// Anything else. The copy may exist, now or later: its key is burnt.
+    /// Any other answer. The copy may exist, now or later: its key is never used again.
     Unknown(StoreError),
 }
 
@@ -87,7 +87,7 @@ impl Store {
             .send()
             .await;
         match sent {
-            // A store may answer 200 first and fail later: without a result in the body nothing was promised.
+            // A store may answer 200 and fail later: only a result in the body means success.
             Ok(output) if output.copy_object_result().is_some() => CopyAnswer::Copied,
             Ok(_) => CopyAnswer::Unknown(StoreError::of(OPERATION, "response")),
             Err(error) if answer(&error) == Some((404, Some("NoSuchKey"))) => {

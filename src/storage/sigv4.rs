@@ -1,4 +1,4 @@
-//! Presigned URLs by AWS Signature Version 4: pure, local, about as cheap as one HMAC.
+//! Presigned URLs by AWS Signature Version 4, computed locally at the cost of about one HMAC.
 //!
 //! The `aws-sigv4` crate derives its key anew for each signature; here the derived key is kept for its day, and the crate does
 //! the cryptography. A test compares every kind of URL with the SDK's own presigner.
@@ -32,13 +32,13 @@ pub(super) fn encode_query(value: &str) -> impl std::fmt::Display + '_ {
     utf8_percent_encode(value, QUERY)
 }
 
-/// Where signed requests go: the bucket's address, with the bucket in its host or in its path.
+/// The bucket's address, with the bucket's name in the host or in the path.
 pub(super) struct Target {
     /// `https://host:port`.
     origin: String,
     /// `host:port`, as a client sends it: without a default port.
     host: String,
-    /// What stands before `/key`; empty or `/bucket`.
+    /// The path before `/key`; empty or `/bucket`.
     path: String,
 }
 
@@ -63,7 +63,7 @@ impl Target {
     }
 }
 
-/// What an identity derives once a day for one region.
+/// The signing key of one day and region.
 pub(super) struct DayKey {
     /// Days since 1970.
     pub(super) day: i64,
@@ -105,16 +105,16 @@ pub(super) fn day_of(at: DateTime<Utc>) -> i64 {
 }
 
 /// One request to sign.
-pub(super) struct Ask<'a> {
+pub(super) struct UnsignedRequest<'a> {
     pub(super) method: &'static str,
     pub(super) key: &'a str,
-    /// Signed besides `host`; lower-case names.
+    /// Signed headers besides `host`; lower-case names.
     pub(super) headers: &'a [(&'static str, &'a str)],
-    /// Besides the signature's own parameters; lower-case names, in order.
+    /// Query parameters besides the signature's own; lower-case names, sorted.
     pub(super) query: &'a [(&'static str, &'a str)],
 }
 
-/// From when and for how long a signature is good.
+/// The validity of a signature.
 pub(super) struct Window {
     /// Whole seconds.
     pub(super) signed_at: DateTime<Utc>,
@@ -122,7 +122,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// From then on the store refuses the URL.
+    /// When the store begins to refuse the URL.
     pub(super) fn ends_at(&self) -> DateTime<Utc> {
         self.signed_at + TimeDelta::seconds(self.lifetime_secs.into())
     }
@@ -133,13 +133,13 @@ pub(super) fn presign(
     target: &Target,
     region: &str,
     identity: &Identity,
-    ask: &Ask<'_>,
+    request: &UnsignedRequest<'_>,
     window: &Window,
 ) -> SecretString {
     let day = identity.day_key(window.signed_at, region);
-    let mut headers = Vec::with_capacity(ask.headers.len() + 1);
+    let mut headers = Vec::with_capacity(request.headers.len() + 1);
     headers.push(("host", target.host.as_str()));
-    headers.extend_from_slice(ask.headers);
+    headers.extend_from_slice(request.headers);
     headers.sort_unstable();
 
     let date_time = window.signed_at.format("%Y%m%dT%H%M%SZ").to_string();
@@ -149,7 +149,7 @@ pub(super) fn presign(
         "{}{}/{}",
         target.origin,
         target.path,
-        encode_path(ask.key)
+        encode_path(request.key)
     );
     let path = target.origin.len()..url.len();
     url.push('?');
@@ -159,13 +159,13 @@ pub(super) fn presign(
         "{}{date_time}&X-Amz-Expires={}",
         day.query_start, window.lifetime_secs
     );
-    write_rest_of_query(&mut url, identity, &headers, ask.query);
+    write_rest_of_query(&mut url, identity, &headers, request.query);
 
     let mut canonical = String::with_capacity(1024);
     let _ = write!(
         canonical,
         "{}\n{}\n{}\n",
-        ask.method,
+        request.method,
         &url[path],
         &url[query..]
     );

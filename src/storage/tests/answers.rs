@@ -1,4 +1,4 @@
-//! What unclear answers to HEAD, DELETE and HeadBucket mean, how often these are sent, and for how long.
+//! Unclear answers to HEAD, DELETE and HeadBucket: their meaning, retries and time limits.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ async fn call(call: Call, answers: Vec<Answer>) -> (Result<(), StoreError>, usiz
 const EMPTY: &[&str] = &["content-length: 0"];
 
 #[tokio::test]
-async fn a14_every_unclear_answer_to_a_head_is_a_trouble() {
+async fn every_unclear_answer_to_a_head_is_an_error() {
     for (status, code, sent) in [
         ("404 Not Found", "NotFound", 1),
         ("403 Forbidden", "http-403", 1),
@@ -39,9 +39,9 @@ async fn a14_every_unclear_answer_to_a_head_is_a_trouble() {
     ] {
         for asked in [Call::Inspect, Call::Ping] {
             let (answer, requests) = call(asked, vec![head(status, EMPTY)]).await;
-            let trouble = answer.unwrap_err();
+            let error = answer.unwrap_err();
             assert_eq!(
-                (trouble.code.as_str(), trouble.retry_fast),
+                (error.code.as_str(), error.retry_fast),
                 (code, false),
                 "{asked:?} {status}"
             );
@@ -51,7 +51,7 @@ async fn a14_every_unclear_answer_to_a_head_is_a_trouble() {
 }
 
 #[tokio::test]
-async fn r12_a_black_hole_costs_bounded_time() {
+async fn store_that_never_answers_costs_bounded_time() {
     for asked in [Call::Inspect, Call::Remove, Call::Ping] {
         let begun = Instant::now();
         let (answer, requests) = call(asked, vec![Answer::BlackHole]).await;
@@ -66,7 +66,7 @@ async fn r12_a_black_hole_costs_bounded_time() {
 }
 
 #[tokio::test]
-async fn r12_a_head_survives_two_bad_answers_but_not_three() {
+async fn a_head_survives_two_bad_answers_but_not_three() {
     let good = head("200 OK", &["content-length: 1", "etag: \"x\""]);
     let bad = || vec![Answer::Reset, say("503 Slow Down", &error("SlowDown"))];
     let (answer, requests) = call(Call::Inspect, [bad(), vec![good]].concat()).await;
@@ -77,15 +77,12 @@ async fn r12_a_head_survives_two_bad_answers_but_not_three() {
         ("SlowDown", 3)
     );
     let (answer, _) = call(Call::Ping, vec![Answer::Reset]).await;
-    let trouble = answer.unwrap_err();
-    assert_eq!(
-        (trouble.code.as_str(), trouble.retry_fast),
-        ("dispatch", true)
-    );
+    let error = answer.unwrap_err();
+    assert_eq!((error.code.as_str(), error.retry_fast), ("dispatch", true));
 }
 
 #[tokio::test]
-async fn what_is_not_there_counts_as_removed_but_a_missing_bucket_says_nothing() {
+async fn missing_object_counts_as_removed_but_missing_bucket_is_an_error() {
     for (answer, removed) in [
         (head("204 No Content", &[]), true),
         (say("404 Not Found", &error("NoSuchKey")), true),
@@ -99,7 +96,7 @@ async fn what_is_not_there_counts_as_removed_but_a_missing_bucket_says_nothing()
 }
 
 #[tokio::test]
-async fn only_what_is_about_this_very_request_counts_as_its_refusal() {
+async fn refused_is_set_only_for_errors_about_this_request() {
     for (status, code, refused) in [
         ("403 Forbidden", "AccessDenied", true),
         ("400 Bad Request", "InvalidRequest", true),
@@ -119,13 +116,13 @@ async fn only_what_is_about_this_very_request_counts_as_its_refusal() {
         ("500 Internal Server Error", "InternalError", false),
     ] {
         let (answer, _) = call(Call::Remove, vec![say(status, &error(code))]).await;
-        let trouble = answer.unwrap_err();
-        assert_eq!((&*trouble.code, trouble.refused), (code, refused));
+        let error = answer.unwrap_err();
+        assert_eq!((&*error.code, error.refused), (code, refused));
     }
 }
 
 #[tokio::test]
-async fn b2_nothing_outside_the_layout_is_read_or_removed() {
+async fn nothing_outside_the_layout_is_read_or_removed() {
     let fake = FakeS3::start(vec![head("204 No Content", &[])]).await;
     let store = fake.store().await;
     for key in [
@@ -151,11 +148,11 @@ async fn b2_nothing_outside_the_layout_is_read_or_removed() {
         staging_prefix: "incoming/".into(),
     };
     let id = crate::domain::ids::UploadId::new(super::now(), &[1; 10]);
-    let trouble = store
+    let error = store
         .remove_staging(&elsewhere.staging_key(id))
         .await
         .unwrap_err();
-    assert_eq!(trouble.code, "outside-layout");
+    assert_eq!(error.code, "outside-layout");
     assert_eq!(fake.requests().len(), 0);
 
     store.remove_staging(&staged()).await.unwrap();

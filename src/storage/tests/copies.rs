@@ -25,7 +25,7 @@ async fn copy(answer: Answer) -> (CopyAnswer, Vec<String>) {
 }
 
 #[tokio::test]
-async fn a7_a_copy_replaces_every_header_and_names_its_source_once() {
+async fn a_copy_replaces_every_header_and_names_its_source_once() {
     let (answer, requests) = copy(say("200 OK", RESULT)).await;
     assert_eq!(answer, CopyAnswer::Copied);
     assert_eq!(requests.len(), 1);
@@ -57,7 +57,7 @@ async fn a7_a_copy_replaces_every_header_and_names_its_source_once() {
 }
 
 #[tokio::test]
-async fn c6_the_expected_owner_is_sent_for_both_ends_of_a_copy() {
+async fn the_expected_owner_is_sent_for_both_ends_of_a_copy() {
     let fake = FakeS3::start(vec![say("200 OK", RESULT)]).await;
     let owned = Storage {
         expected_bucket_owner: Some("123456789012".into()),
@@ -83,17 +83,17 @@ async fn only_a_404_no_such_key_means_that_nothing_was_staged() {
 async fn unknown(answer: Answer) -> StoreError {
     let begun = Instant::now();
     let (answer, requests) = copy(answer).await;
-    let CopyAnswer::Unknown(trouble) = answer else {
+    let CopyAnswer::Unknown(error) = answer else {
         panic!("{answer:?}");
     };
-    assert_eq!(requests.len(), 1, "{trouble}: a copy is never sent twice");
-    assert!(begun.elapsed() < Duration::from_secs(2), "{trouble}");
-    assert_eq!(trouble.operation, "copy-object");
-    trouble
+    assert_eq!(requests.len(), 1, "{error}: a copy is never sent twice");
+    assert!(begun.elapsed() < Duration::from_secs(2), "{error}");
+    assert_eq!(error.operation, "copy-object");
+    error
 }
 
 #[tokio::test]
-async fn r12_every_other_answer_to_a_copy_is_unknown_and_sent_once() {
+async fn every_other_answer_to_a_copy_is_unknown_and_sent_once() {
     for (status, code) in [
         ("200 OK", "InternalError"),
         ("200 OK", "NoSuchKey"),
@@ -104,8 +104,8 @@ async fn r12_every_other_answer_to_a_copy_is_unknown_and_sent_once() {
         ("500 Internal Server Error", "InternalError"),
         ("503 Slow Down", "SlowDown"),
     ] {
-        let trouble = unknown(say(status, &error(code))).await;
-        assert_eq!((trouble.code.as_str(), trouble.retry_fast), (code, false));
+        let error = unknown(say(status, &error(code))).await;
+        assert_eq!((error.code.as_str(), error.retry_fast), (code, false));
     }
     let stranger = error("see https://evil/?X-Amz-Signature=1");
     for (status, body, code) in [
@@ -117,13 +117,13 @@ async fn r12_every_other_answer_to_a_copy_is_unknown_and_sent_once() {
         ("400 Bad Request", &stranger, "http-400"),
         ("500 Internal Server Error", "", "http-500"),
     ] {
-        let trouble = unknown(say(status, body)).await;
-        assert_eq!((trouble.code.as_str(), trouble.retry_fast), (code, false));
+        let error = unknown(say(status, body)).await;
+        assert_eq!((error.code.as_str(), error.retry_fast), (code, false));
     }
 }
 
 #[tokio::test]
-async fn r12_a_broken_connection_leaves_a_copy_unknown_and_sent_once() {
+async fn a_broken_connection_leaves_a_copy_unknown_and_sent_once() {
     let cut = "HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n<CopyObj".to_owned();
     for (answer, code, fast) in [
         (Answer::SayAndClose(cut), "response", false),
@@ -131,13 +131,13 @@ async fn r12_a_broken_connection_leaves_a_copy_unknown_and_sent_once() {
         (Answer::SayAndClose(String::new()), "dispatch", true),
         (Answer::BlackHole, "timeout", false),
     ] {
-        let trouble = unknown(answer).await;
-        assert_eq!((trouble.code.as_str(), trouble.retry_fast), (code, fast));
+        let error = unknown(answer).await;
+        assert_eq!((error.code.as_str(), error.retry_fast), (code, fast));
     }
 }
 
 #[tokio::test]
-async fn a14_a_redirect_is_not_followed() {
+async fn a_redirect_is_not_followed() {
     let elsewhere = FakeS3::start(vec![say("200 OK", RESULT)]).await;
     for status in ["301 Moved Permanently", "307 Temporary Redirect"] {
         let body = error("PermanentRedirect");
@@ -147,9 +147,7 @@ async fn a14_a_redirect_is_not_followed() {
             "HTTP/1.1 {status}\r\nlocation: {to}/media-bucket/x\r\nx-amz-bucket-region: us-west-2\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         let (answer, requests) = copy(Answer::Say(redirect)).await;
-        assert!(
-            matches!(answer, CopyAnswer::Unknown(trouble) if trouble.code == "PermanentRedirect")
-        );
+        assert!(matches!(answer, CopyAnswer::Unknown(error) if error.code == "PermanentRedirect"));
         assert_eq!(requests.len(), 1);
     }
     assert_eq!(elsewhere.requests().len(), 0);
@@ -159,7 +157,7 @@ async fn a14_a_redirect_is_not_followed() {
 async fn a_late_copy_is_unknown_and_its_limit_grows_with_the_size() {
     let late = || Answer::Late(Duration::from_millis(900), text("200 OK", RESULT));
     let (answer, requests) = copy(late()).await;
-    assert!(matches!(answer, CopyAnswer::Unknown(trouble) if trouble.code == "timeout"));
+    assert!(matches!(answer, CopyAnswer::Unknown(error) if error.code == "timeout"));
     assert_eq!(requests.len(), 1);
 
     let fake = FakeS3::start(vec![late()]).await;
@@ -201,17 +199,14 @@ async fn nobody_listening_is_a_fast_trouble() {
     )
     .await
     .unwrap();
-    let CopyAnswer::Unknown(trouble) = store.seal(&staged(), &sealed(), &headers(), 1).await else {
+    let CopyAnswer::Unknown(error) = store.seal(&staged(), &sealed(), &headers(), 1).await else {
         panic!("nobody can have copied")
     };
-    assert_eq!(
-        (trouble.code.as_str(), trouble.retry_fast),
-        ("dispatch", true)
-    );
+    assert_eq!((error.code.as_str(), error.retry_fast), ("dispatch", true));
 }
 
 #[tokio::test]
-async fn b2_a_copy_to_a_key_outside_the_location_is_never_sent() {
+async fn a_copy_to_a_key_outside_the_location_is_never_sent() {
     let fake = FakeS3::start(vec![say("200 OK", RESULT)]).await;
     let store = fake.store().await;
     for key in [
@@ -226,7 +221,7 @@ async fn b2_a_copy_to_a_key_outside_the_location_is_never_sent() {
         let to = FinalKey::recorded(key.into(), key.into());
         let answer = store.seal(&staged(), &to, &headers(), 1).await;
         assert!(
-            matches!(answer, CopyAnswer::Unknown(trouble) if trouble.code == "outside-layout"),
+            matches!(answer, CopyAnswer::Unknown(error) if error.code == "outside-layout"),
             "{key}"
         );
     }

@@ -1,4 +1,4 @@
-//! How long credentials serve, and what happens when their source fails.
+//! Lifetime and renewal of credentials, and failures of their source.
 
 use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl ProvideCredentials for Source {
 }
 
 #[tokio::test]
-async fn c5_no_url_states_a_time_beyond_the_credentials_that_signed_it() {
+async fn no_url_states_a_time_beyond_the_credentials_that_signed_it() {
     let store = store_signed_by(SharedCredentialsProvider::new(Source::new(90, 1))).await;
     let begun = Utc::now();
     let ends_at = begun + TimeDelta::seconds(90);
@@ -87,7 +87,7 @@ async fn c5_no_url_states_a_time_beyond_the_credentials_that_signed_it() {
 }
 
 #[tokio::test]
-async fn c5_credentials_near_their_end_are_renewed_in_the_background() {
+async fn credentials_near_their_end_are_renewed_in_the_background() {
     let source = Source::new(3, usize::MAX);
     let store = store_signed_by(SharedCredentialsProvider::new(source.clone())).await;
     let first = store.signer.current().ends_before_margin();
@@ -121,7 +121,7 @@ async fn a_failing_source_leaves_the_old_credentials_in_service() {
 }
 
 #[test]
-fn renewal_comes_a_lifetime_early_and_backs_off_without_ever_giving_up() {
+fn renewal_is_one_lifetime_early_and_backs_off_without_end() {
     let now = Utc::now();
     let ahead = Duration::from_secs(960);
     let after = |secs: i64, failures| pause(now, now + TimeDelta::seconds(secs), ahead, failures);
@@ -138,7 +138,7 @@ fn renewal_comes_a_lifetime_early_and_backs_off_without_ever_giving_up() {
 }
 
 #[tokio::test]
-async fn no_credentials_are_one_clear_line_at_start() {
+async fn missing_credentials_are_one_line_at_start() {
     let source = SharedCredentialsProvider::new(Source::new(90, 0));
     let error = SigningIdentity::start(source, 900, "media-bucket")
         .await
@@ -154,7 +154,7 @@ async fn no_credentials_are_one_clear_line_at_start() {
 }
 
 #[tokio::test]
-async fn a8_a_separate_signer_signs_and_the_other_identity_calls() {
+async fn a_separate_signer_signs_and_the_other_identity_calls() {
     let fake = FakeS3::start(vec![head("200 OK", &["content-length: 0"])]).await;
     let split = Storage {
         signer_credentials: Some(AccessKey {
@@ -182,7 +182,7 @@ async fn a8_a_separate_signer_signs_and_the_other_identity_calls() {
 }
 
 #[tokio::test]
-async fn c6_a_bucket_that_has_no_address_is_refused_at_start() {
+async fn a_bucket_that_has_no_address_is_refused_at_start() {
     for bucket in [
         "",
         "arn:aws:s3:eu-central-1:1:accesspoint/x",

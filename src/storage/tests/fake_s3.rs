@@ -1,4 +1,4 @@
-//! A bucket on loopback that gives scripted answers and counts what it is asked.
+//! A bucket on loopback that gives scripted answers and records its requests.
 
 use crate::telemetry::metrics::Metrics;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
-//! Listings: an age needs two times of the bucket's own, and nothing outside the layout is listed or aborted.
+//! Listings: ages by the bucket's clock; nothing outside the layout is listed or aborted.
 
-use super::super::list::{Unfinished, UnfinishedMarker};
+use super::super::multipart_uploads::{Unfinished, UnfinishedMarker};
 use super::fake_s3::{Answer, FakeS3, error, say};
 use crate::domain::ids::UploadId;
 
@@ -26,7 +26,7 @@ fn modified(time: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_age_is_by_the_buckets_own_clock_and_strangers_have_none() {
+async fn age_is_by_the_buckets_clock_and_foreign_entries_have_none() {
     let id = UploadId::new(super::now(), &[1; 10]);
     let ours = format!("staging/{id}");
     let (old, young) = (
@@ -64,7 +64,7 @@ async fn an_age_is_by_the_buckets_own_clock_and_strangers_have_none() {
 }
 
 #[tokio::test]
-async fn a_listing_without_a_date_or_an_answer_is_a_trouble() {
+async fn a_listing_without_a_date_or_an_answer_is_an_error() {
     for (root, date) in [
         ("ListBucketResult", "x-date: none"),
         ("ListMultipartUploadsResult", "date: yesterday"),
@@ -129,7 +129,7 @@ async fn no_multipart_upload_outside_the_layout_is_listed_or_aborted() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_gone_counts_as_aborted_and_an_unclear_answer_does_not() {
+async fn missing_upload_counts_as_aborted_but_unclear_answer_does_not() {
     let upload = Unfinished {
         key: "staging/x".to_owned(),
         upload_id: "one".to_owned(),
@@ -141,7 +141,7 @@ async fn an_upload_that_is_gone_counts_as_aborted_and_an_unclear_answer_does_not
     for code in ["NoSuchBucket", "NoSuchKey"] {
         let unclear = say("404 Not Found", &error(code));
         let store = FakeS3::start(vec![unclear]).await.store().await;
-        let trouble = store.abort_unfinished(&upload).await.unwrap_err();
-        assert_eq!(trouble.code, code);
+        let error = store.abort_unfinished(&upload).await.unwrap_err();
+        assert_eq!(error.code, code);
     }
 }

@@ -1,4 +1,4 @@
-//! Tests of the room: our signatures against the SDK's, what each answer means, and how long credentials serve.
+//! Tests of `storage`: signatures compared with the SDK's, the meaning of each answer, and the lifetime of credentials.
 
 mod answers;
 mod copies;

@@ -1,4 +1,4 @@
-//! What a HEAD and a read of a sealed copy tell, and what they don't.
+//! HEAD and read of a sealed copy.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ async fn a_head_asks_for_checksums_and_returns_what_was_said() {
 }
 
 #[tokio::test]
-async fn a5_checksums_count_only_where_they_cover_the_whole_object_and_have_their_length() {
+async fn checksums_count_only_where_they_cover_the_whole_object_and_have_their_length() {
     let sha = format!("x-amz-checksum-sha256: {SHA}");
     let found = observed(&[
         &sha,
@@ -77,7 +77,7 @@ async fn a5_checksums_count_only_where_they_cover_the_whole_object_and_have_thei
 }
 
 #[tokio::test]
-async fn a14_an_etag_is_an_md5_only_where_nothing_changes_its_meaning() {
+async fn an_etag_is_an_md5_only_where_nothing_changes_its_meaning() {
     let kms = "x-amz-server-side-encryption: aws:kms";
     let dsse = "x-amz-server-side-encryption: aws:kms:dsse";
     let key = "x-amz-server-side-encryption-aws-kms-key-id: arn:aws:kms:x";
@@ -109,7 +109,7 @@ async fn a14_an_etag_is_an_md5_only_where_nothing_changes_its_meaning() {
 }
 
 #[tokio::test]
-async fn a7_whatever_only_a_client_can_have_set_is_found() {
+async fn every_header_that_only_a_client_can_set_is_found() {
     for (header, name) in [
         ("content-encoding: gzip", "content-encoding"),
         ("content-encoding: aws-chunked", "content-encoding"),
@@ -158,7 +158,7 @@ async fn a7_whatever_only_a_client_can_have_set_is_found() {
 }
 
 #[tokio::test]
-async fn a4_a_head_without_a_length_is_a_trouble_and_not_zero_bytes() {
+async fn a_head_without_a_length_is_an_error_and_not_zero_bytes() {
     let etag = "etag: \"d41d8cd98f00b204e9800998ecf8427e\"";
     for (headers, code) in [
         (vec![etag], "no-content-length"),
@@ -170,8 +170,8 @@ async fn a4_a_head_without_a_length_is_a_trouble_and_not_zero_bytes() {
         (vec!["content-length: 1", "etag: \"\""], "no-etag"),
     ] {
         let fake = FakeS3::start(vec![head("200 OK", &headers)]).await;
-        let trouble = fake.store().await.inspect(&sealed()).await.unwrap_err();
-        assert_eq!(trouble.code, code);
+        let error = fake.store().await.inspect(&sealed()).await.unwrap_err();
+        assert_eq!(error.code, code);
     }
     let doubled = head(
         "200 OK",
@@ -226,16 +226,13 @@ async fn hashing_stops_at_the_size_and_at_its_time() {
     ] {
         let begun = Instant::now();
         let fake = FakeS3::start(vec![answer]).await;
-        let trouble = fake
+        let error = fake
             .store()
             .await
             .hash(&sealed(), ChecksumAlgorithm::Crc32, size)
             .await
             .unwrap_err();
-        assert_eq!(
-            (trouble.operation, trouble.code.as_str()),
-            ("get-object", code)
-        );
+        assert_eq!((error.operation, error.code.as_str()), ("get-object", code));
         assert!(begun.elapsed() < Duration::from_secs(2));
     }
 }

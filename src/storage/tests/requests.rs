@@ -1,4 +1,4 @@
-//! What a presigned request holds, where it leads and how long it lives.
+//! Presigned requests: content, address and lifetime.
 
 use crate::telemetry::metrics::Metrics;
 use chrono::{SubsecRound as _, TimeDelta};
@@ -12,7 +12,7 @@ use crate::domain::object_key::FinalKey;
 use crate::policy::evidence::Issued;
 
 #[tokio::test]
-async fn a4_a5_length_type_and_checksum_are_signed_and_only_what_clients_must_set_is_returned() {
+async fn length_type_and_checksum_are_signed_and_only_needed_headers_returned() {
     let store = Store::connect(options(None), URL_SECS, Metrics::new())
         .await
         .unwrap();
@@ -123,7 +123,7 @@ async fn a_url_ends_with_its_upload_and_is_never_signed_dead() {
 }
 
 #[tokio::test]
-async fn c6_nothing_is_signed_for_another_bucket_or_outside_the_layout() {
+async fn nothing_is_signed_for_another_bucket_or_outside_the_layout() {
     let store = Store::connect(options(None), URL_SECS, Metrics::new())
         .await
         .unwrap();
@@ -146,7 +146,7 @@ async fn c6_nothing_is_signed_for_another_bucket_or_outside_the_layout() {
 }
 
 #[tokio::test]
-async fn c1_neither_the_request_nor_its_options_show_a_secret() {
+async fn neither_the_request_nor_its_options_show_a_secret() {
     let store = Store::connect(options(None), URL_SECS, Metrics::new())
         .await
         .unwrap();

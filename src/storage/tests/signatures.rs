@@ -1,4 +1,4 @@
-//! Our signatures against the SDK's own presigner.
+//! Signatures compared with the SDK's presigner.
 
 use crate::telemetry::metrics::Metrics;
 use std::collections::BTreeSet;
@@ -115,7 +115,7 @@ async fn sdk_put(store: &Store, key: &str, size: i64, checksum: Option<&Checksum
 }
 
 #[tokio::test]
-async fn our_put_signature_equals_the_sdk_s_for_every_address_token_and_checksum() {
+async fn put_signature_equals_the_sdks_for_every_address_token_and_checksum() {
     for (options, token) in variants() {
         let provider = SharedCredentialsProvider::new(keys(token, None));
         let store = store_with(options, provider).await;
@@ -132,7 +132,7 @@ async fn our_put_signature_equals_the_sdk_s_for_every_address_token_and_checksum
 }
 
 #[tokio::test]
-async fn our_get_signature_equals_the_sdk_s_with_response_overrides_and_odd_keys() {
+async fn get_signature_equals_the_sdks_with_overrides_and_odd_keys() {
     let object_keys = [
         "media/a.jpg",
         "media/a b+c%2F~(ü).jpg",
