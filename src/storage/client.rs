@@ -25,7 +25,7 @@ use super::sigv4::Target;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One client for the bucket and for whoever hands out credentials. It follows no redirect.
+/// One client for the bucket and the sources of credentials. It follows no redirect.
 pub(super) fn http_client(options: &Storage) -> SharedHttpClient {
     let plain = options
         .endpoint

@@ -34,7 +34,7 @@ impl Store {
         algorithm: ChecksumAlgorithm,
         size: u64,
     ) -> Result<Checksum, StoreError> {
-        let trouble = |code| StoreError::of(OPERATION, code);
+        let error = |code| StoreError::of(OPERATION, code);
         let mut output = self
             .client
             .get_object()
@@ -49,17 +49,17 @@ impl Store {
         while let Some(chunk) = output.body.next().await {
             let chunk = chunk.map_err(|_| StoreError {
                 retry_fast: true,
-                ..trouble("dispatch")
+                ..error("dispatch")
             })?;
             left = left
                 .checked_sub(chunk.len() as u64)
-                .ok_or_else(|| trouble("size-changed"))?;
+                .ok_or_else(|| error("size-changed"))?;
             hasher.update(&chunk);
         }
         if left > 0 {
-            return Err(trouble("size-changed"));
+            return Err(error("size-changed"));
         }
-        Checksum::from_digest(algorithm, &hasher.finish()).map_err(|_| trouble("digest"))
+        Checksum::from_digest(algorithm, &hasher.finish()).map_err(|_| error("digest"))
     }
 }
 

@@ -191,7 +191,7 @@ async fn a_connection_that_the_store_closed_while_idle_costs_no_second_copy() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_fast_trouble() {
+async fn refused_connection_is_an_error_with_fast_retry() {
     let store = Store::connect(
         options(Some("http://127.0.0.1:9")),
         URL_SECS,
@@ -200,7 +200,7 @@ async fn nobody_listening_is_a_fast_trouble() {
     .await
     .unwrap();
     let CopyAnswer::Unknown(error) = store.seal(&staged(), &sealed(), &headers(), 1).await else {
-        panic!("nobody can have copied")
+        panic!("the copy can not have been made")
     };
     assert_eq!((error.code.as_str(), error.retry_fast), ("dispatch", true));
 }

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::super::Store;
-use super::super::sigv4::{Ask, Window, presign};
+use super::super::sigv4::{UnsignedRequest, Window, presign};
 use super::{URL_SECS, cat, issued, keys, layout, now, options, query, sealed, store_with, url_of};
 use crate::config::Storage;
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
@@ -147,7 +147,7 @@ async fn get_signature_equals_the_sdks_with_overrides_and_odd_keys() {
         let provider = SharedCredentialsProvider::new(keys(token, None));
         let store = store_with(options, provider).await;
         for key in object_keys {
-            let ask = Ask {
+            let request = UnsignedRequest {
                 method: "GET",
                 key,
                 headers: &[],
@@ -162,7 +162,7 @@ async fn get_signature_equals_the_sdks_with_overrides_and_odd_keys() {
                 &store.target,
                 &store.options.region,
                 &identity,
-                &ask,
+                &request,
                 &window,
             );
             let theirs = store
