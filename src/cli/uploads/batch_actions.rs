@@ -101,7 +101,7 @@ pub(super) fn run_each(offline: &OfflineArgs, ids: &[UploadId], goal: Goal) -> R
     let all = results.len();
     match (count(End::Failed), count(End::Missed)) {
         (0, 0) => Ok(()),
-        (0, missed) => Err(Failure::NotSo(format!(
+        (0, missed) => Err(Failure::NotReached(format!(
             "{missed} of {all} uploads: {}",
             goal.missed()
         ))),
