@@ -6,9 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::app;
-use crate::db::{
-    Db, DeliveryFilter, DeliveryRow, DeliveryState, EndpointTotals, PendingQuota,
-};
+use crate::db::{Db, DeliveryFilter, DeliveryRow, DeliveryState, EndpointTotals, PendingQuota};
 use crate::domain::ids::EventId;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{Endpoint, Webhooks};
