@@ -11,6 +11,7 @@ pub mod media_type;
 pub mod object_key;
 pub mod principal;
 pub mod upload;
+pub mod upload_view;
 
 #[cfg(test)]
 mod tests;

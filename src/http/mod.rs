@@ -32,4 +32,4 @@ pub use self::openapi::openapi;
 pub use self::ops::timeline::TimelineView;
 pub use self::pages::DemoOptions;
 pub use self::server::{HttpOptions, serve, worker_threads};
-pub use self::views::UploadView;
+pub use crate::domain::upload_view::UploadView;

@@ -9,10 +9,11 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
+use crate::domain::upload_view::FieldErrorView;
+
 use super::ops::{manual_actions, overview, probes, stats, timeline};
 use super::problem::{Code, PROBLEM_JSON, Problem};
 use super::resources::{attachments, bucket_notifications, grants, receipts, upload_list, uploads};
-use super::views;
 
 /// The OpenAPI 3.1 document. The `openapi` command prints it, and `/openapi.json` serves it.
 pub fn openapi() -> Document {
@@ -33,7 +34,7 @@ pub fn openapi() -> Document {
         manual_actions::expire, probes::livez, probes::readyz,
         bucket_notifications::receive,
     ),
-    components(schemas(ProblemView, views::FieldErrorView)),
+    components(schemas(ProblemView, FieldErrorView)),
     tags(
         (name = "Uploads", description = "Create, confirm, read and delete uploads."),
         (name = "Attachments", description = "Attach uploads to records, for backends."),
@@ -67,7 +68,7 @@ struct ProblemView {
     instance: String,
     /// One entry for each wrong member.
     #[schema(required = false)]
-    errors: Vec<views::FieldErrorView>,
+    errors: Vec<FieldErrorView>,
     /// The current status of the upload, with `wrong-status` and `already-attached`.
     #[schema(required = false)]
     status_now: String,

@@ -1,129 +1,21 @@
 //! What clients get: the contract's members, all of them, always.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, SecondsFormat, Utc};
 use secrecy::ExposeSecret as _;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::broker::{Broker, BrokerError, Presented};
 use crate::domain::ids::UploadId;
 use crate::domain::principal::Principal;
-use crate::domain::upload::{FieldError, Upload};
-
-/// An upload.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Upload)]
-pub struct UploadView {
-    /// Its id: `upl_` and 26 characters, sorted by time.
-    pub id: String,
-    /// `pending`, `confirmed`, `attached`, `detached`, `deleted`, `rejected`, `expired` or `canceled`.
-    status: &'static str,
-    /// The model field that it is for.
-    field: String,
-    /// Whose it is.
-    owner: String,
-    /// The record that it is meant for, or was attached to: `42` of `Product/42`.
-    object_id: Option<String>,
-    /// The bucket it goes to.
-    bucket: String,
-    /// The object's key; null until confirm.
-    key: Option<String>,
-    /// The key without the storage location: what a Django `ImageField` column holds; null until confirm.
-    name: Option<String>,
-    /// The file's name, for people.
-    filename: String,
-    /// The file's type.
-    content_type: &'static str,
-    /// The file's size, in bytes.
-    size: u64,
-    /// The declared checksum.
-    checksum: Option<ChecksumView>,
-    /// When it was asked for.
-    #[schema(format = DateTime)]
-    created_at: String,
-    /// Its own deadline: from then on it may be settled.
-    #[schema(format = DateTime)]
-    expires_at: String,
-    /// When it was confirmed.
-    #[schema(format = DateTime)]
-    confirmed_at: Option<String>,
-    /// Whose request led to the confirm: `client`, `service`, `event` or `sweeper`.
-    confirmed_by: Option<&'static str>,
-    /// When it was attached to its record.
-    #[schema(format = DateTime)]
-    attached_at: Option<String>,
-    /// When it was detached from it; the object goes some time later.
-    #[schema(format = DateTime)]
-    detached_at: Option<String>,
-    /// The object's ETag, opaque, without quotes.
-    etag: Option<String>,
-    /// The public URL; null until confirm, and where the field is private.
-    url: Option<String>,
-    /// What was confirmed, as a JWT that any backend can verify with the keys at `/.well-known/jwks.json`; on the answer to a
-    /// confirm.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    receipt: Option<String>,
-    /// What to send, on an answer that presigns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    presigned: Option<PresignedView>,
-    /// Where to confirm, on an answer that presigns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    confirm_url: Option<String>,
-    /// How what arrived differs from what was declared, on a rejected upload.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    errors: Vec<FieldErrorView>,
-    /// What a rejected upload contradicted, or what kept another from being settled last, or null: for the scope `ops` alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, required = false)]
-    last_problem: Option<Option<String>>,
-}
-
-/// A checksum of a file.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Checksum)]
-pub struct ChecksumView {
-    /// One of `sha256`, `crc32`, `crc32c`, `crc64nvme`, `md5`.
-    algorithm: &'static str,
-    /// Base64 of the digest's bytes.
-    value: String,
-}
-
-/// A request that the bucket lets through as it is.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Presigned)]
-pub struct PresignedView {
-    /// The method.
-    method: &'static str,
-    /// The URL, signed: whoever has it can put the file.
-    url: String,
-    /// Headers to send verbatim; `host` and `content-length` are signed too, and every client sets them by itself.
-    headers: BTreeMap<String, String>,
-    /// When it stops working.
-    #[schema(format = DateTime)]
-    expires_at: String,
-}
-
-/// One thing that differs.
-#[derive(Serialize, ToSchema)]
-#[schema(as = FieldError)]
-pub struct FieldErrorView {
-    /// A JSON pointer to the member that it is about.
-    pub pointer: String,
-    /// What is wrong, for a person.
-    pub detail: String,
-}
+use crate::domain::upload::Upload;
+use crate::domain::upload_view::{PresignedView, UploadView, time};
 
 impl UploadView {
     /// An upload as it is.
     pub fn of(upload: Upload, broker: &Broker) -> UploadView {
         let url = broker.public_url_of(&upload);
-        UploadView::new(upload, url)
+        UploadView {
+            url: Some(url),
+            ..UploadView::new(upload)
+        }
     }
 
     /// An upload as this caller sees it: operators see its last problem too.
@@ -180,50 +72,4 @@ impl UploadView {
         self.last_problem = problems.map(own);
         self
     }
-
-    pub(super) fn new(upload: Upload, url: Option<String>) -> UploadView {
-        let confirmation = upload.confirmation.as_ref();
-        UploadView {
-            id: upload.id.to_string(),
-            status: upload.status.as_str(),
-            key: confirmation.map(|c| c.key.as_str().to_owned()),
-            name: confirmation.map(|c| c.key.name().to_owned()),
-            confirmed_at: confirmation.map(|c| time(c.at)),
-            confirmed_by: confirmation.map(|c| c.by.as_str()),
-            attached_at: upload.attached_at.map(time),
-            detached_at: upload.detached_at.map(time),
-            etag: confirmation.map(|c| c.etag.clone()),
-            filename: upload.filename.as_str().to_owned(),
-            content_type: upload.content_type.as_str(),
-            size: upload.size,
-            checksum: upload.checksum.as_ref().map(|sum| ChecksumView {
-                algorithm: sum.algorithm().as_str(),
-                value: sum.value().to_owned(),
-            }),
-            created_at: time(upload.created_at),
-            expires_at: time(upload.expires_at),
-            errors: upload.errors.into_iter().map(field_error).collect(),
-            field: upload.field.as_str().to_owned(),
-            owner: upload.owner,
-            object_id: upload.object_id.map(|id| id.as_str().to_owned()),
-            bucket: upload.bucket,
-            url,
-            receipt: None,
-            presigned: None,
-            confirm_url: None,
-            last_problem: None,
-        }
-    }
-}
-
-fn field_error(found: FieldError) -> FieldErrorView {
-    FieldErrorView {
-        pointer: found.pointer,
-        detail: found.detail,
-    }
-}
-
-/// RFC 3339 in UTC with milliseconds: what every client's parser reads. Cut, not rounded, so that no deadline moves back.
-pub(super) fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -48,7 +48,7 @@ const CRATES: [(&str, &[&str]); 27] = [
     ("aws_*", &["storage", "app"]),
     ("actix_*", &["http", "app", "main"]),
     ("tracing_actix_web", &["http", "app"]),
-    ("utoipa", &["http"]),
+    ("utoipa", &["domain", "http"]),
     ("jsonwebtoken", &["auth"]),
     ("x509_cert", &["auth"]),
     ("reqwest", &["outbound"]),

@@ -4,7 +4,6 @@ pub(in crate::db) mod deliveries;
 pub(in crate::db) mod delivery_claims;
 pub(in crate::db) mod delivery_list;
 pub(in crate::db) mod endpoints;
-pub(in crate::db) mod event_body;
 pub(in crate::db) mod outbox;
 pub(in crate::db) mod replay;
 pub(in crate::db) mod upload_log;

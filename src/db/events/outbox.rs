@@ -9,17 +9,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::dsl::max;
 use diesel::prelude::*;
+use serde::Serialize;
 use tokio::sync::watch;
 
-use super::event_body::body_text;
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
-use crate::db::engine::error::Failure;
+use crate::db::engine::error::{DbError, Failure};
 use crate::db::engine::row::column_time;
 use crate::db::engine::schema::{deliveries, events};
 use crate::domain::event::EventType;
 use crate::domain::ids::EventId;
 use crate::domain::upload::Upload;
+use crate::domain::upload_view::{UploadView, time};
 
 /// An endpoint, and the events that it is to be told of.
 #[derive(Debug, Clone)]
@@ -202,4 +203,41 @@ fn held_back_until(
         .filter(deliveries::state.eq(DeliveryState::Pending.as_str()))
         .select(max(deliveries::next_at))
         .first(conn)
+}
+
+/// A webhook's body, stored with the event, so that every delivery attempt sends the same bytes.
+#[derive(Serialize)]
+struct Body {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    timestamp: String,
+    data: Data,
+}
+
+/// The upload after the change. What is for one caller only, or ends, is left out: presigned requests, `confirm_url`, `url`, receipts.
+#[derive(Serialize)]
+struct Data {
+    event_id: String,
+    /// The upload's events count from 1 without gaps.
+    seq: i64,
+    #[serde(flatten)]
+    upload: UploadView,
+}
+
+fn body_text(
+    event: EventId,
+    kind: EventType,
+    at: DateTime<Utc>,
+    upload: &Upload,
+) -> Result<String, DbError> {
+    let body = Body {
+        kind: kind.as_str(),
+        timestamp: time(at),
+        data: Data {
+            event_id: event.to_string(),
+            seq: upload.version,
+            upload: UploadView::new(upload.clone()),
+        },
+    };
+    serde_json::to_string(&body).map_err(|error| DbError::Internal(error.to_string()))
 }

@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 
 use crate::broker::{Broker, BrokerError, ReplayWhat, SweepKind, SweepReport};
 use crate::domain::ids::{EventId, UploadId};
+use crate::domain::upload_view::UploadView;
 use crate::http::examples;
 use crate::http::extract::{Caller, Json, NoBody, UploadPath};
 use crate::http::problem::Problem;
-use crate::http::views::UploadView;
 
 /// Re-check an upload
 ///

@@ -7,12 +7,12 @@ use utoipa::{IntoParams, ToSchema};
 use crate::broker::{
     AtLeast, Broker, ConfirmTimes, EndpointState, FieldFates, Outcomes, Overview, Rejections,
 };
+use crate::domain::upload_view::time;
 use crate::http::examples;
 use crate::http::extract::query::age_secs;
 use crate::http::extract::query::{PageLimits, Parameters, Values};
 use crate::http::extract::{Caller, Query};
 use crate::http::problem::Problem;
-use crate::http::views::time;
 use crate::telemetry::metrics::SweepNumbers;
 
 /// The shortest and the longest window, in seconds: an hour and thirty days.

@@ -5,10 +5,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::broker::{Broker, Stats};
+use crate::domain::upload_view::time;
 use crate::http::examples;
 use crate::http::extract::Caller;
 use crate::http::problem::Problem;
-use crate::http::views::time;
 
 /// Counts and bytes.
 #[derive(Serialize, ToSchema)]

@@ -5,10 +5,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::broker::{Broker, LogEntry};
+use crate::domain::upload_view::time;
 use crate::http::examples;
 use crate::http::extract::{Caller, UploadPath};
 use crate::http::problem::Problem;
-use crate::http::views::time;
 
 /// The timeline of an upload.
 #[derive(Serialize, ToSchema)]

@@ -7,11 +7,11 @@ use utoipa::ToSchema;
 use crate::broker::Broker;
 use crate::domain::attachment::ObjectId;
 use crate::domain::upload::Upload;
+use crate::domain::upload_view::UploadView;
 use crate::http::examples;
 use crate::http::extract::json::member;
 use crate::http::extract::{Caller, IdempotencyHeader, Json, NoBody, RecordPath, UploadPath};
 use crate::http::problem::Problem;
-use crate::http::views::UploadView;
 
 type Answer = Result<HttpResponse, Problem>;
 

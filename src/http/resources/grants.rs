@@ -10,12 +10,12 @@ use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::grant::Grant;
 
+use crate::domain::upload_view::time;
 use crate::http::examples;
 use crate::http::extract::json::{member, whole_bytes_or_null, whole_number};
 use crate::http::extract::{Caller, IdempotencyHeader, Json};
 use crate::http::problem::Problem;
 use crate::http::public_url::PublicUrl;
-use crate::http::views::time;
 
 /// The limits of a grant.
 #[derive(Deserialize, Serialize, ToSchema)]

@@ -13,12 +13,12 @@ use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
+use crate::domain::upload_view::UploadView;
 use crate::http::examples;
 use crate::http::extract::query::{PageLimits, Parameters, Values, age_secs};
 use crate::http::extract::{Caller, Query};
 use crate::http::problem::Problem;
 use crate::http::public_url::PublicUrl;
-use crate::http::views::UploadView;
 
 /// The filters and the page of a list.
 #[derive(IntoParams)]

@@ -11,12 +11,12 @@ use crate::auth::Signer;
 use crate::broker::{Broker, Declared, Download};
 use crate::domain::attachment::ObjectId;
 use crate::domain::field::FieldName;
+use crate::domain::upload_view::{UploadView, time};
 use crate::http::examples;
 use crate::http::extract::json::{member, object, whole_bytes};
 use crate::http::extract::{Caller, IdempotencyHeader, Json, NoBody, UploadPath};
 use crate::http::problem::Problem;
 use crate::http::public_url::PublicUrl;
-use crate::http::views::{UploadView, time};
 
 type Answer = Result<HttpResponse, Problem>;
 
