@@ -12,10 +12,9 @@ impl UploadView {
     /// An upload as it is.
     pub fn of(upload: Upload, broker: &Broker) -> UploadView {
         let url = broker.public_url_of(&upload);
-        UploadView {
-            url: Some(url),
-            ..UploadView::new(upload)
-        }
+        let mut view = UploadView::new(upload);
+        view.url = Some(url);
+        view
     }
 
     /// An upload as this caller sees it: operators see its last problem too.
