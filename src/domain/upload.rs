@@ -3,6 +3,8 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::attachment::ObjectId;
 use super::checksum::Checksum;
@@ -185,9 +187,9 @@ pub struct Confirmation {
 }
 
 /// One thing that is wrong with a request or an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
-    /// A JSON pointer to the member of the request, `/size`.
+    /// A JSON pointer to the member, `/size`.
     pub pointer: String,
     /// What is wrong, and what is allowed.
     pub detail: String,

@@ -36,10 +36,10 @@ pub struct UploadView {
     size: u64,
     /// The declared checksum.
     checksum: Option<ChecksumView>,
-    /// When it was asked for.
+    /// When it was created.
     #[schema(format = DateTime)]
     created_at: String,
-    /// Its own deadline: from then on it may be settled.
+    /// Its deadline: from then on the sweeper confirms, rejects or expires it.
     #[schema(format = DateTime)]
     expires_at: String,
     /// When it was confirmed.
@@ -50,7 +50,7 @@ pub struct UploadView {
     /// When it was attached to its record.
     #[schema(format = DateTime)]
     attached_at: Option<String>,
-    /// When it was detached from it; the object goes some time later.
+    /// When it was detached from its record; the object is removed some time later.
     #[schema(format = DateTime)]
     detached_at: Option<String>,
     /// The object's ETag, opaque, without quotes.
@@ -60,7 +60,7 @@ pub struct UploadView {
     #[schema(value_type = Option<String>)]
     pub url: Option<Option<String>>,
     /// What was confirmed, as a JWT that any backend can verify with the keys at `/.well-known/jwks.json`; on the answer to a
-    /// confirm.
+    /// confirm only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub receipt: Option<String>,
@@ -72,11 +72,11 @@ pub struct UploadView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub confirm_url: Option<String>,
-    /// How what arrived differs from what was declared, on a rejected upload.
+    /// How the object differs from the declaration; on a rejected upload only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
-    errors: Vec<FieldErrorView>,
-    /// What a rejected upload contradicted, or what kept another from being settled last, or null: for the scope `ops` alone.
+    errors: Vec<FieldError>,
+    /// Why it was rejected, or the last problem that kept it from being settled; null if there is none. Only for the scope `ops`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, required = false)]
     pub last_problem: Option<Option<String>>,
@@ -92,33 +92,23 @@ pub struct ChecksumView {
     value: String,
 }
 
-/// A request that the bucket lets through as it is.
+/// A presigned request, which the bucket accepts exactly as it is.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Presigned)]
 pub struct PresignedView {
     /// The method.
     pub method: &'static str,
-    /// The URL, signed: whoever has it can put the file.
+    /// The signed URL. It is a secret: it allows to put the file.
     pub url: String,
-    /// Headers to send verbatim; `host` and `content-length` are signed too, and every client sets them by itself.
+    /// Headers to send verbatim; `host` and `content-length` are signed too, and HTTP clients set them by themselves.
     pub headers: BTreeMap<String, String>,
     /// When it stops working.
     #[schema(format = DateTime)]
     pub expires_at: String,
 }
 
-/// One thing that differs.
-#[derive(Serialize, ToSchema)]
-#[schema(as = FieldError)]
-pub struct FieldErrorView {
-    /// A JSON pointer to the member that it is about.
-    pub pointer: String,
-    /// What is wrong, for a person.
-    pub detail: String,
-}
-
 impl UploadView {
-    /// The members that a row alone gives. What is for one caller only, or ends, is absent.
+    /// The members that the row gives. Those for one caller only, and URLs that end, are absent.
     pub fn new(upload: Upload) -> UploadView {
         let confirmation = upload.confirmation.as_ref();
         UploadView {
@@ -140,7 +130,7 @@ impl UploadView {
             }),
             created_at: time(upload.created_at),
             expires_at: time(upload.expires_at),
-            errors: upload.errors.into_iter().map(field_error).collect(),
+            errors: upload.errors,
             field: upload.field.as_str().to_owned(),
             owner: upload.owner,
             object_id: upload.object_id.map(|id| id.as_str().to_owned()),
@@ -154,14 +144,7 @@ impl UploadView {
     }
 }
 
-fn field_error(found: FieldError) -> FieldErrorView {
-    FieldErrorView {
-        pointer: found.pointer,
-        detail: found.detail,
-    }
-}
-
-/// RFC 3339 in UTC with milliseconds: what every client's parser reads. Cut, not rounded, so that no deadline moves back.
+/// RFC 3339 in UTC with milliseconds, which every client's parser reads. Cut, not rounded, so that no deadline moves later.
 pub fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

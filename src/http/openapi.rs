@@ -9,7 +9,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use crate::domain::upload_view::FieldErrorView;
+use crate::domain::upload::FieldError;
 
 use super::ops::{manual_actions, overview, probes, stats, timeline};
 use super::problem::{Code, PROBLEM_JSON, Problem};
@@ -34,7 +34,7 @@ pub fn openapi() -> Document {
         manual_actions::expire, probes::livez, probes::readyz,
         bucket_notifications::receive,
     ),
-    components(schemas(ProblemView, FieldErrorView)),
+    components(schemas(ProblemView, FieldError)),
     tags(
         (name = "Uploads", description = "Create, confirm, read and delete uploads."),
         (name = "Attachments", description = "Attach uploads to records, for backends."),
@@ -68,7 +68,7 @@ struct ProblemView {
     instance: String,
     /// One entry for each wrong member.
     #[schema(required = false)]
-    errors: Vec<FieldErrorView>,
+    errors: Vec<FieldError>,
     /// The current status of the upload, with `wrong-status` and `already-attached`.
     #[schema(required = false)]
     status_now: String,

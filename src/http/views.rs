@@ -1,4 +1,4 @@
-//! What clients get: the contract's members, all of them, always.
+//! An upload as a caller sees it: what its row gives, and what is for this caller.
 
 use secrecy::ExposeSecret as _;
 
@@ -9,7 +9,7 @@ use crate::domain::upload::Upload;
 use crate::domain::upload_view::{PresignedView, UploadView, time};
 
 impl UploadView {
-    /// An upload as it is.
+    /// With its public URL.
     pub fn of(upload: Upload, broker: &Broker) -> UploadView {
         let url = broker.public_url_of(&upload);
         let mut view = UploadView::new(upload);
@@ -17,7 +17,7 @@ impl UploadView {
         view
     }
 
-    /// An upload as this caller sees it: operators see its last problem too.
+    /// As this caller sees it: operators see its last problem too.
     pub async fn seen_by(
         caller: &Principal,
         upload: Upload,
@@ -29,17 +29,18 @@ impl UploadView {
         Ok(UploadView::of(upload, broker).with_problem(problems.as_deref()))
     }
 
-    /// The same after work that is done: where the problem can't be read it is left out, because an error would hide what was done.
+    /// As this caller sees it after an action. A problem that can't be read is left out, because an error would hide that the action
+    /// succeeded.
     pub async fn of_done(caller: &Principal, upload: Upload, broker: &Broker) -> UploadView {
         let read = broker.last_problems(caller, std::slice::from_ref(&upload));
         let problems = read.await.unwrap_or_else(|error| {
-            tracing::warn!(upload = %upload.id, ?error, "its last problem can't be read");
+            tracing::warn!(upload = %upload.id, ?error, "last problem not read");
             None
         });
         UploadView::of(upload, broker).with_problem(problems.as_deref())
     }
 
-    /// An upload with what to send, where there is something to be sent.
+    /// With its presigned request, where there is one.
     pub fn presented(presented: Presented, broker: &Broker, public_url: &str) -> UploadView {
         let mut view = UploadView::of(presented.upload, broker);
         let Some(presigned) = presented.presigned else {
@@ -55,13 +56,13 @@ impl UploadView {
         view
     }
 
-    /// The same with the receipt of its confirm.
+    /// With the receipt of its confirm.
     pub fn with_receipt(mut self, receipt: Option<String>) -> UploadView {
         self.receipt = receipt;
         self
     }
 
-    /// The same with its last problem, where the caller may see it.
+    /// With its last problem, where the caller may see it.
     pub fn with_problem(mut self, problems: Option<&[(UploadId, String)]>) -> UploadView {
         let own = |problems: &[(UploadId, String)]| {
             let mut problems = problems.iter();

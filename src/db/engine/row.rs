@@ -3,7 +3,6 @@
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound as _, Utc};
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::connection::AnyConnection;
 use super::error::{DbError, Failure};
@@ -62,12 +61,6 @@ pub(in crate::db) struct AttemptRow {
     pub(in crate::db) object_removed_at: Option<NaiveDateTime>,
 }
 
-#[derive(Serialize, Deserialize)]
-pub(in crate::db) struct StoredFieldError {
-    pub(in crate::db) pointer: String,
-    detail: String,
-}
-
 /// A time in the precision of both databases: whole microseconds.
 pub(in crate::db) fn whole_micros(at: DateTime<Utc>) -> DateTime<Utc> {
     at.trunc_subsecs(6)
@@ -85,14 +78,7 @@ pub(in crate::db) fn column_count(number: i64) -> u64 {
 
 /// The field errors of a rejection, for their column.
 pub(in crate::db) fn errors_text(errors: &[FieldError]) -> Result<String, DbError> {
-    let stored: Vec<StoredFieldError> = errors
-        .iter()
-        .map(|error| StoredFieldError {
-            pointer: error.pointer.clone(),
-            detail: error.detail.clone(),
-        })
-        .collect();
-    serde_json::to_string(&stored).map_err(|error| DbError::Internal(error.to_string()))
+    serde_json::to_string(errors).map_err(|error| DbError::Internal(error.to_string()))
 }
 
 fn bad(column: &str, row: &str) -> DbError {
@@ -273,11 +259,6 @@ impl UploadRow {
         let Some(text) = &self.differences else {
             return Ok(Vec::new());
         };
-        let stored: Vec<StoredFieldError> =
-            serde_json::from_str(text).map_err(|_| bad("differences", &self.id))?;
-        Ok(stored
-            .into_iter()
-            .map(|stored| FieldError::new(&stored.pointer, stored.detail))
-            .collect())
+        serde_json::from_str(text).map_err(|_| bad("differences", &self.id))
     }
 }

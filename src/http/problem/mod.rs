@@ -165,10 +165,6 @@ impl Problem {
 
     fn members<'a>(&'a self, public_url: &str, instance: &'a str) -> Document<'a> {
         let row = self.0.code.row();
-        let error = |error: &'a FieldError| ErrorEntry {
-            pointer: &error.pointer,
-            detail: &error.detail,
-        };
         Document {
             r#type: format!("{public_url}/problems#{}", row.name),
             title: row.title,
@@ -176,7 +172,7 @@ impl Problem {
             code: row.name,
             detail: &self.0.detail,
             instance,
-            errors: self.0.errors.iter().map(error).collect(),
+            errors: &self.0.errors,
             members: Members(&self.0.members),
         }
     }
@@ -223,16 +219,10 @@ struct Document<'a> {
     code: &'a str,
     detail: &'a str,
     instance: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<ErrorEntry<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
     #[serde(flatten)]
     members: Members<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorEntry<'a> {
-    pointer: &'a str,
-    detail: &'a str,
 }
 
 struct Members<'a>(&'a [(&'static str, Value)]);

@@ -11,13 +11,13 @@ use diesel::sql_types::Bool;
 use super::{EachPart, Window};
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
-use crate::db::engine::row::{StoredFieldError, column_count};
+use crate::db::engine::row::column_count;
 use crate::db::engine::schema::{events, uploads};
 use crate::db::uploads::stats::Total;
 use crate::domain::event::EventType;
 use crate::domain::field::FieldName;
 use crate::domain::ids::{UploadId, time_of_id};
-use crate::domain::upload::Status;
+use crate::domain::upload::{FieldError, Status};
 
 /// How many rejected uploads are read for their reasons.
 const MOST_REJECTED: i64 = 5_000;
@@ -283,7 +283,7 @@ pub(in crate::db) fn rejections(conn: &mut AnyConnection, from: &str) -> QueryRe
     let stored = texts
         .iter()
         .flatten()
-        .filter_map(|text| serde_json::from_str::<Vec<StoredFieldError>>(text).ok());
+        .filter_map(|text| serde_json::from_str::<Vec<FieldError>>(text).ok());
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for error in stored.flatten() {
         // Without its slash, as in the metrics.
