@@ -1,5 +1,7 @@
 //! An issuer's keys: exactly one of a shared secret, public keys, and the URL of a key set.
 
+use std::fmt;
+
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -33,7 +35,7 @@ pub enum IssuerKeys {
 }
 
 /// A public key.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PublicKey {
     /// The key id in tokens; `None` for tokens without one.
     pub kid: Option<String>,
@@ -41,6 +43,14 @@ pub struct PublicKey {
     pub algorithm: KeyAlgorithm,
     /// The key in PEM. `auth` parses it.
     pub pem: String,
+}
+
+impl fmt::Debug for PublicKey {
+    // Not the PEM, which may be a private key by mistake.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let algorithm = self.algorithm;
+        write!(f, "PublicKey {{ kid: {:?}, {algorithm:?} }}", self.kid)
+    }
 }
 
 /// A signature algorithm of public keys.

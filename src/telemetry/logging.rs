@@ -4,14 +4,18 @@
 //! (measured, see benches/). No line is dropped: at most [`MAX_WAITING_LINES`] wait for that thread, then the logging thread
 //! blocks. [`flush`] writes what waits; a process that is killed loses it.
 
+use std::fmt;
 use std::io::{BufWriter, IsTerminal as _};
 use std::sync::{Mutex, PoisonError};
 
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::field::{RecordFields, VisitOutput as _};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, FilterFn, Targets};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{JsonVisitor, Writer};
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -159,7 +163,39 @@ where
             .json()
             .flatten_event(true)
             .with_span_list(false)
+            .fmt_fields(SpanFields)
             .boxed(),
+    }
+}
+
+/// The fields of a span as JSON, without those that only say how it is exported. No field of a logged span is recorded later.
+struct SpanFields;
+
+impl<'writer> FormatFields<'writer> for SpanFields {
+    fn format_fields<R: RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> fmt::Result {
+        let mut visitor = JsonVisitor::new(&mut writer);
+        fields.record(&mut WithoutOtel(&mut visitor));
+        visitor.finish()
+    }
+}
+
+struct WithoutOtel<'a, 'writer>(&'a mut JsonVisitor<'writer>);
+
+impl Visit for WithoutOtel<'_, '_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if !field.name().starts_with("otel.") {
+            self.0.record_str(field, value);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if !field.name().starts_with("otel.") {
+            self.0.record_debug(field, value);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
+use tracing::Instrument as _;
 
 use super::cors::{HEADERS as ALLOWED_HEADERS, METHODS};
 use crate::domain::ids::UploadId;
@@ -41,12 +42,12 @@ pub async fn finish_response(
     let id = request_id();
     let method = req.method().clone();
     let header = |name: &str| req.headers().get(name)?.to_str().ok();
-    let request_span = traces::request(&id, header);
+    let span = traces::request(&id, header);
     let public_url = req.app_data::<web::Data<PublicUrl>>().cloned();
     let metrics = req.app_data::<web::Data<Metrics>>().cloned();
 
-    let response = request_span.instrument(next.call(req)).await?;
-    let _entered = request_span.logged.clone().entered();
+    let response = next.call(req).instrument(span.clone()).await?;
+    let _entered = span.clone().entered();
     let (req, mut response) = response.map_into_boxed_body().into_parts();
     if let Some(problem) = problem_of(&response) {
         let public_url = public_url.as_ref().map_or("", |url| url.as_str());
@@ -65,7 +66,7 @@ pub async fn finish_response(
         status,
         upload: upload.as_ref().map(|id| id as &dyn std::fmt::Display),
     };
-    let trace_id = traces::answered(&request_span, &answered);
+    let trace_id = traces::answered(&span, &answered);
     tracing::info!(
         method = label(&method),
         route,

@@ -12,7 +12,7 @@ use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::field::Empty;
-use tracing::{Instrument as _, Level, Metadata, Span, debug_span, error_span};
+use tracing::{Level, Metadata, Span, debug_span, error_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 pub use export::{Endpoint, InvalidVariable, Traces};
@@ -20,58 +20,43 @@ pub use opentelemetry_http::{HttpClient, HttpError};
 
 /// The target of exported spans. Log lines don't show them.
 pub(super) const SPANS: &str = "bytepass::spans";
-/// The target of the span that gives a request's id to log lines.
+/// The target of the span of a request, which log lines show too.
 const REQUEST: &str = "bytepass::request";
 
 /// Whether this process exports traces. Static, as the subscriber is.
 static ON: AtomicBool = AtomicBool::new(false);
 
+fn is_on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
+
 /// Whether it is exported: our spans, and our warnings and errors as their events.
 pub(super) fn is_traced(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     if metadata.is_span() {
-        return target == SPANS;
+        return target == SPANS || target == REQUEST;
     }
     *metadata.level() <= Level::WARN && target.starts_with("bytepass::")
 }
 
-/// The spans of one request. Two, because log lines must not show the `otel.` fields that an exported span needs.
-pub struct RequestSpan {
-    /// The span that gives the request's id to log lines.
-    pub logged: Span,
-    /// Its parent, disabled where traces are not exported.
-    exported: Span,
-}
-
-impl RequestSpan {
-    /// Runs a future inside both spans.
-    pub fn instrument<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
-        future
-            .instrument(self.logged.clone())
-            .instrument(self.exported.clone())
-    }
-}
-
-/// Opens the spans of a request. Their level is error, so that every log filter that shows a warning shows its request's id.
+/// Opens the span of a request. Its level is error, so that every log filter that shows a warning shows its request's id.
 ///
 /// `header` returns a header of the request: a `traceparent` makes the span a child of the caller's, with its sampled flag.
-pub fn request<'a>(id: &impl Display, header: impl Fn(&str) -> Option<&'a str>) -> RequestSpan {
-    let exported = if ON.load(Ordering::Relaxed) {
-        error_span!(target: SPANS, "request", otel.kind = "server", request_id = %id)
-    } else {
-        Span::none()
-    };
-    if let (false, Some(parent)) = (exported.is_none(), header("traceparent")) {
+pub fn request<'a>(id: &impl Display, header: impl Fn(&str) -> Option<&'a str>) -> Span {
+    if !is_on() {
+        return error_span!(target: REQUEST, "request", request_id = %id);
+    }
+    let span = error_span!(target: REQUEST, "request", otel.kind = "server", request_id = %id);
+    if let Some(parent) = header("traceparent") {
         let headers = Headers {
             parent,
             state: header("tracestate"),
         };
         let context = TraceContextPropagator::new().extract(&headers);
         // Fails only where the span is not exported.
-        let _ = exported.set_parent(context);
+        let _ = span.set_parent(context);
     }
-    let logged = exported.in_scope(|| error_span!(target: REQUEST, "request", request_id = %id));
-    RequestSpan { logged, exported }
+    span
 }
 
 /// The answer to a request.
@@ -87,9 +72,8 @@ pub struct Answered<'a> {
 }
 
 /// Records the answer in the exported span; returns the trace's id for the log line, if the request's trace is sampled.
-pub fn answered(request: &RequestSpan, answered: &Answered<'_>) -> Option<String> {
-    let span = &request.exported;
-    if span.is_none() {
+pub fn answered(span: &Span, answered: &Answered<'_>) -> Option<String> {
+    if !is_on() {
         return None;
     }
     let Answered {

@@ -215,7 +215,7 @@ async fn last_spans_are_exported_before_exit_and_none_without_an_endpoint() {
     .await;
     let log = silent.log();
     assert!(
-        log.contains("\"answered\"") && !log.contains("trace_id"),
+        log.contains("\"request completed\"") && !log.contains("trace_id"),
         "{log}"
     );
 }
