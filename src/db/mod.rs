@@ -5,7 +5,7 @@
 //! as one ([`DbError::Unknown`]). Writes go through one thread ([`writer`]), reads through a pool ([`reader`]). No transaction waits for
 //! the network.
 //!
-//! The folders stand on each other: `engine` (connections, schema, rows), `writer` (the queue, counters and locks of every change),
+//! Each folder uses only those before it: `engine` (connections, schema, rows), `writer` (the queue, counters and locks of every change),
 //! `events` and `requests`, `uploads`, `ops`.
 //!
 //! [`transition`]: uploads::transition
@@ -43,11 +43,10 @@ pub use ops::overview::{
 pub use ops::timeline::LogEntry;
 pub use requests::grants::{Minted, NewGrant};
 pub use requests::idempotency::IdempotencyClaim;
-pub use uploads::attachments::{Attach, AttachTo, Attached};
+pub use uploads::attachments::{Attach, AttachTo, Attached, Detach};
 pub use uploads::attempts::SealAttempt;
 pub use uploads::confirm::{Confirm, Confirmed};
 pub use uploads::create::{NewUpload, NotCreated};
-pub use uploads::detachments::Detach;
 pub use uploads::issued::{Committed, Issued};
 pub use uploads::list::Filter;
 pub use uploads::recorded_keys::KeyOwner;

@@ -82,7 +82,7 @@ impl Broker {
                 CopyAnswer::Copied => return Ok(Some(key)),
                 CopyAnswer::SourceMissing => {
                     // Nothing was written, and a client that polls before its PUT must not add a row each time.
-                    self.0.db.forget_attempt(upload.id, &key).await?;
+                    self.0.db.delete_attempt(upload.id, &key).await?;
                     return Ok(None);
                 }
                 // The attempt stays open: its copy may still be made, and the sweeper needs the key.

@@ -1,7 +1,7 @@
-//! Grants: minting one, counting its uses, forgetting old ones.
+//! Grants: minting, counting uses, deleting old ones.
 //!
-//! A use is counted by one update that demands that there is one left, in the transaction of the upload that it is for: so the
-//! maximum holds within a batch, and across brokers.
+//! A use is counted by one update that requires that one is left, in the transaction of its upload. So the maximum holds within a batch
+//! and across brokers.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -19,7 +19,7 @@ use crate::domain::field::FieldName;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, UploadId};
 
-/// For how long a grant's row outlives it, in days: it says who made it, while its uploads are looked into.
+/// How long a grant's row is kept after its end, in days: it names the minter, which operators need to trace its uploads.
 const KEPT_DAYS: i64 = 30;
 
 /// A grant to be minted.
@@ -27,18 +27,18 @@ const KEPT_DAYS: i64 = 30;
 pub struct NewGrant {
     /// The grant, unused.
     pub grant: Grant,
-    /// The configured name of the issuer that vouched for who mints it.
+    /// The configured name of the minter's issuer.
     pub issuer: String,
-    /// Who mints it.
+    /// The minter's subject.
     pub subject: String,
-    /// What makes a repetition of the request get the same grant.
+    /// The request's idempotency key, if it has one.
     pub claim: Option<IdempotencyClaim>,
 }
 
-/// What became of a grant to be minted.
+/// The result of minting a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Minted {
-    /// The grant: the new one, or that of the same request before.
+    /// The new grant, or the one of an earlier identical request.
     Grant(Grant),
     /// Another request succeeded with the same idempotency key.
     OtherBody,
@@ -47,7 +47,7 @@ pub enum Minted {
 /// Why a grant allows no further upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::db) enum NoUse {
-    /// All its uploads were made; it ends then.
+    /// All its uploads were created; it ends at this time.
     UsedUp(DateTime<Utc>),
     /// It has ended, or its row was removed to withdraw it.
     Over,
@@ -70,21 +70,21 @@ struct GrantRow {
 }
 
 impl Db {
-    /// Commits a grant. The same request again is the same grant.
+    /// Commits a grant. A repeated request returns the same grant.
     pub async fn mint_grant(&self, new: NewGrant) -> Result<Minted, DbError> {
         let row = GrantRow::of(&new)?;
         let claim = new.claim;
         self.queue.submit(Mint { row, claim }).await
     }
 
-    /// A grant by its id, ended ones included.
+    /// A grant by its id, also one that has ended.
     pub async fn find_grant(&self, id: GrantId) -> Result<Option<Grant>, DbError> {
         let id = id.to_string();
         let query = move |conn: &mut AnyConnection| find(conn, &id);
         self.readers.read(query).await
     }
 
-    /// Forgets idempotency keys and grants whose time has passed, at most `limit` of each; says how many there were.
+    /// Deletes expired idempotency keys and old grants, at most `limit` of each, and returns how many.
     pub async fn prune(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, DbError> {
         self.queue.submit(Prune { now, limit }).await
     }
@@ -107,7 +107,7 @@ impl Write for Mint {
     }
 
     fn write(&self, conn: &mut AnyConnection, _: &mut CounterDeltas) -> Result<Minted, Failure> {
-        // Its own row, from a commit whose answer was lost.
+        // This request's own row, from a commit whose answer was lost.
         if let Some(grant) = find(conn, &self.row.id)? {
             return Ok(Minted::Grant(grant));
         }
@@ -137,7 +137,7 @@ fn find(conn: &mut AnyConnection, id: &str) -> Result<Option<Grant>, Failure> {
     Ok(row.map(GrantRow::into_grant).transpose()?)
 }
 
-/// Counts one use, if there is one left.
+/// Counts one use, if one is left.
 pub(in crate::db) fn count_use(
     conn: &mut AnyConnection,
     id: GrantId,
@@ -160,7 +160,7 @@ pub(in crate::db) fn count_use(
     }))
 }
 
-/// Takes back what [`count_use`] counted in the same transaction: nobody ever sees it.
+/// Takes back a use that [`count_use`] counted in the same transaction.
 pub(in crate::db) fn uncount_use(conn: &mut AnyConnection, id: GrantId) -> QueryResult<()> {
     diesel::update(grants::table.find(id.to_string()))
         .set(grants::used.eq(grants::used - 1))
@@ -181,12 +181,12 @@ impl Write for Prune {
     }
 
     fn write(&self, conn: &mut AnyConnection, _: &mut CounterDeltas) -> Result<usize, Failure> {
-        let keys = idempotency::forget_expired(conn, self.now, self.limit)?;
-        Ok(keys + forget_old(conn, self.now, self.limit)?)
+        let keys = idempotency::delete_expired(conn, self.now, self.limit)?;
+        Ok(keys + delete_old(conn, self.now, self.limit)?)
     }
 }
 
-fn forget_old(conn: &mut AnyConnection, now: DateTime<Utc>, limit: u32) -> QueryResult<usize> {
+fn delete_old(conn: &mut AnyConnection, now: DateTime<Utc>, limit: u32) -> QueryResult<usize> {
     let before = column_time(now - TimeDelta::days(KEPT_DAYS));
     let due: Vec<String> = grants::table
         .filter(grants::expires_at.le(before))

@@ -1,7 +1,7 @@
-//! Requests that may be repeated: a key, who sent it, a hash of what it asked for, and the id of what came of it.
+//! Idempotency keys: a request's key, its caller, a hash of the parsed request, and the id of its result.
 //!
-//! A claim is made in the transaction of the effect, so there is never one without the other: a request that failed leaves no
-//! key, and one that succeeded can't succeed twice. Ids are kept, never a URL or a token.
+//! A key is claimed in the transaction of the request's effect: a request that failed leaves no key, and one that succeeded can't
+//! succeed twice. The table holds ids, never a URL or a token.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -11,41 +11,41 @@ use crate::db::engine::error::{DbError, Failure};
 use crate::db::engine::row::column_time;
 use crate::db::engine::schema::idempotency_keys;
 
-/// For how long a key is remembered, in hours.
+/// How long a key is kept, in hours.
 const KEPT_HOURS: i64 = 24;
 
-/// What a request with a key claims when it takes effect.
+/// A request's claim of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyClaim {
     /// The configured name of the caller's issuer; `grant` for the holder of one.
     pub issuer: String,
     /// The caller's subject; the grant's id for the holder of one.
     pub subject: String,
-    /// What is asked for: the method and the path, with the upload's id where there is one. Keys of two routes don't meet.
+    /// The method and the path, with the upload's id where there is one. Each route has keys of its own.
     pub route: String,
     /// The key.
     pub key: String,
-    /// The hash of what the request asks for.
+    /// The hash of the parsed request.
     pub body_hash: String,
-    /// The id of what the request makes, or is about: what a repetition gets.
+    /// The id of what the request creates or changes; a repeated request gets it.
     pub result_id: String,
     /// Now.
     pub at: DateTime<Utc>,
 }
 
 impl IdempotencyClaim {
-    /// The row that the claim may wait for.
+    /// Identifies the row that the claim may wait for.
     pub(in crate::db) fn contends_for(&self) -> String {
         [&*self.issuer, &self.subject, &self.route, &self.key].join("\0")
     }
 }
 
-/// What a claim found.
+/// The result of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::db) enum Claimed {
-    /// Nobody had the key: the effect may be written, and the key is kept if this transaction is committed.
+    /// The key was free: the effect may be written, and the key is kept if this transaction is committed.
     Fresh,
-    /// The same request succeeded before, or this very one in a commit whose answer was lost; the id of what came of it.
+    /// The same request succeeded before, or this one in a commit whose answer was lost; the id of its result.
     Repeat(String),
     /// Another request succeeded with the same key.
     OtherBody,
@@ -72,7 +72,7 @@ struct NewKey<'a> {
     expires_at: NaiveDateTime,
 }
 
-/// Looks whether the key is taken, without a lock and without a write: a client that repeats one key slows nobody.
+/// Reads whether the key is taken, without a lock or a write, so that a client that repeats one key slows no other request.
 pub(in crate::db) fn look(
     conn: &mut AnyConnection,
     claim: &IdempotencyClaim,
@@ -83,13 +83,13 @@ pub(in crate::db) fn look(
     })
 }
 
-/// Takes the key, if nobody has it: by an insert that does nothing where it is there, and over one whose time has passed. A
-/// claim that is written again after a lost answer finds its own `result_id`.
+/// Claims the key if it is free: by an insert that does nothing where the key exists, or by taking over an expired one. A claim that
+/// is written again after a lost answer finds its own `result_id`.
 pub(in crate::db) fn claim(
     conn: &mut AnyConnection,
     claim: &IdempotencyClaim,
 ) -> Result<Claimed, Failure> {
-    // Twice: a pruner may remove the expired key between the insert and the takeover.
+    // Twice: the pruner may delete the expired key between the insert and the takeover.
     for _ in 0..2 {
         if insert(conn, claim)? {
             return Ok(Claimed::Fresh);
@@ -161,7 +161,7 @@ fn take_over(conn: &mut AnyConnection, claim: &IdempotencyClaim) -> QueryResult<
     Ok(taken == 1)
 }
 
-/// Takes back what [`claim`] claimed in the same transaction: nobody ever sees it.
+/// Takes back a claim of the same transaction.
 pub(in crate::db) fn unclaim(
     conn: &mut AnyConnection,
     claim: &IdempotencyClaim,
@@ -172,8 +172,8 @@ pub(in crate::db) fn unclaim(
     diesel::delete(own).execute(conn).map(drop)
 }
 
-/// Forgets at most so many keys whose time has passed; says how many.
-pub(in crate::db) fn forget_expired(
+/// Deletes at most `limit` expired keys, and returns how many.
+pub(in crate::db) fn delete_expired(
     conn: &mut AnyConnection,
     now: DateTime<Utc>,
     limit: u32,
@@ -181,7 +181,7 @@ pub(in crate::db) fn forget_expired(
     type Key = (String, String, String, String);
     let due: Vec<Key> = idempotency_keys::table
         .filter(idempotency_keys::expires_at.le(column_time(now)))
-        // Two brokers that prune at once come to the same rows in the same order.
+        // Two brokers that prune at once lock the same rows in the same order.
         .order((
             idempotency_keys::expires_at,
             idempotency_keys::issuer,
@@ -197,13 +197,13 @@ pub(in crate::db) fn forget_expired(
             idempotency_keys::key,
         ))
         .load(conn)?;
-    let mut forgotten = 0;
+    let mut deleted = 0;
     for key in due {
-        // Again by its time: a request may have taken the key over meanwhile.
+        // With its time again: a request may have taken the key over meanwhile.
         let expired = idempotency_keys::table
             .find(key)
             .filter(idempotency_keys::expires_at.le(column_time(now)));
-        forgotten += diesel::delete(expired).execute(conn)?;
+        deleted += diesel::delete(expired).execute(conn)?;
     }
-    Ok(forgotten)
+    Ok(deleted)
 }

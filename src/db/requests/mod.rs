@@ -1,4 +1,4 @@
-//! What makes a request count once or a limited number of times: grants and idempotency keys.
+//! Grants and idempotency keys: how often a request may take effect.
 
 pub(in crate::db) mod grants;
 pub(in crate::db) mod idempotency;

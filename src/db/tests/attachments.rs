@@ -1,4 +1,4 @@
-//! Attaching where answers are lost, keys are repeated, and a field's cardinality has changed.
+//! Attach with lost answers, with repeated keys, and after a change of a field's cardinality.
 
 use std::sync::atomic::Ordering;
 
@@ -64,7 +64,7 @@ async fn status(db: &Db, id: UploadId) -> Status {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r3_an_attach_whose_answer_was_lost_knows_its_own_success() {
+async fn attach_with_a_lost_answer_is_recognised_when_repeated() {
     for rig in Rig::each() {
         let db = rig.open();
         let former = confirmed(&db).await;
@@ -96,7 +96,7 @@ async fn r3_an_attach_whose_answer_was_lost_knows_its_own_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r3_a_confirm_that_attaches_and_whose_answer_was_lost_did_both_once() {
+async fn confirm_with_attach_and_a_lost_answer_takes_effect_once() {
     for rig in Rig::each() {
         let db = rig.open();
         let former = confirmed(&db).await;
@@ -111,17 +111,17 @@ async fn r3_a_confirm_that_attaches_and_whose_answer_was_lost_did_both_once() {
         assert_eq!((upload.status, upload.version), (Status::Attached, 2));
         assert_eq!(upload.confirmation.unwrap().key, key);
         assert_eq!(status(&db, former.id).await, Status::Detached);
-        let slots = format!(
+        let lock = format!(
             "SELECT COUNT(*) FROM attachment_slots WHERE upload_id = '{}'",
             upload.id
         );
-        assert_eq!(rig.count(&slots), 1);
+        assert_eq!(rig.count(&lock), 1);
         rig.assert_events_are_gapless();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_attach_leaves_the_slot_and_the_former_as_they_are() {
+async fn failed_attach_leaves_the_lock_and_the_former_upload_unchanged() {
     for rig in Rig::each() {
         let db = rig.open();
         let former = confirmed(&db).await;
@@ -131,7 +131,7 @@ async fn what_does_not_attach_leaves_the_slot_and_the_former_as_they_are() {
             let answer = db.attach(attach(pending.id, to(record))).await.unwrap();
             assert_eq!(answer, Attached::Stale(pending.clone()));
         }
-        // A confirm of an attempt that was given up.
+        // A confirm of an abandoned attempt.
         let key = open_attempt(&db, pending.id).await;
         assert_eq!(db.abandon_attempt(pending.id, &key).await, Ok(true));
         for record in ["42", "43"] {
@@ -139,17 +139,17 @@ async fn what_does_not_attach_leaves_the_slot_and_the_former_as_they_are() {
             assert_eq!(answer.transition, Transition::Stale(pending.clone()));
         }
         assert_eq!(status(&db, former.id).await, Status::Attached);
-        let slots = format!(
+        let lock = format!(
             "SELECT COUNT(*) FROM attachment_slots WHERE upload_id = '{}'",
             former.id
         );
-        assert_eq!(rig.count(&slots), 1);
+        assert_eq!(rig.count(&lock), 1);
         assert_eq!(rig.count("SELECT COUNT(*) FROM attachment_slots"), 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_field_that_had_many_has_one_after_the_next_attach() {
+async fn field_changed_from_many_to_one_has_one_upload_after_the_next_attach() {
     for rig in Rig::each() {
         let db = rig.open();
         for _ in 0..3 {
@@ -173,7 +173,7 @@ async fn a_field_that_had_many_has_one_after_the_next_attach() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_claimed_by_success_alone_and_repeats_it() {
+async fn attach_key_is_claimed_only_by_success_and_repeats_its_answer() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();
@@ -200,7 +200,7 @@ async fn a_key_is_claimed_by_success_alone_and_repeats_it() {
             at: now(),
         };
         db.detach(detach).await.unwrap();
-        // The one outcome, as it is now.
+        // The same answer, with the upload as it is now.
         let again = db.attach(first()).await.unwrap();
         let found = db.find_upload(upload.id).await.unwrap().unwrap();
         assert_eq!(found.status, Status::Detached);
@@ -211,7 +211,7 @@ async fn a_key_is_claimed_by_success_alone_and_repeats_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn due_removals_are_of_this_bucket_past_their_grace_and_not_deleted() {
+async fn detached_upload_is_due_in_its_bucket_after_its_grace_until_deleted() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = confirmed(&db).await;
@@ -238,11 +238,14 @@ async fn due_removals_are_of_this_bucket_past_their_grace_and_not_deleted() {
         })
         .await
         .unwrap();
-        assert_eq!(due(60).await, [], "its object is owed");
-        let owed = db
+        assert_eq!(due(60).await, [], "its deletion is pending");
+        let pending_deletion = db
             .uploads_pending_deletion("media", UploadId::NONE, 10)
             .await
             .unwrap();
-        assert_eq!(owed.iter().map(|it| it.id).collect::<Vec<_>>(), [upload.id]);
+        assert_eq!(
+            pending_deletion.iter().map(|it| it.id).collect::<Vec<_>>(),
+            [upload.id]
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Attempts: what is forgotten, what is left to remove.
+//! Seal attempts: which are deleted, and which copies are left to remove.
 
 use std::sync::atomic::Ordering;
 
@@ -7,20 +7,20 @@ use crate::db::Transition;
 use crate::domain::object_key::FinalKey;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_wrote_nothing_is_forgotten_and_its_key_is_never_recorded() {
+async fn attempt_that_wrote_nothing_is_deleted_and_its_key_is_never_recorded() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();
         let other = create(&db).await.into_upload();
         for _ in 0..20 {
             let key = open_attempt(&db, upload.id).await;
-            db.forget_attempt(other.id, &key).await.unwrap();
+            db.delete_attempt(other.id, &key).await.unwrap();
             assert_eq!(rig.attempts(upload.id).len(), 1, "another upload's stays");
             let lose = &db.queue.state.lose_answer;
             lose.store(true, Ordering::SeqCst);
-            db.forget_attempt(upload.id, &key).await.unwrap();
+            db.delete_attempt(upload.id, &key).await.unwrap();
             assert!(!lose.load(Ordering::SeqCst));
-            db.forget_attempt(upload.id, &key).await.unwrap();
+            db.delete_attempt(upload.id, &key).await.unwrap();
             assert_eq!(rig.attempts(upload.id), []);
             let late = record(&db, &upload, &key).await;
             assert_eq!(late, Transition::Stale(upload.clone()));
@@ -29,7 +29,7 @@ async fn an_attempt_that_wrote_nothing_is_forgotten_and_its_key_is_never_recorde
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_settled_attempt_is_not_forgotten() {
+async fn settled_attempt_is_not_deleted() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();
@@ -39,7 +39,7 @@ async fn a_settled_attempt_is_not_forgotten() {
         record(&db, &upload, &recorded).await;
         let before = rig.attempts(upload.id);
         for key in [&abandoned, &recorded, &new_key()] {
-            db.forget_attempt(upload.id, key).await.unwrap();
+            db.delete_attempt(upload.id, key).await.unwrap();
         }
         assert_eq!(rig.attempts(upload.id), before);
         assert_eq!(before.len(), 2);
@@ -47,7 +47,7 @@ async fn a_settled_attempt_is_not_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_to_remove_is_abandoned_not_removed_yet_and_no_more_than_asked_for() {
+async fn abandoned_copies_lists_unremoved_abandoned_keys_up_to_the_limit() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();
@@ -60,7 +60,7 @@ async fn what_is_left_to_remove_is_abandoned_not_removed_yet_and_no_more_than_as
         open_attempt(&db, upload.id).await;
         let recorded = open_attempt(&db, upload.id).await;
         record(&db, &upload, &recorded).await;
-        // All of one age: then the key decides.
+        // All of one age: then they are ordered by key.
         keys.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         let left = |limit| db.abandoned_copies(upload.id, limit);
         assert_eq!(left(100).await.unwrap(), keys);

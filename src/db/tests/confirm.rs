@@ -1,4 +1,4 @@
-//! Recording a confirm: one winner, one event, and only ever an open attempt.
+//! Recording a confirm: one winner, one event, and only an open attempt.
 
 use futures::future::join_all;
 
@@ -11,7 +11,7 @@ fn moved(transition: &Transition) -> bool {
     matches!(transition, Transition::Moved(_))
 }
 
-/// 64 attempts, recorded at once by these brokers in turn: exactly one wins.
+/// 64 attempts, recorded concurrently by these brokers: exactly one wins.
 async fn race(rig: &Rig, brokers: &[Db]) {
     let upload = create(&brokers[0]).await.into_upload();
     let turns = (0..64).map(|n| &brokers[n % brokers.len()]);
@@ -49,21 +49,21 @@ async fn race(rig: &Rig, brokers: &[Db]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b8_of_64_racing_confirms_one_is_recorded_with_one_event() {
+async fn sixty_four_racing_confirms_record_one_key_and_one_event() {
     for rig in Rig::each() {
         race(&rig, &[rig.open()]).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b8_two_brokers_that_race_end_in_one_record_and_one_event() {
+async fn racing_confirms_of_two_brokers_record_one_key_and_one_event() {
     for rig in Rig::each() {
         race(&rig, &[rig.open(), rig.open()]).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r16_an_abandoned_attempt_is_never_recorded() {
+async fn abandoned_attempt_is_never_recorded() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();
@@ -91,7 +91,7 @@ async fn r16_an_abandoned_attempt_is_never_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r4_a_sweeper_that_abandons_while_a_confirm_records_wins_or_loses_cleanly() {
+async fn abandon_racing_a_confirm_has_exactly_one_winner() {
     for rig in Rig::each() {
         let (broker, sweeper) = (rig.open(), rig.open());
         for _ in 0..40 {
@@ -108,7 +108,7 @@ async fn r4_a_sweeper_that_abandons_while_a_confirm_records_wins_or_loses_cleanl
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_of_another_upload_is_not_recorded() {
+async fn attempt_of_another_upload_is_not_recorded() {
     for rig in Rig::each() {
         let db = rig.open();
         let (one, other) = (
@@ -156,7 +156,7 @@ async fn evidence_of_one_upload_confirms_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r3_a_confirm_that_is_repeated_finds_its_own_key_and_has_won() {
+async fn repeated_confirm_finds_its_own_key_and_succeeds() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();
@@ -175,7 +175,7 @@ async fn r3_a_confirm_that_is_repeated_finds_its_own_key_and_has_won() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejection_keeps_its_errors_and_abandons_its_attempt() {
+async fn rejection_keeps_its_errors_and_abandons_its_attempt() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();

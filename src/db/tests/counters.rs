@@ -135,19 +135,19 @@ async fn batch_creates_within_the_quota_and_refuses_the_rest() {
             answers.iter().skip(rest).step_by(3).cloned().collect()
         };
         assert_eq!((over(&of(0)), over(&of(1)), over(&of(2))), (20, 0, 20));
-        let told = of(0).into_iter().find_map(|it| match it {
+        let refusal = of(0).into_iter().find_map(|it| match it {
             Err(NotCreated::OverQuota(over)) => Some(over),
             _ => None,
         });
-        let told = told.unwrap();
+        let refusal = refusal.unwrap();
         assert_eq!(
-            told,
+            refusal,
             OverQuota::Uploads {
                 pending: 10,
                 limit: 10
             }
         );
-        assert_eq!(used(&db, &grant).await, 10, "what was refused used nothing");
+        assert_eq!(used(&db, &grant).await, 10, "refused creates use nothing");
         let keys = rig.count("SELECT COUNT(*) FROM idempotency_keys");
         let made = answers.len() - 40;
         assert!(keys > 0 && keys < made as i64);
@@ -209,11 +209,11 @@ async fn byte_quota_refuses_a_large_upload_and_admits_a_small_one() {
         };
         assert!(ask(&db, small).await.is_ok());
         let refused = ask(&db, new_upload("user:1")).await;
-        let told = OverQuota::Bytes {
+        let refusal = OverQuota::Bytes {
             pending: 350,
             limit: 350,
         };
-        assert_eq!(refused, Err(NotCreated::OverQuota(told)));
+        assert_eq!(refused, Err(NotCreated::OverQuota(refusal)));
         assert_counters_agree(&rig);
     }
 }

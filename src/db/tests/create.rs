@@ -1,4 +1,4 @@
-//! Creating: what is written is what is read, in batches, and no item drags another down.
+//! Creating: rows are read back as written, batches share commits, and a failing write doesn't fail others.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::db::{DbError, NewUpload, SealAttempt};
 use crate::domain::ids::UploadId;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_created_is_found_again_equal_to_the_microsecond() {
+async fn created_upload_is_read_back_equal_to_the_microsecond() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.into_upload();
@@ -28,7 +28,7 @@ async fn what_is_created_is_found_again_equal_to_the_microsecond() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_creates_at_once_share_their_commits() {
+async fn thousand_concurrent_creates_share_commits() {
     for rig in Rig::each() {
         let db = rig.open();
         let creates = (0..1_000).map(|n| db.create_one(new_upload(&format!("user:{n}"))));
@@ -44,7 +44,7 @@ async fn a_thousand_creates_at_once_share_their_commits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_item_does_not_fail_its_neighbours() {
+async fn failing_write_does_not_fail_the_others_of_its_batch() {
     for rig in Rig::each() {
         let db = rig.open();
         let taken = create(&db).await.upload().id;
@@ -77,7 +77,7 @@ async fn a_failing_item_does_not_fail_its_neighbours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_request_again_is_the_same_upload() {
+async fn repeated_create_returns_the_same_upload() {
     for rig in Rig::each() {
         let db = rig.open();
         let new = new_upload("user:1");
@@ -94,7 +94,7 @@ async fn the_same_request_again_is_the_same_upload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_column_can_hold_is_refused_before_it_is_queued() {
+async fn size_beyond_the_column_is_refused_before_it_is_queued() {
     for rig in Rig::each() {
         let db = rig.open();
         let huge = NewUpload {
@@ -117,7 +117,7 @@ async fn what_no_column_can_hold_is_refused_before_it_is_queued() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_cannot_be_read_names_its_column_and_does_not_panic() {
+async fn unreadable_row_is_an_error_that_names_its_column() {
     use diesel::connection::SimpleConnection as _;
     for rig in Rig::each() {
         let db = rig.open();

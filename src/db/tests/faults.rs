@@ -226,8 +226,8 @@ async fn pool_answers_after_a_thousand_panics_in_queries() {
             });
             for answer in join_all(reads).await {
                 // Busy if no connection was free in time, because those of panics are replaced.
-                let told = matches!(answer, Err(DbError::Internal(_) | DbError::Busy));
-                assert!(told, "{answer:?}");
+                let failed = matches!(answer, Err(DbError::Internal(_) | DbError::Busy));
+                assert!(failed, "{answer:?}");
             }
         }
         let again = Instant::now();

@@ -1,4 +1,4 @@
-//! Grants: counted with the upload, at most as often as they say, whoever counts at the same time.
+//! Grants: uses are counted with the upload and never exceed the maximum, also under concurrency.
 
 use std::sync::atomic::Ordering;
 
@@ -52,7 +52,7 @@ pub async fn used(db: &Db, grant: &Grant) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_minted_is_found_again_equal() {
+async fn minted_grant_is_read_back_equal() {
     for rig in Rig::each() {
         let db = rig.open();
         let new = new_grant(3, None);
@@ -66,7 +66,7 @@ async fn what_is_minted_is_found_again_equal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_grant_is_used_as_often_as_it_says_within_a_batch_and_by_two_writers() {
+async fn grant_maximum_holds_within_a_batch_and_across_two_writers() {
     for rig in Rig::each() {
         let (one, other) = (rig.open(), rig.open());
         let grants = [mint(&one, 10).await, mint(&one, 1).await];
@@ -95,7 +95,7 @@ async fn a_grant_is_used_as_often_as_it_says_within_a_batch_and_by_two_writers()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_use_whose_commit_has_no_answer_is_counted_once() {
+async fn grant_use_with_a_lost_answer_is_counted_once() {
     for rig in Rig::each() {
         let db = rig.open();
         let grant = mint(&db, 1).await;
@@ -112,7 +112,7 @@ async fn a_use_whose_commit_has_no_answer_is_counted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_grant_that_has_ended_or_is_gone_makes_nothing() {
+async fn ended_or_deleted_grant_creates_nothing() {
     for rig in Rig::each() {
         let db = rig.open();
         let ended = mint(&db, 5).await;
@@ -127,7 +127,7 @@ async fn a_grant_that_has_ended_or_is_gone_makes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_grants_are_forgotten_a_month_after_their_end_and_not_before() {
+async fn old_grants_are_deleted_a_month_after_their_end_and_not_before() {
     for rig in Rig::each() {
         let db = rig.open();
         let grant = mint(&db, 1).await;
@@ -137,10 +137,10 @@ async fn old_grants_are_forgotten_a_month_after_their_end_and_not_before() {
         let month = TimeDelta::days(30);
         let just_before = grant.expires_at + month - TimeDelta::microseconds(1);
         assert_eq!(db.prune(just_before, 10).await.unwrap(), 0);
-        let mut forgotten = Vec::new();
+        let mut deleted = Vec::new();
         for _ in 0..4 {
-            forgotten.push(db.prune(grant.expires_at + month, 2).await.unwrap());
+            deleted.push(db.prune(grant.expires_at + month, 2).await.unwrap());
         }
-        assert_eq!(forgotten, [2, 2, 1, 0]);
+        assert_eq!(deleted, [2, 2, 1, 0]);
     }
 }

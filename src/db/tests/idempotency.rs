@@ -1,4 +1,4 @@
-//! Idempotency keys: one effect for all that is sent under one, and nothing without it.
+//! Idempotency keys: one effect for all requests with one key.
 
 use std::sync::atomic::Ordering;
 
@@ -31,7 +31,7 @@ async fn create_at(db: &Db, new: NewUpload, key: &str, body: &str, at: DateTime<
     db.create(new, Some(claim)).await.unwrap()
 }
 
-fn made(creation: &Creation) -> UploadId {
+fn created_id(creation: &Creation) -> UploadId {
     match creation {
         Ok(issued) => issued.upload().id,
         Err(NotCreated::Repeated(found)) => found.upload().id,
@@ -40,7 +40,7 @@ fn made(creation: &Creation) -> UploadId {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_key_makes_one_upload_by_two_writers_at_once_and_counts_one_use() {
+async fn concurrent_creates_with_one_key_make_one_upload_and_count_one_use() {
     for rig in Rig::each() {
         let (one, other) = (rig.open(), rig.open());
         let grant = mint(&one, 5).await;
@@ -55,7 +55,11 @@ async fn one_key_makes_one_upload_by_two_writers_at_once_and_counts_one_use() {
         let answers = join_all(requests).await;
         for first in 0..3 {
             let of_key: Vec<&Creation> = answers.iter().skip(first).step_by(3).collect();
-            assert!(of_key.iter().all(|it| made(it) == made(of_key[0])));
+            assert!(
+                of_key
+                    .iter()
+                    .all(|it| created_id(it) == created_id(of_key[0]))
+            );
             let fresh = of_key.iter().filter(|it| it.is_ok());
             assert_eq!(fresh.count(), 1);
         }
@@ -65,7 +69,7 @@ async fn one_key_makes_one_upload_by_two_writers_at_once_and_counts_one_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_body_under_the_same_key_writes_nothing() {
+async fn another_body_with_the_same_key_writes_nothing() {
     for rig in Rig::each() {
         let db = rig.open();
         let grant = mint(&db, 5).await;
@@ -78,7 +82,7 @@ async fn another_body_under_the_same_key_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repetition_gets_the_upload_as_it_is_now() {
+async fn repeated_create_returns_the_upload_in_its_current_status() {
     for rig in Rig::each() {
         let db = rig.open();
         let first = create(&db, new_upload("user:1"), "a", "body").await;
@@ -95,22 +99,26 @@ async fn a_repetition_gets_the_upload_as_it_is_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_ends_after_a_day_and_is_then_taken_over_once() {
+async fn key_expires_after_a_day_and_is_taken_over_once() {
     for rig in Rig::each() {
         let (one, other) = (rig.open(), rig.open());
         let day = TimeDelta::days(1);
         let micro = TimeDelta::microseconds(1);
-        let first = made(&create(&one, new_upload("user:1"), "a", "body").await);
+        let first = created_id(&create(&one, new_upload("user:1"), "a", "body").await);
         let late = now() + day - micro;
         let again = create_at(&one, new_upload("user:1"), "a", "body", late).await;
-        assert_eq!(made(&again), first);
+        assert_eq!(created_id(&again), first);
         let later = (0..20).map(|n| {
             let db = [&one, &other][n % 2];
             create_at(db, new_upload("user:1"), "a", "other", now() + day)
         });
         let later = join_all(later).await;
-        assert_ne!(made(&later[0]), first);
-        assert!(later.iter().all(|it| made(it) == made(&later[0])));
+        assert_ne!(created_id(&later[0]), first);
+        assert!(
+            later
+                .iter()
+                .all(|it| created_id(it) == created_id(&later[0]))
+        );
         assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 2);
         assert_eq!(rig.count("SELECT COUNT(*) FROM idempotency_keys"), 1);
         assert_eq!(one.prune(now() + day + day - micro, 10).await.unwrap(), 0);
@@ -120,7 +128,7 @@ async fn a_key_ends_after_a_day_and_is_then_taken_over_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_whose_commit_has_no_answer_is_known_again_as_its_own() {
+async fn key_claim_with_a_lost_answer_is_recognised_as_its_own() {
     for rig in Rig::each() {
         let db = rig.open();
         db.queue.state.lose_answer.store(true, Ordering::Release);
@@ -129,7 +137,7 @@ async fn a_claim_whose_commit_has_no_answer_is_known_again_as_its_own() {
         db.queue.state.lose_answer.store(true, Ordering::Release);
         let again = create(&db, new_upload("user:1"), "a", "body").await;
         assert!(matches!(again, Err(NotCreated::Repeated(_))), "{again:?}");
-        assert_eq!(made(&again), made(&first));
+        assert_eq!(created_id(&again), created_id(&first));
         assert_eq!(rig.count("SELECT COUNT(*) FROM uploads"), 1);
     }
 }
@@ -161,15 +169,15 @@ async fn one_key_mints_one_grant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b8_a_client_that_repeats_one_key_leaves_its_neighbours_their_shared_commits() {
+async fn client_repeating_one_key_does_not_split_the_commits_of_others() {
     for rig in Rig::each() {
         let db = rig.open();
-        let first = made(&create(&db, new_upload("user:1"), "a", "body").await);
+        let first = created_id(&create(&db, new_upload("user:1"), "a", "body").await);
         let before = db.commits();
         let repeats = (0..300).map(|_| create(&db, new_upload("user:1"), "a", "body"));
         let creates = (0..300).map(|_| db.create_one(new_upload("user:2")));
         let (repeats, creates) = tokio::join!(join_all(repeats), join_all(creates));
-        assert!(repeats.iter().all(|it| made(it) == first));
+        assert!(repeats.iter().all(|it| created_id(it) == first));
         assert!(creates.into_iter().all(|it| it.is_ok()));
         let commits = db.commits() - before;
         assert!(commits < 100, "{commits} commits");

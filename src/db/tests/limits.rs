@@ -48,7 +48,7 @@ async fn exhausted_pool_is_busy_within_two_seconds() {
         assert_eq!((first, second), (Err(DbError::Busy), Err(DbError::Busy)));
         assert_eq!(read, Err(DbError::Busy));
         assert!((1_900..2_600).contains(&took.as_millis()), "{took:?}");
-        // A permit is released with its connection, not when its caller gives up.
+        // A permit is released with its connection, not when its caller times out.
         tokio::time::sleep(Duration::from_millis(1_200)).await;
         assert!(db.find_upload(id).await.unwrap().is_some());
     }

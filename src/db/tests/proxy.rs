@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::support::Rig;
 
 #[derive(Default)]
-struct Mood {
+struct Faults {
     lose_commit: AtomicBool,
     swallow: AtomicBool,
     down: AtomicBool,
@@ -18,7 +18,7 @@ struct Mood {
 }
 
 pub struct Proxy {
-    mood: Arc<Mood>,
+    faults: Arc<Faults>,
     pub url: String,
 }
 
@@ -31,8 +31,8 @@ impl Proxy {
         url.set_port(Some(listener.local_addr().unwrap().port()))
             .unwrap();
         url.set_query(Some("sslmode=disable"));
-        let mood = Arc::new(Mood::default());
-        let shared = mood.clone();
+        let faults = Arc::new(Faults::default());
+        let shared = faults.clone();
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 if shared.down.load(Ordering::SeqCst) {
@@ -45,59 +45,59 @@ impl Proxy {
                 let (client, server) = (client.unwrap(), TcpStream::connect(&upstream).unwrap());
                 for (from, to, is_client) in [(&client, &server, true), (&server, &client, false)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    let mood = shared.clone();
-                    std::thread::spawn(move || pump(from, to, is_client, &mood));
+                    let faults = shared.clone();
+                    std::thread::spawn(move || pump(from, to, is_client, &faults));
                 }
                 shared.open.lock().unwrap().extend([client, server]);
             }
         });
         Proxy {
-            mood,
+            faults,
             url: url.to_string(),
         }
     }
 
     /// The next commit happens, and its answer never arrives.
     pub fn lose_next_commit(&self) {
-        self.mood.lose_commit.store(true, Ordering::SeqCst);
+        self.faults.lose_commit.store(true, Ordering::SeqCst);
     }
 
     pub fn lost_one(&self) -> bool {
-        !self.mood.lose_commit.load(Ordering::SeqCst)
+        !self.faults.lose_commit.load(Ordering::SeqCst)
     }
 
     /// New connections are accepted and never answered; the others go on.
     pub fn set_deaf(&self, deaf: bool) {
-        self.mood.deaf.store(deaf, Ordering::SeqCst);
+        self.faults.deaf.store(deaf, Ordering::SeqCst);
     }
 
     /// Every connection stays open, and nothing that is sent on it arrives.
     pub fn set_silent(&self, silent: bool) {
-        self.mood.silent.store(silent, Ordering::SeqCst);
+        self.faults.silent.store(silent, Ordering::SeqCst);
     }
 
     pub fn set_down(&self, down: bool) {
-        self.mood.down.store(down, Ordering::SeqCst);
-        for stream in self.mood.open.lock().unwrap().drain(..) {
+        self.faults.down.store(down, Ordering::SeqCst);
+        for stream in self.faults.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, is_client: bool, mood: &Mood) {
+fn pump(mut from: TcpStream, mut to: TcpStream, is_client: bool, faults: &Faults) {
     let mut buffer = [0; 65_536];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         let bytes = &buffer[..read];
-        if mood.silent.load(Ordering::SeqCst) {
+        if faults.silent.load(Ordering::SeqCst) {
             continue;
         }
-        // With its end, because a begin says READ COMMITTED.
+        // With its zero byte, because BEGIN contains READ COMMITTED.
         if is_client
             && bytes.windows(7).any(|part| part == b"COMMIT\0")
-            && mood.lose_commit.swap(false, Ordering::SeqCst)
+            && faults.lose_commit.swap(false, Ordering::SeqCst)
         {
-            mood.swallow.store(true, Ordering::SeqCst);
-        } else if !is_client && mood.swallow.swap(false, Ordering::SeqCst) {
+            faults.swallow.store(true, Ordering::SeqCst);
+        } else if !is_client && faults.swallow.swap(false, Ordering::SeqCst) {
             break;
         }
         if to.write_all(bytes).is_err() {

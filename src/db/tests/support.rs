@@ -1,4 +1,4 @@
-//! A database of its own for each test, on every server there is, and the evidence to fill it with.
+//! A database for each test, on SQLite and on Postgres if there is a server, and helpers to fill it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::connection::SimpleConnection as _;
@@ -157,7 +157,7 @@ impl Drop for Rig {
 pub type Creation = Result<Issued, NotCreated>;
 
 impl Db {
-    /// A pending upload that nothing keeps from being made.
+    /// A pending upload that is not refused.
     pub async fn create_one(&self, new: NewUpload) -> Result<Issued, DbError> {
         Ok(self.create(new, None).await?.unwrap())
     }

@@ -36,8 +36,8 @@ async fn lease_of_a_clock_a_day_ahead_is_taken_over() {
     const DAY_SECS: i64 = 86_400;
     for rig in Rig::each() {
         let (ahead, other) = (rig.open(), rig.open());
-        let turn = lease("ahead", DAY_SECS, DAY_SECS + 60);
-        assert_eq!(ahead.acquire_lease(turn).await, Ok(true));
+        let tomorrow = lease("ahead", DAY_SECS, DAY_SECS + 60);
+        assert_eq!(ahead.acquire_lease(tomorrow).await, Ok(true));
         assert_eq!(other.acquire_lease(lease("other", 0, 60)).await, Ok(true));
         // A lease a little ahead is respected.
         assert_eq!(ahead.acquire_lease(lease("ahead", 30, 90)).await, Ok(false));
@@ -45,7 +45,7 @@ async fn lease_of_a_clock_a_day_ahead_is_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_brokers_that_acquire_a_lease_at_once_one_succeeds() {
+async fn lease_acquired_concurrently_has_one_holder() {
     for rig in Rig::each() {
         let brokers: Vec<_> = (0..6).map(|_| rig.open()).collect();
         let asking = brokers
@@ -79,7 +79,7 @@ async fn postponed_upload_is_due_again_and_delays_no_other() {
         let until = first.expires_at + TimeDelta::seconds(60);
         let problem = "copy-object: timeout".to_owned();
         db.postpone(first.id, until, problem).await.unwrap();
-        assert_eq!(ids(20, 1).await, [second.id], "the next one has its turn");
+        assert_eq!(ids(20, 1).await, [second.id], "the next one is due");
         assert_eq!(ids(60, 9).await, [second.id, first.id]);
         assert_eq!(
             rig.count("SELECT COUNT(*) FROM uploads WHERE last_problem = 'copy-object: timeout'"),
@@ -106,21 +106,30 @@ async fn copies_pending_deletion_are_old_abandoned_and_never_recorded() {
         let stale = db.stale_attempts(later, 9).await.unwrap();
         assert_eq!(stale.len(), 1);
         assert_eq!(stale[0].key, lost);
-        let owed = |before, after| db.copies_pending_deletion("media", before, after, 9);
-        assert_eq!(owed(later, None).await, Ok(Vec::new()), "still open");
+        let pending_deletion =
+            |before, after| db.copies_pending_deletion("media", before, after, 9);
+        assert_eq!(
+            pending_deletion(later, None).await,
+            Ok(Vec::new()),
+            "still open"
+        );
         db.abandon_attempt(upload.id, &lost).await.unwrap();
-        assert_eq!(owed(earlier, None).await, Ok(Vec::new()), "too young");
-        let found = owed(later, None).await.unwrap();
+        assert_eq!(
+            pending_deletion(earlier, None).await,
+            Ok(Vec::new()),
+            "too young"
+        );
+        let found = pending_deletion(later, None).await.unwrap();
         assert_eq!(found, stale);
         let behind = found.last().cloned();
-        assert_eq!(owed(later, behind).await, Ok(Vec::new()));
+        assert_eq!(pending_deletion(later, behind).await, Ok(Vec::new()));
         let elsewhere = db.copies_pending_deletion("another", later, None, 9).await;
         assert_eq!(elsewhere, Ok(Vec::new()));
         // Even a row that was damaged with SQL does not make the object of an upload pending deletion.
         rig.execute("UPDATE seal_attempts SET state = 'abandoned' WHERE state = 'recorded'");
-        assert_eq!(owed(later, None).await.unwrap(), stale);
+        assert_eq!(pending_deletion(later, None).await.unwrap(), stale);
         db.attempt_removed(upload.id, lost, now()).await.unwrap();
-        assert_eq!(owed(later, None).await, Ok(Vec::new()));
+        assert_eq!(pending_deletion(later, None).await, Ok(Vec::new()));
     }
 }
 
@@ -150,11 +159,11 @@ async fn unattached_upload_is_deleted_once_and_only_while_confirmed() {
         assert_eq!(moved, 1, "one of two brokers moved it");
         rig.assert_events_are_gapless();
         assert_eq!(of(1).await, Ok(Vec::new()));
-        let owed = db
+        let pending_deletion = db
             .uploads_pending_deletion("media", UploadId::NONE, 9)
             .await
             .unwrap();
-        assert_eq!(owed.len(), 1);
+        assert_eq!(pending_deletion.len(), 1);
         let behind = db.uploads_pending_deletion("media", upload.id, 9).await;
         assert_eq!(behind, Ok(Vec::new()));
         db.object_removed(upload.id, now()).await.unwrap();

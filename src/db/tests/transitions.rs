@@ -1,10 +1,10 @@
-//! Every status and every step, against the domain's machine.
+//! Every step from every status, against the domain's status machine.
 
 use diesel::connection::SimpleConnection as _;
 
 use super::support::{Rig, create, now, open_attempt, record};
 use crate::db::engine::connection::transaction;
-use crate::db::uploads::transition::{Advance, Fills, Recorded};
+use crate::db::uploads::transition::{Advance, Fills};
 use crate::db::writer::counter_deltas::CounterDeltas;
 use crate::db::{Change, PendingQuota, StatusStep, Transition};
 use crate::domain::attachment::ObjectId;
@@ -12,7 +12,7 @@ use crate::domain::event::EventType;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{ConfirmedBy, Status, Step};
 
-/// Puts an upload into a status as if it had come there, which later issues' steps are needed for.
+/// Puts an upload into a status directly.
 fn place(rig: &Rig, id: UploadId, status: Status) {
     let confirmed = matches!(
         status,
@@ -31,7 +31,7 @@ fn place(rig: &Rig, id: UploadId, status: Status) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_step_from_every_status_does_what_the_machine_says_and_nothing_else() {
+async fn every_step_from_every_status_follows_the_status_machine() {
     for rig in Rig::each() {
         let db = rig.open();
         let mut conn = rig.connect();
@@ -42,11 +42,11 @@ async fn every_step_from_every_status_does_what_the_machine_says_and_nothing_els
             let upload = create(&db).await.into_upload();
             place(&rig, upload.id, status);
             let fills = match step {
-                Step::Confirm => Fills::Recorded(Recorded {
+                Step::Confirm => Fills::Sealed {
                     key: super::support::new_key(),
                     etag: "etag".into(),
                     by: ConfirmedBy::Service,
-                }),
+                },
                 Step::Attach => Fills::Record(ObjectId::parse("42").unwrap()),
                 Step::Detach => Fills::RemoveAfter(now()),
                 _ => Fills::Nothing,
@@ -90,7 +90,7 @@ async fn every_step_from_every_status_does_what_the_machine_says_and_nothing_els
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i7_the_events_of_an_upload_are_numbered_without_a_gap() {
+async fn events_of_an_upload_are_numbered_without_gaps() {
     for rig in Rig::each() {
         let db = rig.open();
         let change = |upload, step| {
@@ -114,7 +114,7 @@ async fn i7_the_events_of_an_upload_are_numbered_without_a_gap() {
         assert_eq!(
             deleted.confirmation.unwrap().key,
             key,
-            "what was recorded stays readable"
+            "the record stays readable"
         );
         for step in [StatusStep::Cancel, StatusStep::Expire] {
             let other = create(&db).await.upload().id;

@@ -1,14 +1,13 @@
-//! Attaching an upload to a record: a status change, and on a field of cardinality `one` the former upload's too, in one
-//! transaction.
+//! Attaching an upload to a record, and detaching it. On a field of cardinality `one` an attach also detaches the former upload,
+//! in the same transaction.
 //!
-//! Locks are taken in one order: slot, upload, former uploads. So of two brokers that replace at once the second sees what the
-//! first has attached, and detaches it.
+//! Locks are taken in one order: attachment lock, upload, former uploads. Of two brokers that replace an attachment at the same
+//! time, the second sees the upload that the first attached, and detaches it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
-use super::detachments::untie;
-use super::transition::{Advance, Fills, is_written};
+use super::transition::{Advance, Fills, Transition, is_written};
 use crate::db::Db;
 use crate::db::engine::connection::{AnyConnection, MultiBackend};
 use crate::db::engine::error::{DbError, Failure};
@@ -17,7 +16,7 @@ use crate::db::engine::row::find;
 use crate::db::engine::schema::uploads;
 use crate::db::events::outbox::NewEvent;
 use crate::db::requests::idempotency::{self, Claimed, IdempotencyClaim};
-use crate::db::writer::attachment_locks::Slot;
+use crate::db::writer::attachment_locks::AttachmentLock;
 use crate::db::writer::counter_deltas::CounterDeltas;
 use crate::db::writer::queue::Write;
 use crate::domain::attachment::ObjectId;
@@ -25,44 +24,44 @@ use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{Status, Step, Upload};
 
-/// How many former uploads one attach detaches: more than one only where the field's cardinality was `many` before.
-const MOST_FORMER: i64 = 1_000;
+/// The most former uploads that one attach detaches: more than one only where the field's cardinality was `many` before.
+const MAX_FORMER: i64 = 1_000;
 
-/// A record to attach to, and what that does to what was attached before.
+/// The record to attach to, and whether the former upload is replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachTo {
     /// The upload's field.
     pub field: FieldName,
     /// The record.
     pub object_id: ObjectId,
-    /// Whether the field's former upload of the record is detached: cardinality `one`.
+    /// Whether the record's former upload is detached: cardinality `one`.
     pub replaces: bool,
-    /// How long the object of a detached one is kept, in seconds.
+    /// How long the object of a detached upload is kept, in seconds.
     pub removal_grace_secs: u32,
 }
 
 impl AttachTo {
-    /// What has to be locked first.
-    pub(in crate::db) fn slot(&self) -> Option<Slot> {
+    /// The lock that this attach takes first; `None` on a field of cardinality `many`.
+    pub(in crate::db) fn lock(&self) -> Option<AttachmentLock> {
         self.replaces
-            .then(|| Slot::new(&self.field, &self.object_id))
+            .then(|| AttachmentLock::new(&self.field, &self.object_id))
     }
 }
 
 /// An attach on its own.
 #[derive(Debug, Clone)]
 pub struct Attach {
-    /// Which upload.
+    /// The upload.
     pub upload: UploadId,
-    /// To which record.
+    /// The record.
     pub to: AttachTo,
-    /// When.
+    /// Now.
     pub at: DateTime<Utc>,
-    /// What its request claims by its success, where it carries a key.
+    /// The request's idempotency key, if it has one.
     pub idempotency: Option<IdempotencyClaim>,
 }
 
-/// What became of an attach.
+/// The result of an attach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attached {
     /// This request attached it, now or in an earlier try whose answer was lost.
@@ -74,23 +73,49 @@ pub enum Attached {
     },
     /// The same request, with the same key, succeeded before; the upload as it is now.
     Repeated(Upload),
-    /// It is attached to this very record already.
+    /// The upload is attached to this record already.
     Already(Upload),
-    /// Another request succeeded with the same key; nothing was done.
+    /// Another request succeeded with the same key; nothing was changed.
     OtherBody,
-    /// It was not in a status that allows this; the upload as it is.
+    /// Its status doesn't allow an attach; the upload as it is.
     Stale(Upload),
     /// There is no such upload.
     Missing,
 }
 
+/// A detach.
+#[derive(Debug, Clone)]
+pub struct Detach {
+    /// The upload.
+    pub upload: UploadId,
+    /// The record that it was read as attached to; it does not change while the upload is attached.
+    pub from: (FieldName, ObjectId),
+    /// How long its object is kept, in seconds.
+    pub removal_grace_secs: u32,
+    /// Now.
+    pub at: DateTime<Utc>,
+}
+
 impl Db {
-    /// Attaches a confirmed upload to a record. A key is claimed by success alone.
+    /// Attaches a confirmed upload to a record. Only a success claims the idempotency key.
     pub async fn attach(&self, attach: Attach) -> Result<Attached, DbError> {
-        let (slot, event) = (attach.to.slot(), self.new_event(attach.at));
+        let (lock, event) = (attach.to.lock(), self.new_event(attach.at));
         let change = AttachOne {
             attach,
-            slot,
+            lock,
+            event,
+        };
+        self.queue.submit(change).await
+    }
+
+    /// Detaches an attached upload: its attachment lock is released, and its object may be removed after the grace.
+    pub async fn detach(&self, detach: Detach) -> Result<Transition, DbError> {
+        let (field, object_id) = &detach.from;
+        let lock = AttachmentLock::new(field, object_id);
+        let event = self.new_event(detach.at);
+        let change = DetachOne {
+            detach,
+            lock,
             event,
         };
         self.queue.submit(change).await
@@ -99,7 +124,7 @@ impl Db {
 
 struct AttachOne {
     attach: Attach,
-    slot: Option<Slot>,
+    lock: Option<AttachmentLock>,
     event: NewEvent,
 }
 
@@ -110,8 +135,8 @@ impl Write for AttachOne {
         self.attach.upload
     }
 
-    fn slot(&self) -> Option<&Slot> {
-        self.slot.as_ref()
+    fn attachment_lock(&self) -> Option<&AttachmentLock> {
+        self.lock.as_ref()
     }
 
     fn write(
@@ -125,8 +150,8 @@ impl Write for AttachOne {
             None => Claimed::Fresh,
         };
         let answer = match found {
-            Claimed::Fresh => match tie(conn, *upload, to, &self.event, *at, deltas)? {
-                Some(Tied { row, detached }) => Attached::Moved {
+            Claimed::Fresh => match attach_upload(conn, *upload, to, &self.event, *at, deltas)? {
+                Some(AttachResult { row, detached }) => Attached::Moved {
                     upload: row.into_upload()?,
                     detached,
                 },
@@ -140,7 +165,7 @@ impl Write for AttachOne {
                 self.claim(conn, claim)?
             }
             (Attached::Moved { .. } | Attached::Already(_), None) => {}
-            // The batch may have locked the slot by a row for this upload.
+            // The batch may have inserted the lock's row for this upload.
             _ => self.release(conn)?,
         }
         Ok(answer)
@@ -148,7 +173,7 @@ impl Write for AttachOne {
 }
 
 impl AttachOne {
-    /// Nothing to change: because an earlier try did it, or because it can't be done.
+    /// The answer where nothing changed: an earlier try attached it, or its status doesn't allow it.
     fn without_change(&self, conn: &mut AnyConnection) -> Result<Attached, Failure> {
         let Some(upload) = find(conn, self.attach.upload)? else {
             return Ok(Attached::Missing);
@@ -166,7 +191,7 @@ impl AttachOne {
         })
     }
 
-    /// The key is claimed: by a request before, or by this one in a commit whose answer was lost.
+    /// The answer where the key is claimed: by an earlier request, or by this one in a commit whose answer was lost.
     fn repeated(&self, conn: &mut AnyConnection) -> Result<Attached, Failure> {
         if is_written(conn, &self.event)? {
             return self.without_change(conn);
@@ -178,38 +203,77 @@ impl AttachOne {
     fn claim(&self, conn: &mut AnyConnection, claim: &IdempotencyClaim) -> Result<(), Failure> {
         match idempotency::claim(conn, claim)? {
             Claimed::Fresh | Claimed::Repeat(_) => Ok(()),
-            // Two requests that succeed with one key at once ask for the same record of the same upload: only one can attach.
+            // Two concurrent requests with one key attach the same upload to the same record: only one of them can succeed.
             Claimed::OtherBody => Err(Failure::Refused(DbError::Busy)),
         }
     }
 
     fn release(&self, conn: &mut AnyConnection) -> QueryResult<()> {
-        match &self.slot {
-            Some(slot) => slot.release(conn, self.attach.upload),
+        match &self.lock {
+            Some(lock) => lock.release(conn, self.attach.upload),
             None => Ok(()),
         }
     }
 }
 
-/// An upload that is attached now.
-pub(in crate::db) struct Tied {
+struct DetachOne {
+    detach: Detach,
+    lock: AttachmentLock,
+    event: NewEvent,
+}
+
+impl Write for DetachOne {
+    type Answer = Transition;
+
+    fn upload(&self) -> UploadId {
+        self.detach.upload
+    }
+
+    fn attachment_lock(&self) -> Option<&AttachmentLock> {
+        Some(&self.lock)
+    }
+
+    fn write(
+        &self,
+        conn: &mut AnyConnection,
+        deltas: &mut CounterDeltas,
+    ) -> Result<Transition, Failure> {
+        let Detach {
+            upload,
+            removal_grace_secs,
+            at,
+            ..
+        } = &self.detach;
+        // Before the upload: see the doc of this module.
+        self.lock.acquire(conn, *upload)?;
+        let (secs, event) = (*removal_grace_secs, self.event.clone());
+        let moved = detach_upload(conn, *upload, secs, event, *at, deltas)?;
+        self.lock.release(conn, *upload)?;
+        match moved {
+            Some(row) => Ok(Transition::Moved(row.into_upload()?)),
+            None => Transition::of_unchanged(conn, *upload, &self.event),
+        }
+    }
+}
+
+/// An upload that was just attached.
+pub(in crate::db) struct AttachResult {
     pub(in crate::db) row: UploadRow,
     pub(in crate::db) detached: usize,
 }
 
-/// Attaches a confirmed upload and detaches what was attached before; `None` where it isn't confirmed, and then only the slot
-/// may have changed.
-pub(in crate::db) fn tie(
+/// Attaches a confirmed upload and detaches the former ones. `None` where it isn't confirmed: then at most the lock's row changed.
+pub(in crate::db) fn attach_upload(
     conn: &mut AnyConnection,
     upload: UploadId,
     to: &AttachTo,
     event: &NewEvent,
     at: DateTime<Utc>,
     deltas: &mut CounterDeltas,
-) -> Result<Option<Tied>, Failure> {
-    let slot = to.slot();
-    if let Some(slot) = &slot {
-        slot.lock(conn, upload)?;
+) -> Result<Option<AttachResult>, Failure> {
+    let lock = to.lock();
+    if let Some(lock) = &lock {
+        lock.acquire(conn, upload)?;
     }
     let advance = Advance {
         upload,
@@ -221,21 +285,40 @@ pub(in crate::db) fn tie(
     let Some(row) = advance.run(conn, deltas)? else {
         return Ok(None);
     };
-    let Some(slot) = slot else {
-        return Ok(Some(Tied { row, detached: 0 }));
+    let Some(lock) = lock else {
+        return Ok(Some(AttachResult { row, detached: 0 }));
     };
-    slot.give(conn, upload)?;
+    lock.assign(conn, upload)?;
     let mut detached = 0;
     for former in attached_before(conn, upload, to)? {
         let event = event.another(at);
-        let untied = untie(conn, former, to.removal_grace_secs, event, at, deltas)?;
-        detached += usize::from(untied.is_some());
+        let row = detach_upload(conn, former, to.removal_grace_secs, event, at, deltas)?;
+        detached += usize::from(row.is_some());
     }
-    Ok(Some(Tied { row, detached }))
+    Ok(Some(AttachResult { row, detached }))
 }
 
-/// The other uploads that are attached to the record. Asked of the uploads and not of the slot alone, so that a field whose
-/// cardinality was `many` before has one again after the next attach.
+/// Detaches one attached upload. `None` where it isn't attached: then nothing was written.
+fn detach_upload(
+    conn: &mut AnyConnection,
+    upload: UploadId,
+    grace_secs: u32,
+    event: NewEvent,
+    at: DateTime<Utc>,
+    deltas: &mut CounterDeltas,
+) -> Result<Option<UploadRow>, Failure> {
+    let advance = Advance {
+        upload,
+        step: Step::Detach,
+        event,
+        at,
+        fills: Fills::RemoveAfter(at + TimeDelta::seconds(i64::from(grace_secs))),
+    };
+    advance.run(conn, deltas)
+}
+
+/// The other uploads attached to the record. Read from the uploads and not from the lock's row, so that a field whose cardinality was
+/// `many` before has one upload after the next attach.
 fn attached_before(
     conn: &mut AnyConnection,
     upload: UploadId,
@@ -249,7 +332,7 @@ fn attached_before(
         .map_err(|error| Failure::Refused(DbError::Internal(format!("uploads.id: {error}"))))
 }
 
-/// The statement of it.
+/// The statement of [`attached_before`], which a test of query plans runs too.
 pub(in crate::db) fn attached_query<'a>(
     except: &str,
     field: &'a str,
@@ -267,5 +350,5 @@ pub(in crate::db) fn attached_query<'a>(
         .filter(uploads::status.eq(Status::Attached.as_str()))
         .filter(uploads::id.ne(except.to_owned()))
         .order(uploads::id)
-        .limit(MOST_FORMER)
+        .limit(MAX_FORMER)
 }

@@ -1,4 +1,4 @@
-//! Seal attempts: every key that a copy may write is committed here first, with who will answer for it.
+//! Seal attempts: each key that a copy may write is committed here first, with its upload.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -14,28 +14,28 @@ use crate::db::writer::queue::Write;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 
-/// What the log says of an attempt that found nothing.
+/// The timeline entry of an attempt that found nothing.
 const NOTHING_THERE: &str = "no object yet";
 
-/// A copy that is about to be made.
+/// A copy to be made.
 #[derive(Debug, Clone)]
 pub struct SealAttempt {
     /// The fresh key that it will write.
     pub key: FinalKey,
-    /// The upload that it seals.
+    /// Its upload.
     pub upload: UploadId,
     /// Now.
     pub at: DateTime<Utc>,
 }
 
-/// Where an attempt stands.
+/// The state of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::db) enum AttemptState {
-    /// Its copy may be under way; only now can it be recorded.
+    /// Its copy may be under way. Only an open attempt can be recorded.
     Open,
     /// Its key is the upload's.
     Recorded,
-    /// Its key will never be anyone's: its object may be removed.
+    /// Its key is never recorded: its object may be removed.
     Abandoned,
 }
 
@@ -56,8 +56,8 @@ impl Db {
         self.queue.submit(OpenAttempt(attempt)).await
     }
 
-    /// Gives up an open attempt. True when it is abandoned now, so that its object may be removed; false when it was
-    /// recorded or is unknown.
+    /// Abandons an open attempt. True when it is abandoned, so that its object may be removed; false when it was recorded or is
+    /// unknown.
     pub async fn abandon_attempt(&self, upload: UploadId, key: &FinalKey) -> Result<bool, DbError> {
         self.queue
             .submit(AbandonAttempt {
@@ -67,7 +67,7 @@ impl Db {
             .await
     }
 
-    /// Notes when an abandoned attempt's object was seen to be removed. The first time stays.
+    /// Records when an abandoned attempt's object was seen to be removed. The first time stays.
     pub async fn attempt_removed(
         &self,
         upload: UploadId,
@@ -77,14 +77,14 @@ impl Db {
         self.queue.submit(AttemptRemoved { upload, key, at }).await
     }
 
-    /// Forgets an open attempt whose copy surely wrote nothing and never will: its key needs nobody's care. One that was
-    /// settled meanwhile stays. Fine when it is gone already. The upload's log keeps that nothing was there.
-    pub async fn forget_attempt(&self, upload: UploadId, key: &FinalKey) -> Result<(), DbError> {
+    /// Deletes an open attempt whose copy certainly wrote nothing and never will. One that was settled meanwhile stays; a missing one
+    /// is not an error. The upload's timeline keeps that nothing had arrived.
+    pub async fn delete_attempt(&self, upload: UploadId, key: &FinalKey) -> Result<(), DbError> {
         let (key, at) = (key.clone(), Utc::now());
-        self.queue.submit(ForgetAttempt { upload, key, at }).await
+        self.queue.submit(DeleteAttempt { upload, key, at }).await
     }
 
-    /// The keys of an upload's abandoned attempts whose objects were not seen to be removed, oldest first, at most `limit`.
+    /// The keys of an upload's abandoned attempts whose objects are not yet removed, oldest first, at most `limit`.
     pub async fn abandoned_copies(
         &self,
         upload: UploadId,
@@ -106,7 +106,7 @@ impl Db {
     }
 }
 
-/// Moves this upload's attempt from `open`; false when it wasn't.
+/// Settles this upload's open attempt; false when it isn't open.
 pub(in crate::db) fn settle(
     conn: &mut AnyConnection,
     upload: UploadId,
@@ -116,8 +116,8 @@ pub(in crate::db) fn settle(
     change(conn, upload, key, AttemptState::Open, to)
 }
 
-/// Gives up an attempt that this same transaction had marked as recorded.
-pub(in crate::db) fn take_back(
+/// Abandons an attempt that the same transaction marked as recorded.
+pub(in crate::db) fn abandon_recorded(
     conn: &mut AnyConnection,
     upload: UploadId,
     key: &FinalKey,
@@ -181,7 +181,7 @@ impl Write for OpenAttempt {
             AnyConnection::Sqlite(conn) => insert.execute(conn)?,
             AnyConnection::Postgres(conn) => insert.execute(conn)?,
         };
-        // The row is there already: fine when this very attempt wrote it and nobody has settled it since.
+        // The row exists: fine when an earlier try of this attempt wrote it, and it is still open.
         if inserted == 0 && find(conn, &self.0.key)?.as_ref() != Some(&row) {
             let why = format!("the key of a new attempt for {} is taken", self.0.upload);
             return Err(Failure::Refused(DbError::Internal(why)));
@@ -213,13 +213,13 @@ impl Write for AbandonAttempt {
     }
 }
 
-struct ForgetAttempt {
+struct DeleteAttempt {
     upload: UploadId,
     key: FinalKey,
     at: DateTime<Utc>,
 }
 
-impl Write for ForgetAttempt {
+impl Write for DeleteAttempt {
     type Answer = ();
 
     fn upload(&self) -> UploadId {
@@ -227,12 +227,12 @@ impl Write for ForgetAttempt {
     }
 
     fn write(&self, conn: &mut AnyConnection, _: &mut CounterDeltas) -> Result<(), Failure> {
-        let forgotten = diesel::delete(seal_attempts::table)
+        let deleted = diesel::delete(seal_attempts::table)
             .filter(seal_attempts::object_key.eq(self.key.as_str()))
             .filter(seal_attempts::upload_id.eq(self.upload.to_string()))
             .filter(seal_attempts::state.eq(AttemptState::Open.as_str()))
             .execute(conn)?;
-        match forgotten {
+        match deleted {
             1 => upload_log::note(conn, self.upload, NoteKind::Seal, NOTHING_THERE, self.at),
             _ => Ok(()),
         }

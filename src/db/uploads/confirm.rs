@@ -1,16 +1,16 @@
-//! Recording a confirm: the one transaction that makes a sealed copy the upload's object.
+//! Recording a confirm: one transaction makes a sealed copy the upload's object.
 
 use chrono::{DateTime, Utc};
 
-use super::attachments::{AttachTo, Tied, tie};
+use super::attachments::{AttachResult, AttachTo, attach_upload};
 use super::attempts::{self, AttemptState};
-use super::transition::{Advance, Fills, Recorded, Transition};
+use super::transition::{Advance, Fills, Transition};
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
 use crate::db::engine::row::find;
 use crate::db::events::outbox::NewEvent;
-use crate::db::writer::attachment_locks::Slot;
+use crate::db::writer::attachment_locks::AttachmentLock;
 use crate::db::writer::counter_deltas::CounterDeltas;
 use crate::db::writer::queue::Write;
 use crate::domain::ids::UploadId;
@@ -20,7 +20,7 @@ use crate::policy::evidence::Verified;
 /// A confirm, with the evidence for it.
 #[derive(Debug)]
 pub struct Confirm {
-    /// Names the upload and the key of the copy, and proves that the copy matches the declaration.
+    /// The upload, the key of the copy, and the proof that the copy matches the declaration.
     pub verified: Verified,
     /// Whose request led to the confirm.
     pub by: ConfirmedBy,
@@ -30,12 +30,12 @@ pub struct Confirm {
     pub at: DateTime<Utc>,
 }
 
-/// What became of a confirm.
+/// The result of a confirm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmed {
-    /// Of the upload itself.
+    /// The status change of the upload itself.
     pub transition: Transition,
-    /// How many former uploads of its record were detached for it.
+    /// How many former uploads of its record were detached.
     pub detached: usize,
 }
 
@@ -43,12 +43,12 @@ impl Db {
     /// Records the key of a verified copy if its attempt is still open and its upload still pending. On `Stale` the attempt is
     /// abandoned, and the returned upload has its new status.
     pub async fn confirm(&self, confirm: Confirm) -> Result<Confirmed, DbError> {
-        let slot = confirm.attach.as_ref().and_then(AttachTo::slot);
+        let lock = confirm.attach.as_ref().and_then(AttachTo::lock);
         let (event, attach_event) = (self.new_event(confirm.at), self.new_event(confirm.at));
         self.queue
             .submit(RecordConfirm {
                 confirm,
-                slot,
+                lock,
                 event,
                 attach_event,
             })
@@ -58,7 +58,7 @@ impl Db {
 
 struct RecordConfirm {
     confirm: Confirm,
-    slot: Option<Slot>,
+    lock: Option<AttachmentLock>,
     event: NewEvent,
     attach_event: NewEvent,
 }
@@ -70,12 +70,12 @@ impl Write for RecordConfirm {
         self.confirm.verified.upload()
     }
 
-    fn slot(&self) -> Option<&Slot> {
-        self.slot.as_ref()
+    fn attachment_lock(&self) -> Option<&AttachmentLock> {
+        self.lock.as_ref()
     }
 
-    /// The attempt before the upload: a sweeper that abandons the attempt at the same time holds its row or waits for it, so
-    /// under READ COMMITTED one of the two wins cleanly, and no object is removed that a committed row names.
+    /// The attempt before the upload: a sweeper that abandons the attempt at the same time holds the attempt's row or waits for
+    /// it. So under READ COMMITTED exactly one of the two succeeds, and no object is removed that a committed row names.
     fn write(
         &self,
         conn: &mut AnyConnection,
@@ -86,29 +86,29 @@ impl Write for RecordConfirm {
         if !attempts::settle(conn, upload, key, AttemptState::Recorded)? {
             return self.without_change(conn);
         }
-        if let Some(slot) = &self.slot {
-            slot.lock(conn, upload)?;
+        if let Some(lock) = &self.lock {
+            lock.acquire(conn, upload)?;
         }
         let advance = Advance {
             upload,
             step: Step::Confirm,
             event: self.event.clone(),
             at: *at,
-            fills: Fills::Recorded(Recorded {
+            fills: Fills::Sealed {
                 key: key.clone(),
                 etag: verified.etag().to_owned(),
                 by: self.confirm.by,
-            }),
+            },
         };
         let Some(row) = advance.run(conn, deltas)? else {
-            attempts::take_back(conn, upload, key)?;
+            attempts::abandon_recorded(conn, upload, key)?;
             return self.without_change(conn);
         };
-        let tied = match &self.confirm.attach {
-            Some(to) => tie(conn, upload, to, &self.attach_event, *at, deltas)?,
+        let attached = match &self.confirm.attach {
+            Some(to) => attach_upload(conn, upload, to, &self.attach_event, *at, deltas)?,
             None => None,
         };
-        let Tied { row, detached } = tied.unwrap_or(Tied { row, detached: 0 });
+        let AttachResult { row, detached } = attached.unwrap_or(AttachResult { row, detached: 0 });
         Ok(Confirmed {
             transition: Transition::Moved(row.into_upload()?),
             detached,
@@ -117,11 +117,11 @@ impl Write for RecordConfirm {
 }
 
 impl RecordConfirm {
-    /// Its own key recorded means that it has won, in a commit whose answer was lost.
+    /// The answer where nothing changed. If its own key is recorded, an earlier try succeeded, whose answer was lost.
     fn without_change(&self, conn: &mut AnyConnection) -> Result<Confirmed, Failure> {
         let id = self.upload();
-        if let Some(slot) = &self.slot {
-            slot.release(conn, id)?;
+        if let Some(lock) = &self.lock {
+            lock.release(conn, id)?;
         }
         let transition = match find(conn, id)? {
             None => Transition::Missing,

@@ -1,7 +1,7 @@
-//! Creating an upload: within its owner's quota, counted against its grant where it has one, and once for each idempotency key.
+//! Creating an upload: within its owner's quota, counted against its grant if it has one, and once for each idempotency key.
 //!
-//! The rows of all that may be made go into the database by the hundred in one statement ([`super::insert`]); what may keep one from
-//! being made is asked before, for each by itself but for the quotas, so that a refused one is in nobody's way.
+//! The rows of a batch are inserted in one statement ([`crate::db::writer::insert`]). Grants and keys are checked before, for each
+//! upload by itself, and quotas for all together, so that a refused upload doesn't hold up the others.
 
 use chrono::{DateTime, Utc};
 
@@ -20,26 +20,26 @@ use crate::domain::ids::{GrantId, UploadId};
 use crate::domain::upload::{Status, Upload};
 use crate::policy::evidence::Admitted;
 
-/// What an upload is created from.
+/// An upload to be created.
 #[derive(Debug, Clone)]
 pub struct NewUpload {
-    /// Its id, new.
+    /// Its new id.
     pub id: UploadId,
-    /// Whose it is.
+    /// Its owner.
     pub owner: String,
-    /// The bucket it goes to.
+    /// Its bucket.
     pub bucket: String,
     /// The record that it is meant for.
     pub object_id: Option<ObjectId>,
     /// Whether a confirm attaches it to that record.
     pub attach_at_confirm: bool,
-    /// The grant that it is made under.
+    /// The grant that it is counted against.
     pub grant: Option<GrantId>,
     /// Now.
     pub created_at: DateTime<Utc>,
     /// Its own deadline.
     pub expires_at: DateTime<Utc>,
-    /// What its field's policy accepted.
+    /// The declaration that its field's policy accepted.
     pub admitted: Admitted,
 }
 
@@ -75,7 +75,7 @@ impl NewUpload {
 /// Why no upload was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotCreated {
-    /// The owner has too much pending.
+    /// The upload would exceed the owner's quota.
     OverQuota(OverQuota),
     /// The same request created this upload before; as it is now.
     Repeated(Committed),
@@ -91,7 +91,7 @@ pub enum NotCreated {
 type Answer = Result<(), Box<NotCreated>>;
 
 impl Db {
-    /// Commits a pending upload if its owner's quota has room, its grant (if any) has a use left, and no request with the same
+    /// Commits a pending upload if its owner's quota allows it, its grant (if any) has a use left, and no request with the same
     /// key has succeeded before: all of it in one transaction, or nothing. Creating the same upload again returns the same
     /// upload; an id that another request has taken is [`DbError::Internal`].
     pub fn create(
@@ -139,11 +139,11 @@ impl Write for CreateOnce {
         grant.or_else(|| self.claim.as_ref().map(IdempotencyClaim::contends_for))
     }
 
-    fn making(&self) -> Option<&dyn BulkInsert<Answer = Answer>> {
+    fn bulk_insert(&self) -> Option<&dyn BulkInsert<Answer = Answer>> {
         Some(self)
     }
 
-    /// By itself, after a batch that failed.
+    /// On its own, after a batch that failed.
     fn write(
         &self,
         conn: &mut AnyConnection,
@@ -165,7 +165,7 @@ impl Write for CreateOnce {
         }
         insert_new(conn, &[&self.row])?;
         deltas.created(&self.row);
-        Ok(self.made())
+        Ok(BulkInsert::inserted(self))
     }
 }
 
@@ -176,7 +176,7 @@ impl BulkInsert for CreateOnce {
         &self.row
     }
 
-    /// The grant before the key, and both before the upload: two brokers come to the same locks in the same order.
+    /// The grant before the key, and both before the upload, so that two brokers take the same locks in the same order.
     fn before(&self, conn: &mut AnyConnection) -> Result<Option<Answer>, Failure> {
         if let Some(claim) = &self.claim {
             let seen = idempotency::look(conn, claim)?;
@@ -198,7 +198,7 @@ impl BulkInsert for CreateOnce {
         if let Some(claim) = &self.claim {
             let claimed = idempotency::claim(conn, claim)?;
             if let Some(known) = known(conn, claimed)? {
-                // Another broker was faster by a moment.
+                // Another broker claimed the key in between.
                 if let Some(grant) = self.grant {
                     grants::uncount_use(conn, grant)?;
                 }
@@ -208,11 +208,11 @@ impl BulkInsert for CreateOnce {
         Ok(None)
     }
 
-    fn made(&self) -> Answer {
+    fn inserted(&self) -> Answer {
         Ok(())
     }
 
-    /// Only successes are kept: neither the grant nor the key remembers it.
+    /// Takes back the use of the grant and the claim of the key: only a success keeps them.
     fn refuse(&self, conn: &mut AnyConnection, over: OverQuota) -> Result<Answer, Failure> {
         if let Some(grant) = self.grant {
             grants::uncount_use(conn, grant)?;

@@ -1,4 +1,4 @@
-//! Evidence that an upload's row is committed and pending: the only thing that a presigned PUT is made for.
+//! Evidence that an upload's row is committed and pending. Only with it a PUT is presigned.
 
 use crate::db::Db;
 use crate::db::engine::error::DbError;
@@ -25,7 +25,7 @@ impl Issued {
         self.0
     }
 
-    /// Of a pending upload that a transaction has just committed.
+    /// Evidence for a pending upload that a transaction has just committed.
     pub(super) fn committed(upload: Upload) -> Issued {
         Issued(upload)
     }
@@ -47,7 +47,7 @@ pub enum Committed {
 }
 
 impl Committed {
-    /// Of an upload whose row is committed.
+    /// Wraps an upload whose row is committed.
     pub(in crate::db) fn new(upload: Upload) -> Committed {
         match upload.status {
             Status::Pending => Committed::Pending(Issued(upload)),

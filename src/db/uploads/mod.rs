@@ -4,7 +4,6 @@ pub(in crate::db) mod attachments;
 pub(in crate::db) mod attempts;
 pub(in crate::db) mod confirm;
 pub(in crate::db) mod create;
-pub(in crate::db) mod detachments;
 pub(in crate::db) mod issued;
 pub(in crate::db) mod list;
 pub(in crate::db) mod recorded_keys;

@@ -133,12 +133,12 @@ fn oldest_of(
         .select((uploads::id, uploads::created_at))
         .load(conn)?;
     let times: BTreeMap<String, NaiveDateTime> = times.into_iter().collect();
-    let told = oldest.into_iter().filter_map(|(field, id)| {
+    let known = oldest.into_iter().filter_map(|(field, id)| {
         let at = times.get(&id)?.and_utc();
         let parsed = FieldName::parse(&field).map_err(|_| bad(&field, "field"));
         Some(parsed.map(|field| (field, at)))
     });
-    Ok(told.collect::<Result<_, _>>()?)
+    Ok(known.collect::<Result<_, _>>()?)
 }
 
 fn bad(field: &str, column: &str) -> DbError {

@@ -1,14 +1,13 @@
-//! The changes that only the sweeper and the remover make: a postponed try, the deletion of an unattached upload, a removed object.
+//! Changes that only the sweeper and the removal make: a postponed try, the deletion of an unattached upload, a removed object.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use super::transition::{Advance, Fills, Transition, is_written};
+use super::transition::{Advance, Fills, Transition};
 use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
 use crate::db::engine::row::column_time;
-use crate::db::engine::row::find;
 use crate::db::engine::schema::uploads;
 use crate::db::events::outbox::NewEvent;
 use crate::db::events::upload_log::{self, NoteKind};
@@ -116,13 +115,7 @@ impl Write for DeleteUnattached {
         {
             return Ok(Transition::Moved(row.into_upload()?));
         }
-        let Some(upload) = find(conn, self.upload)? else {
-            return Ok(Transition::Missing);
-        };
-        Ok(match is_written(conn, &self.event)? {
-            true => Transition::Moved(upload),
-            false => Transition::Stale(upload),
-        })
+        Transition::of_unchanged(conn, self.upload, &self.event)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The work of the sweeper and the remover. Each kind of work has a partial index of its own, so that a batch costs the same however
+//! The queries of the sweeper and the removal. Each kind of work has a partial index of its own, so that a batch costs the same however
 //! large the tables are. The conditions are literals, as in the indexes: a partial index does not serve a bound value.
 
 use chrono::{DateTime, Utc};

@@ -1,6 +1,5 @@
-//! Status changes. [`advance`] is the only function that changes a status: a compare-and-set on the statuses from which the
-//! domain's machine allows the step, exactly one event, and an entry in the
-//! upload's log, in the same transaction.
+//! Status changes. [`Advance::run`] is the only function that changes a status: a compare-and-set on the statuses from which the
+//! domain's status machine allows the step, with exactly one event and one timeline entry in the same transaction.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
@@ -22,42 +21,59 @@ use crate::domain::ids::UploadId;
 use crate::domain::object_key::FinalKey;
 use crate::domain::upload::{ConfirmedBy, FieldError, Status, Step, Upload};
 
-/// What became of a status change.
+/// The result of a status change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transition {
-    /// This change moved it, now or in an earlier try whose answer was lost; the upload as it is now.
+    /// This change moved the upload, now or in an earlier try whose answer was lost; the upload as it is now.
     Moved(Upload),
-    /// It was not in a status that allows this, or its attempt is no longer open; the upload as it is.
+    /// The status doesn't allow the change, or the attempt is no longer open; the upload as it is.
     Stale(Upload),
     /// There is no such upload.
     Missing,
 }
 
-/// A status change on its own: everything but the confirm, which needs evidence.
+impl Transition {
+    /// The result of a change that matched no row. If its event exists, an earlier try, whose answer was lost, made the change.
+    pub(super) fn of_unchanged(
+        conn: &mut AnyConnection,
+        upload: UploadId,
+        event: &NewEvent,
+    ) -> Result<Transition, Failure> {
+        let Some(upload) = find(conn, upload)? else {
+            return Ok(Transition::Missing);
+        };
+        Ok(match is_written(conn, event)? {
+            true => Transition::Moved(upload),
+            false => Transition::Stale(upload),
+        })
+    }
+}
+
+/// A status change that needs no evidence: neither a confirm nor an attach or detach.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// Which upload.
+    /// The upload.
     pub upload: UploadId,
-    /// What happens to it.
+    /// The step.
     pub step: StatusStep,
-    /// When.
+    /// Now.
     pub at: DateTime<Utc>,
 }
 
 /// The steps of a [`Change`].
 #[derive(Debug, Clone)]
 pub enum StatusStep {
-    /// The caller gives up a pending upload.
+    /// The caller cancels a pending upload.
     Cancel,
     /// A confirmed or detached upload's object is to be removed.
     Delete,
     /// Nothing arrived before the deadline.
     Expire,
-    /// What arrived is not what was declared. Demands that the attempt that saw it is still open, and abandons it.
+    /// The copy differs from the declaration. Requires that its attempt is still open, and abandons it.
     Reject {
-        /// What differs.
+        /// Each difference.
         errors: Vec<FieldError>,
-        /// The key of the copy that showed them.
+        /// The copy's key.
         attempt: FinalKey,
     },
 }
@@ -106,33 +122,20 @@ impl Write for MoveStatus {
             fills: Fills::Nothing,
         };
         if let StatusStep::Reject { errors, attempt } = &self.change.step {
-            // The attempt first, as a confirm does it: who holds the attempt decides, and locks are taken in one order.
+            // The attempt before the upload, as in a confirm: the attempt decides, and locks are taken in one order.
             if !attempts::settle(conn, advance.upload, attempt, AttemptState::Abandoned)? {
-                return self.without_change(conn);
+                return Transition::of_unchanged(conn, advance.upload, &self.event);
             }
             advance.fills = Fills::FieldErrors(errors_text(errors)?);
         }
         match advance.run(conn, deltas)? {
             Some(row) => Ok(Transition::Moved(row.into_upload()?)),
-            None => self.without_change(conn),
+            None => Transition::of_unchanged(conn, advance.upload, &self.event),
         }
     }
 }
 
-impl MoveStatus {
-    /// Nothing to change: because an earlier try did it, or because it can't be done.
-    fn without_change(&self, conn: &mut AnyConnection) -> Result<Transition, Failure> {
-        let Some(upload) = find(conn, self.change.upload)? else {
-            return Ok(Transition::Missing);
-        };
-        Ok(match is_written(conn, &self.event)? {
-            true => Transition::Moved(upload),
-            false => Transition::Stale(upload),
-        })
-    }
-}
-
-/// Whether this event is there: then an earlier try, whose answer was lost, made the change that it tells of.
+/// Whether this event exists: then an earlier try, whose answer was lost, made its change.
 pub(in crate::db) fn is_written(conn: &mut AnyConnection, event: &NewEvent) -> QueryResult<bool> {
     let own: Option<String> = events::table
         .filter(events::id.eq(event.id().to_string()))
@@ -148,32 +151,31 @@ pub(in crate::db) struct Advance {
     pub(in crate::db) step: Step,
     pub(in crate::db) event: NewEvent,
     pub(in crate::db) at: DateTime<Utc>,
-    /// What it records besides status and version.
     pub(in crate::db) fills: Fills,
 }
 
-/// What a step records with the status.
+/// The columns that a step writes besides status, version and time.
 pub(in crate::db) enum Fills {
-    /// A cancel, an expiry or a deletion: nothing.
+    /// Of a cancel, an expiry or a deletion.
     Nothing,
-    /// A confirm: what it found.
-    Recorded(Recorded),
-    /// A rejection: the differences, as their column holds them.
+    /// Of a confirm: the sealed object.
+    Sealed {
+        /// Its key.
+        key: FinalKey,
+        /// Its ETag.
+        etag: String,
+        /// Whose request led to the confirm.
+        by: ConfirmedBy,
+    },
+    /// Of a rejection: the differences, as their column holds them.
     FieldErrors(String),
-    /// An attach: the record.
+    /// Of an attach: the record.
     Record(ObjectId),
-    /// A detach: from when on the object is to be removed.
+    /// Of a detach: from when on the object is to be removed.
     RemoveAfter(DateTime<Utc>),
 }
 
-/// What a confirm records besides the time.
-pub(in crate::db) struct Recorded {
-    pub(in crate::db) key: FinalKey,
-    pub(in crate::db) etag: String,
-    pub(in crate::db) by: ConfirmedBy,
-}
-
-/// The columns that come with a status; `None` leaves one as it is.
+/// The columns of [`Fills`]; `None` leaves a column as it is.
 #[derive(AsChangeset, Default)]
 #[diesel(table_name = uploads)]
 struct WithStatus {
@@ -190,10 +192,10 @@ struct WithStatus {
 }
 
 impl Advance {
-    /// Changes the status if it still allows the step, and appends the event whose number is the new version. `None`: it
-    /// doesn't, and nothing was written. Zero updated rows are an outcome, not an error.
+    /// Changes the status if it still allows the step, and appends the event whose number is the new version. `None` where it
+    /// doesn't: then nothing was written.
     ///
-    /// One source after the other, because the counters have to know which it was; only a deletion has two.
+    /// One source status after the other, because the counters need to know which it was; only a deletion has two.
     pub(in crate::db) fn run(
         &self,
         conn: &mut AnyConnection,
@@ -221,7 +223,7 @@ impl Advance {
         Ok(None)
     }
 
-    /// Appends the event, and gives back the row that it tells of.
+    /// Appends the event, and returns the changed row.
     fn append_event(
         &self,
         conn: &mut AnyConnection,
@@ -243,12 +245,12 @@ impl Advance {
         let nothing = WithStatus::default();
         match &self.fills {
             Fills::Nothing => nothing,
-            Fills::Recorded(recorded) => WithStatus {
-                object_key: Some(recorded.key.as_str().to_owned()),
-                name: Some(recorded.key.name().to_owned()),
-                etag: Some(recorded.etag.clone()),
+            Fills::Sealed { key, etag, by } => WithStatus {
+                object_key: Some(key.as_str().to_owned()),
+                name: Some(key.name().to_owned()),
+                etag: Some(etag.clone()),
                 confirmed_at: at,
-                confirmed_by: Some(recorded.by.as_str()),
+                confirmed_by: Some(by.as_str()),
                 ..nothing
             },
             Fills::FieldErrors(differences) => WithStatus {
@@ -269,7 +271,7 @@ impl Advance {
     }
 }
 
-/// From where the step leads where: read off the domain's machine.
+/// The source and target statuses of a step, from the domain's status machine.
 fn edges(step: Step) -> impl Iterator<Item = (Status, Status)> {
     let edge = move |source: Status| Some((source, source.after(step)?));
     Status::ALL.into_iter().filter_map(edge)

@@ -1,7 +1,7 @@
-//! Attachment locks: on a field of cardinality `one`, each change of a record's attachment first locks the record's slot row.
+//! Attachment locks: on a field of cardinality `one`, the row of a record that each change of its attachment locks first.
 //!
-//! An attach, a detach and a confirm that attaches lock it. They guarantee that changes of one record's attachment run one after the
-//! other, in all brokers, and that each sees what the one before has committed.
+//! An attach, a detach, and a confirm that attaches take it. Two changes of one record's attachment run one after the other, in this
+//! broker or another, and the second sees the commit of the first.
 
 use diesel::prelude::*;
 
@@ -13,24 +13,25 @@ use crate::domain::field::FieldName;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::Status;
 
-/// The slot of a record: it holds the one upload that is attached to the record's field.
+/// The lock of one record's field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::db) struct Slot {
+pub(in crate::db) struct AttachmentLock {
     field: String,
     object_id: String,
 }
 
-impl Slot {
-    /// The slot of this record.
-    pub(in crate::db) fn new(field: &FieldName, object_id: &ObjectId) -> Slot {
-        Slot {
+impl AttachmentLock {
+    /// The lock of this record.
+    pub(in crate::db) fn new(field: &FieldName, object_id: &ObjectId) -> AttachmentLock {
+        AttachmentLock {
             field: field.as_str().to_owned(),
             object_id: object_id.as_str().to_owned(),
         }
     }
 
-    /// Locks the slot until the transaction ends. A free slot is then held by the upload; [`Slot::release`] undoes that.
-    pub(in crate::db) fn lock(
+    /// Locks the row until the transaction ends. A missing row is inserted for this upload; [`AttachmentLock::release`]
+    /// deletes it again.
+    pub(in crate::db) fn acquire(
         &self,
         conn: &mut AnyConnection,
         upload: UploadId,
@@ -57,33 +58,21 @@ impl Slot {
         Ok(())
     }
 
-    /// Gives the slot to this upload.
-    pub(in crate::db) fn give(
+    /// Writes this upload into the row, in place of any other.
+    pub(in crate::db) fn assign(
         &self,
         conn: &mut AnyConnection,
         upload: UploadId,
     ) -> QueryResult<()> {
-        let slot = attachment_slots::table.find((&self.field, &self.object_id));
-        diesel::update(slot)
+        let row = attachment_slots::table.find((&self.field, &self.object_id));
+        diesel::update(row)
             .set(attachment_slots::upload_id.eq(upload.to_string()))
             .execute(conn)?;
         Ok(())
     }
 
-    /// Frees the slot if this upload holds it, which locks it.
-    pub(in crate::db) fn free(
-        &self,
-        conn: &mut AnyConnection,
-        upload: UploadId,
-    ) -> QueryResult<()> {
-        let slot = attachment_slots::table
-            .find((&self.field, &self.object_id))
-            .filter(attachment_slots::upload_id.eq(upload.to_string()));
-        diesel::delete(slot).execute(conn)?;
-        Ok(())
-    }
-
-    /// Frees the slot unless the upload is attached to this record: by an earlier try, or by the same request in another broker.
+    /// Deletes the row if it is this upload's, unless the upload is attached to the record: an earlier try or a concurrent
+    /// request with the same key did that.
     pub(in crate::db) fn release(
         &self,
         conn: &mut AnyConnection,
@@ -98,21 +87,25 @@ impl Slot {
         if attached {
             return Ok(());
         }
-        self.free(conn, upload)
+        let own = attachment_slots::table
+            .find((&self.field, &self.object_id))
+            .filter(attachment_slots::upload_id.eq(upload.to_string()));
+        diesel::delete(own).execute(conn)?;
+        Ok(())
     }
 }
 
-/// Locks all slots of a batch, in one order. SQLite has one writer at a time and needs no locks.
+/// Takes all locks of a batch, in one order. SQLite has one writer at a time and needs no locks.
 pub(in crate::db) fn lock_all(
     conn: &mut AnyConnection,
-    mut slots: Vec<(&Slot, UploadId)>,
+    mut locks: Vec<(&AttachmentLock, UploadId)>,
 ) -> QueryResult<()> {
     if matches!(conn, AnyConnection::Sqlite(_)) {
         return Ok(());
     }
-    slots.sort();
-    slots.dedup_by_key(|(slot, _)| *slot);
-    slots
+    locks.sort();
+    locks.dedup_by_key(|(lock, _)| *lock);
+    locks
         .into_iter()
-        .try_for_each(|(slot, upload)| slot.lock(conn, upload))
+        .try_for_each(|(lock, upload)| lock.acquire(conn, upload))
 }

@@ -7,18 +7,18 @@ use super::queue::Item;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
 
-/// Writes a batch: the slots in one order, the changes one after the other, the new rows, and last the counters. Every broker locks in
-/// this order.
+/// Writes a batch: the attachment locks in one order, the changes one after the other, the new rows, and last the counters. Every broker
+/// locks in this order.
 pub(in crate::db) fn write_all(
     conn: &mut AnyConnection,
     batch: &mut [Box<dyn Item>],
     quota: PendingQuota,
 ) -> Result<(), Failure> {
     let mut deltas = CounterDeltas::new(quota);
-    let slots = batch
+    let locks = batch
         .iter()
-        .filter_map(|item| Some((item.slot()?, item.upload())));
-    attachment_locks::lock_all(conn, slots.collect())?;
+        .filter_map(|item| Some((item.attachment_lock()?, item.upload())));
+    attachment_locks::lock_all(conn, locks.collect())?;
     let creates = |item: &dyn Item| item.new_row().is_some();
     for item in batch.iter_mut().filter(|item| !creates(&***item)) {
         item.write(conn, &mut deltas)?;

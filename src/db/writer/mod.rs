@@ -171,8 +171,8 @@ impl Writer {
                 Err(Undone::CommitUnanswered(_)) => uncertain = true,
                 Err(Undone::RolledBack(failure)) => match failure.db_error() {
                     DbError::Unavailable if self.conn.is_none() => {}
-                    // A batch of another broker holds the slot for longer than the lock timeout, and will release it.
-                    DbError::Busy if item.slot().is_some() => busy = true,
+                    // A batch of another broker holds the attachment lock for longer than the lock timeout, and will release it.
+                    DbError::Busy if item.attachment_lock().is_some() => busy = true,
                     DbError::Internal(why) => return item.fail(DbError::Internal(why)),
                     error if !uncertain => return item.fail(error),
                     _ => return item.fail(DbError::Unknown),

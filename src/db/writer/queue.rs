@@ -1,4 +1,4 @@
-//! The bounded queue in front of the writer. Its callers always learn whether their change may be committed.
+//! The bounded queue in front of the writer. Each caller gets an answer that says whether its change may be committed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
-use super::attachment_locks::Slot;
+use super::attachment_locks::AttachmentLock;
 use super::counter_deltas::{CounterDeltas, OverQuota};
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::{DbError, Failure};
@@ -29,9 +29,9 @@ pub(in crate::db) trait Write: Send + 'static {
         None
     }
 
-    /// The slot that it takes or releases. On Postgres a batch locks all of its slots before anything else, in one order, so that
-    /// two brokers that replace the same attachments do not deadlock.
-    fn slot(&self) -> Option<&Slot> {
+    /// The attachment lock that it takes. On Postgres a batch takes all of them before anything else, in one order, so that two brokers
+    /// that replace the same attachments do not deadlock.
+    fn attachment_lock(&self) -> Option<&AttachmentLock> {
         None
     }
 
@@ -44,7 +44,7 @@ pub(in crate::db) trait Write: Send + 'static {
 
     /// The steps of a change that creates an upload. A batch runs them in place of [`Write::write`]: it reserves the quotas of all new
     /// uploads together, and inserts their rows in one statement.
-    fn making(&self) -> Option<&dyn BulkInsert<Answer = Self::Answer>> {
+    fn bulk_insert(&self) -> Option<&dyn BulkInsert<Answer = Self::Answer>> {
         None
     }
 }
@@ -61,7 +61,7 @@ pub(in crate::db) trait BulkInsert {
     fn before(&self, conn: &mut AnyConnection) -> Result<Option<Self::Answer>, Failure>;
 
     /// The answer once the row is inserted.
-    fn made(&self) -> Self::Answer;
+    fn inserted(&self) -> Self::Answer;
 
     /// The answer for an owner that is over quota. Undoes what [`BulkInsert::before`] wrote.
     fn refuse(&self, conn: &mut AnyConnection, over: OverQuota) -> Result<Self::Answer, Failure>;
@@ -73,8 +73,8 @@ pub(in crate::db) trait Item: Send {
     fn upload(&self) -> UploadId;
     /// See [`Write::contends_for`].
     fn contends_for(&self) -> Option<String>;
-    /// See [`Write::slot`].
-    fn slot(&self) -> Option<&Slot>;
+    /// See [`Write::attachment_lock`].
+    fn attachment_lock(&self) -> Option<&AttachmentLock>;
     /// The row to insert, if the change creates an upload.
     fn new_row(&self) -> Option<&UploadRow>;
     /// Takes it out of the queue; false if its caller has withdrawn it.
@@ -103,7 +103,7 @@ const QUEUED: u8 = 0;
 const TAKEN: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
-/// Decides the race between a writer that takes an item and a caller that gives up on it.
+/// Decides the race between a writer that takes an item and a caller that withdraws it.
 #[derive(Clone)]
 struct Ticket(Arc<AtomicU8>);
 
@@ -141,12 +141,12 @@ impl<C: Write> Item for Queued<C> {
         self.change.contends_for()
     }
 
-    fn slot(&self) -> Option<&Slot> {
-        self.change.slot()
+    fn attachment_lock(&self) -> Option<&AttachmentLock> {
+        self.change.attachment_lock()
     }
 
     fn new_row(&self) -> Option<&UploadRow> {
-        self.change.making().map(BulkInsert::row)
+        self.change.bulk_insert().map(BulkInsert::row)
     }
 
     fn take(&self) -> bool {
@@ -158,20 +158,20 @@ impl<C: Write> Item for Queued<C> {
     }
 
     fn before(&mut self, conn: &mut AnyConnection) -> Result<bool, Failure> {
-        let Some(making) = self.change.making() else {
+        let Some(insert) = self.change.bulk_insert() else {
             return Ok(false);
         };
-        self.kept = making.before(conn)?;
+        self.kept = insert.before(conn)?;
         Ok(self.kept.is_none())
     }
 
     fn inserted(&mut self) {
-        self.kept = self.change.making().map(BulkInsert::made);
+        self.kept = self.change.bulk_insert().map(BulkInsert::inserted);
     }
 
     fn refuse(&mut self, conn: &mut AnyConnection, over: OverQuota) -> Result<(), Failure> {
-        if let Some(making) = self.change.making() {
-            self.kept = Some(making.refuse(conn, over)?);
+        if let Some(insert) = self.change.bulk_insert() {
+            self.kept = Some(insert.refuse(conn, over)?);
         }
         Ok(())
     }

@@ -12,13 +12,13 @@ use super::scenario;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::tests::support::Rig;
 
-/// Tables of a few rows, whatever the load: one for each field and status and slot, kind of work, endpoint.
+/// Tables with few rows under any load: one for each field, status and slot; each lease; each endpoint.
 const SMALL: [&str; 3] = ["upload_counts", "leases", "disabled_endpoints"];
 
-/// The lines of a statement's plan, whatever its values are.
+/// The lines of a statement's plan, for any values.
 fn plan_of(conn: &mut AnyConnection, text: &str) -> Vec<String> {
     match conn {
-        // A value that is not bound is null, and the planner looks at none.
+        // An unbound value is null, and the planner reads no values.
         AnyConnection::Sqlite(conn) => {
             let explain = format!("EXPLAIN QUERY PLAN {text}");
             let lines: Vec<(i32, i32, i32, String)> =
@@ -34,11 +34,11 @@ fn plan_of(conn: &mut AnyConnection, text: &str) -> Vec<String> {
                 true => nulls,
                 false => format!("({nulls})"),
             };
-            conn.batch_execute(&format!("PREPARE looked_at AS {text}"))
+            conn.batch_execute(&format!("PREPARE explained AS {text}"))
                 .unwrap_or_else(|error| panic!("{error}: {text}"));
-            let explain = format!("EXPLAIN (COSTS OFF) EXECUTE looked_at{nulls}");
+            let explain = format!("EXPLAIN (COSTS OFF) EXECUTE explained{nulls}");
             let lines: Vec<String> = sql::<Text>(&explain).load(conn).unwrap();
-            conn.batch_execute("DEALLOCATE looked_at").unwrap();
+            conn.batch_execute("DEALLOCATE explained").unwrap();
             lines
         }
     }
@@ -48,7 +48,7 @@ fn plan_of(conn: &mut AnyConnection, text: &str) -> Vec<String> {
 const EXCUSED: [(&str, &str); 8] = [
     (
         "FROM uploads ORDER BY uploads.id DESC LIMIT",
-        "the page of all: the primary key in its order, until it is full",
+        "a page without a filter: reads the primary key in order until the page is full",
     ),
     (
         "uploads.object_id = ",
@@ -68,31 +68,31 @@ const EXCUSED: [(&str, &str); 8] = [
     ),
     (
         "FROM owner_usage WHERE ((owner_usage.pending_count = ",
-        "the pruner: every create would write an index of the idle owners",
+        "the pruner: an index for it would be written by every create",
     ),
     (
         "COUNT(*) FROM seal_attempts WHERE ((state = 'abandoned') IS TRUE",
-        "counts what its index holds, which is nothing else",
+        "counts the rows of an index that holds no others",
     ),
     (
         "every_one",
-        "walks over the endpoints, of which it finds one at a time",
+        "walks over the endpoints, and finds each by index",
     ),
 ];
 
-/// Whether the rows are those that a part of the statement has found, or that stand in it.
+/// Whether the scanned rows come from another part of the statement.
 fn is_of_the_statement(node: &str) -> bool {
     let parts = ["SCAN CONSTANT ROW", "SCAN due", "SCAN parts", "SCAN few"];
     parts.contains(&node) || node.ends_with("-ROW VALUES CLAUSE")
 }
 
-/// What of a plan costs more the larger a table is: a scan from end to end, or a sort of more than is asked for.
+/// The nodes of a plan whose cost grows with a table: a scan from end to end, or a sort under a LIMIT.
 fn faults(plan: &[String], text: &str) -> Vec<String> {
     let is_small = |line: &str| SMALL.iter().any(|table| line.contains(table));
     let mut faults = Vec::new();
     for (n, line) in plan.iter().map(|line| line.trim()).enumerate() {
         let node = line.trim_start_matches("->").trim();
-        // On Postgres an index is walked from end to end unless a condition on it stands below, before the next node.
+        // On Postgres an index is scanned from end to end unless an index condition follows before the next node.
         let own = plan[n + 1..].iter().take_while(|it| !it.contains("->"));
         let has_condition = own.into_iter().any(|it| it.contains("Index Cond"));
         let walks = node.starts_with("Seq Scan")
@@ -107,7 +107,7 @@ fn faults(plan: &[String], text: &str) -> Vec<String> {
     faults
 }
 
-/// Indexes that statements are to be found by, on both databases.
+/// Statements, by a part of their text, with the index that they use on both databases.
 const PINNED: [(&str, &str); 21] = [
     ("WITH due AS", "deliveries_due"),
     ("WITH due AS", "deliveries_order"),
@@ -159,7 +159,7 @@ const PINNED: [(&str, &str); 21] = [
     ),
 ];
 
-/// As both databases would write it: names without quotes, `?` for values.
+/// The text in a form common to both databases: names without quotes, `?` for values.
 fn plain(text: &str) -> String {
     let text = text.replace(['`', '"'], "");
     let mut parts = text.split('$');
@@ -171,14 +171,14 @@ fn plain(text: &str) -> String {
     plain
 }
 
-async fn heard_of(rig: &Rig) -> Vec<String> {
+async fn statements_of(rig: &Rig) -> Vec<String> {
     let place = rig.url.split('?').next().unwrap();
     let place = place.rsplit(['@']).next().unwrap();
     let recorder = Recorder::of(place.trim_start_matches("sqlite://"));
-    scenario::live(rig).await;
-    let mut heard = recorder.heard();
-    heard.retain(|text| !text.contains("pragma_"));
-    heard
+    scenario::run(rig).await;
+    let mut statements = recorder.statements();
+    statements.retain(|text| !text.contains("pragma_"));
+    statements
 }
 
 /// Whether a line of a plan names the index; that of a primary key has another name on SQLite.
@@ -188,12 +188,12 @@ fn is_by(line: &str, index: &str) -> bool {
         || of_key.is_some_and(|table| line.contains(&format!("sqlite_autoindex_{table}_1")))
 }
 
-/// A connection of which a plan tells what would be done for many rows.
-fn looking(rig: &Rig) -> AnyConnection {
+/// A connection whose plans are those for many rows.
+fn planner(rig: &Rig) -> AnyConnection {
     let mut conn = rig.connect();
     if rig.is_postgres() {
         rig.execute(include_str!("fill.sql"));
-        // Whatever the values are; and a scan only where nothing else can be done.
+        // Plans for any values, with a scan only where no index can be used.
         conn.batch_execute(
             "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off",
         )
@@ -203,14 +203,14 @@ fn looking(rig: &Rig) -> AnyConnection {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_statement_of_the_scenario_is_by_index() {
+async fn every_statement_of_the_scenario_uses_an_index() {
     let mut excused = BTreeSet::new();
     for rig in Rig::each() {
-        let heard = heard_of(&rig).await;
-        assert!(heard.len() > 80, "{}", heard.len());
-        let conn = &mut looking(&rig);
+        let statements = statements_of(&rig).await;
+        assert!(statements.len() > 80, "{}", statements.len());
+        let conn = &mut planner(&rig);
         let (mut wrong, mut pinned) = (String::new(), BTreeSet::new());
-        for text in &heard {
+        for text in &statements {
             let (plan, text) = (plan_of(conn, text), plain(text));
             let shown = format!("{text}\n    {}\n", plan.join("\n    "));
             if !faults(&plan, &text).is_empty() {
@@ -239,28 +239,28 @@ async fn every_statement_of_the_scenario_is_by_index() {
 /// The plans of a method that the scenario does not call would not be checked.
 #[test]
 fn scenario_calls_every_method_of_db() {
-    let room = concat!(env!("CARGO_MANIFEST_DIR"), "/src/db");
+    let module = concat!(env!("CARGO_MANIFEST_DIR"), "/src/db");
     let scenario = [
         include_str!("scenario.rs"),
         include_str!("scenario_reads.rs"),
     ]
     .concat();
-    let mut verbs = 0;
-    for file in walkdir::WalkDir::new(room) {
+    let mut methods = 0;
+    for file in walkdir::WalkDir::new(module) {
         let file = file.unwrap();
         let is_test = file.path().components().any(|it| it.as_os_str() == "tests");
         if is_test || !file.file_type().is_file() {
             continue;
         }
         let text = std::fs::read_to_string(file.path()).unwrap();
-        for verb in text.split("\n    pub async fn ").skip(1) {
-            let name = verb.split(['(', '<']).next().unwrap();
-            // By the verb itself, or by a helper of the tests.
+        for method in text.split("\n    pub async fn ").skip(1) {
+            let name = method.split(['(', '<']).next().unwrap();
+            // By the method itself, or by a helper of the tests.
             let helper = if name == "confirm" { "record" } else { name };
             let calls = [format!("db.{name}("), format!("{helper}(db")];
             assert!(calls.iter().any(|it| scenario.contains(it)), "{name}");
-            verbs += 1;
+            methods += 1;
         }
     }
-    assert!(verbs > 30, "{verbs}");
+    assert!(methods > 30, "{methods}");
 }

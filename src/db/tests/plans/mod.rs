@@ -1,4 +1,4 @@
-//! Query plans: here of the statements that need a certain index, in [`every`] of all statements of the module.
+//! Query plans: here of statements that need a certain index, and in [`every`] of all statements of the module.
 
 mod every;
 mod recorder;
@@ -182,8 +182,11 @@ fn each_kind_of_sweep_has_its_own_index() {
         let conn = &mut planner(&rig);
         let due = due_uploads_query(now(), 256);
         assert_by_index(&plan!(rig, conn, due), "uploads_due");
-        let owed = uploads_pending_deletion_query("media", UploadId::NONE, 256);
-        assert_by_index(&plan!(rig, conn, owed), "uploads_pending_deletion");
+        let pending_deletion = uploads_pending_deletion_query("media", UploadId::NONE, 256);
+        assert_by_index(
+            &plan!(rig, conn, pending_deletion),
+            "uploads_pending_deletion",
+        );
         let field = field("Product.image");
         let unattached = unattached_query("media", &field, now(), 256);
         assert_by_index(&plan!(rig, conn, unattached), "uploads_unattached");

@@ -1,45 +1,47 @@
-//! Listens to the connections of one database, and keeps the text of each statement that goes over them.
+//! Records the text of each statement that is sent over the connections of one database.
 //!
-//! So what is explained is what the room issues, and not what a test believes that it does.
+//! So the plans are those of the statements that the module issues, and not of copies in a test.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 
-/// Databases that are listened to, by what their URLs contain, and what was heard.
-static HEARD: Mutex<Vec<(String, BTreeSet<String>)>> = Mutex::new(Vec::new());
+/// The recorded databases, by a part of their URLs, with their statements.
+static RECORDED: Mutex<Vec<(String, BTreeSet<String>)>> = Mutex::new(Vec::new());
 
-/// Stops listening when it is dropped.
+/// Stops recording when it is dropped.
 pub struct Recorder {
     of: String,
 }
 
 impl Recorder {
-    /// Listens to connections that are made from now on to a URL that contains this.
+    /// Records the statements of connections that are opened from now on, to a URL that contains this.
     pub fn of(part_of_url: &str) -> Recorder {
         let of = part_of_url.to_owned();
-        HEARD.lock().unwrap().push((of.clone(), BTreeSet::new()));
-        // The same for every connection of the process: those of other tests' databases are asked for their URL only.
+        RECORDED.lock().unwrap().push((of.clone(), BTreeSet::new()));
+        // Set for every connection of the process; of other tests' databases only the URL is read.
         set_default_instrumentation(|| Some(Box::new(Listener::default()))).unwrap();
         Recorder { of }
     }
 
     /// Every statement that reads or changes a table, once, without its values.
-    pub fn heard(&self) -> Vec<String> {
-        let all = HEARD.lock().unwrap();
+    pub fn statements(&self) -> Vec<String> {
+        let all = RECORDED.lock().unwrap();
         let own = all.iter().find(|(of, _)| *of == self.of);
-        own.map_or_else(Vec::new, |(_, heard)| heard.iter().cloned().collect())
+        own.map_or_else(Vec::new, |(_, statements)| {
+            statements.iter().cloned().collect()
+        })
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        HEARD.lock().unwrap().retain(|(of, _)| *of != self.of);
+        RECORDED.lock().unwrap().retain(|(of, _)| *of != self.of);
     }
 }
 
-/// One connection's.
+/// The instrumentation of one connection.
 #[derive(Default)]
 struct Listener {
     to: Option<String>,
@@ -49,21 +51,21 @@ impl Instrumentation for Listener {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match event {
             InstrumentationEvent::StartEstablishConnection { url, .. } => {
-                let all = HEARD.lock().unwrap();
+                let all = RECORDED.lock().unwrap();
                 let own = all.iter().find(|(of, _)| url.contains(of));
                 self.to = own.map(|(of, _)| of.clone());
             }
             InstrumentationEvent::StartQuery { query, .. } => {
                 let Some(to) = &self.to else { return };
-                let said = query.to_string();
-                let text = said.split(" -- binds:").next().unwrap_or_default();
-                // An insert looks nothing up but the unique indexes that it has to write; the rest sets up connections.
-                let looks = ["SELECT ", "UPDATE ", "DELETE ", "WITH "];
+                let query = query.to_string();
+                let text = query.split(" -- binds:").next().unwrap_or_default();
+                // An insert only reads the unique indexes that it writes; other statements set up connections.
+                let reads = ["SELECT ", "UPDATE ", "DELETE ", "WITH "];
                 let is_of_a_table = text.contains(" FROM ") || text.starts_with("UPDATE ");
-                if looks.iter().any(|it| text.starts_with(it)) && is_of_a_table {
-                    let mut all = HEARD.lock().unwrap();
-                    if let Some((_, heard)) = all.iter_mut().find(|(of, _)| of == to) {
-                        heard.insert(text.trim().to_owned());
+                if reads.iter().any(|it| text.starts_with(it)) && is_of_a_table {
+                    let mut all = RECORDED.lock().unwrap();
+                    if let Some((_, statements)) = all.iter_mut().find(|(of, _)| of == to) {
+                        statements.insert(text.trim().to_owned());
                     }
                 }
             }

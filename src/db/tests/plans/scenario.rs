@@ -1,4 +1,4 @@
-//! A life in which the room issues each of its statements: every verb, also those that find nothing to do, or a lost answer.
+//! A scenario in which the module issues each of its statements: every method, also with nothing to do and with a lost answer.
 
 use std::sync::atomic::Ordering;
 
@@ -19,8 +19,8 @@ use crate::domain::ids::UploadId;
 use crate::domain::upload::{FieldError, Upload};
 use crate::telemetry::metrics::Metrics;
 
-/// Lives it. What each verb answers is the matter of other tests.
-pub async fn live(rig: &Rig) {
+/// Runs the scenario. Other tests check the answers.
+pub async fn run(rig: &Rig) {
     let db = open(rig);
     uploads(&db).await;
     grants_and_keys(&db).await;
@@ -89,17 +89,17 @@ async fn uploads(db: &Db) {
     db.abandoned_copies(rejected, 9).await.unwrap();
     // A confirm that comes too late finds the attempt, or the upload, in another state.
     let upload = create(db).await.into_upload();
-    let (late, given_up) = (
+    let (late, abandoned) = (
         open_attempt(db, upload.id).await,
         open_attempt(db, upload.id).await,
     );
-    db.abandon_attempt(upload.id, &given_up).await.unwrap();
-    db.abandon_attempt(upload.id, &given_up).await.unwrap();
+    db.abandon_attempt(upload.id, &abandoned).await.unwrap();
+    db.abandon_attempt(upload.id, &abandoned).await.unwrap();
     moved(db, upload.id, StatusStep::Cancel).await;
     record(db, &upload, &late).await;
-    record(db, &upload, &given_up).await;
+    record(db, &upload, &abandoned).await;
     let idle = open_attempt(db, upload.id).await;
-    db.forget_attempt(upload.id, &idle).await.unwrap();
+    db.delete_attempt(upload.id, &idle).await.unwrap();
     db.recorded_after("media", Some("media/"), 9).await.unwrap();
     db.recorded_at("media", "k").await.unwrap();
     db.owner_of_key("k").await.unwrap();
@@ -127,13 +127,13 @@ async fn grants_and_keys(db: &Db) {
     for _ in 0..2 {
         drop(db.create(under(&grant, now()), None).await.unwrap());
     }
-    // Fresh, repeated, and again after its time.
+    // A new key, a repeated one, and an expired one.
     for at in [now(), now(), now() + TimeDelta::days(2)] {
         let new = new_upload("user:1");
         let claim = claim("created", new.id.to_string(), at);
         drop(db.create(new, Some(claim)).await.unwrap());
     }
-    // More than the owner may have: what was counted and claimed is taken back.
+    // Over the quota of the owner: the use and the claim are taken back.
     for n in 0..40 {
         drop(db.create(new_upload("user:full"), None).await.unwrap());
         if n == 39 {
@@ -199,11 +199,11 @@ async fn sweeper(db: &Db) {
     db.due_uploads(later(1), 9).await.unwrap();
     db.due_removals("media", later(1), 9).await.unwrap();
     db.stale_attempts(later(1), 9).await.unwrap();
-    let owed = db
+    let pending_deletion = db
         .copies_pending_deletion("media", later(1), None, 9)
         .await
         .unwrap();
-    let behind = owed.into_iter().next();
+    let behind = pending_deletion.into_iter().next();
     db.copies_pending_deletion("media", later(1), behind, 9)
         .await
         .unwrap();
@@ -213,13 +213,13 @@ async fn sweeper(db: &Db) {
     db.unattached_uploads("media", field("Product.image"), later(1), 9)
         .await
         .unwrap();
-    let turn = || Lease {
+    let lease = || Lease {
         name: "sweep",
         holder: "one".into(),
         at: now(),
         until: later(60),
     };
-    db.acquire_lease(turn()).await.unwrap();
+    db.acquire_lease(lease()).await.unwrap();
     db.release_lease("sweep", "one").await.unwrap();
     for kind in [NoteKind::Problem, NoteKind::Event, NoteKind::Event] {
         let (upload, detail, at) = (pending, "n".to_owned(), now());

@@ -1,4 +1,4 @@
-//! The end of the [`scenario`](super::scenario): what is delivered, what is listed, and what the whole system is asked.
+//! The end of the [`scenario`](super::scenario): deliveries, lists, statistics and the check of the counters.
 
 use super::scenario::{later, to};
 use crate::db::tests::support::{Rig, create, field, now};
