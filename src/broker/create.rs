@@ -1,4 +1,4 @@
-//! Ask for a presigned PUT, and ask again.
+//! Creating an upload with a presigned PUT, and presigning it again.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -18,25 +18,25 @@ use super::{Broker, BrokerError, now};
 /// The most bytes of an owner.
 const MAX_OWNER_BYTES: usize = 255;
 
-/// An upload with a presigned request for it.
+/// An upload and its presigned request.
 pub struct Presented {
     /// The upload.
     pub upload: Upload,
-    /// What the client sends; `None` where a repeated request finds its upload no longer pending.
+    /// What the client sends. `None` where a repeated request finds its upload no longer pending, or past its deadline.
     pub presigned: Option<PresignedRequest>,
 }
 
-/// An upload on its way into the database.
+/// An upload that waits for its commit.
 struct Begun<F> {
     creation: F,
     at: DateTime<Utc>,
-    /// Its request is under way until this is dropped.
+    /// Refuses another request with the same idempotency key until this is dropped.
     _request: Option<KeyedRequest>,
 }
 
 impl Broker {
-    /// Admits a declaration, commits its row, and only then signs a request for it. The same request again, by its
-    /// idempotency key, is the same upload as it is by then.
+    /// Admits a declaration, commits its row, and only then signs a request for it. A repeated request, by its idempotency key,
+    /// returns the same upload as it is by then.
     pub async fn create(
         &self,
         caller: &Principal,
@@ -48,7 +48,7 @@ impl Broker {
             return Err(BrokerError::FieldNotAllowed(declared.field));
         }
         let grant = match caller.grant {
-            // Rare, so its future is no part of every other request's.
+            // Boxed, so that a future for the rare case doesn't enlarge every request's.
             Some(id) => Some(Box::pin(self.grant_for(id, &declared)).await?),
             None => None,
         };
@@ -56,7 +56,7 @@ impl Broker {
         self.present_created(begun.creation.await?, begun.at)
     }
 
-    /// All that comes before the wait for the commit, apart from the async function, whose future would hold what is made here.
+    /// The steps before the commit. Not async, because an async function's future would hold their locals.
     fn begin(
         &self,
         caller: &Principal,
@@ -72,7 +72,7 @@ impl Broker {
 
         let at = now();
         let lifetime_secs = i64::from(admitted.policy().upload_lifetime_secs);
-        // A client's word is a hint; a backend's, in a request or in a grant, is an instruction.
+        // A client's object_id is a hint; a backend's, in a request or in a grant, is an instruction.
         let instructed = record.is_some() && caller.has(Scope::AttachmentsWrite);
         let granted = grant.and_then(|grant| grant.object_id);
         let new = NewUpload {
@@ -97,7 +97,7 @@ impl Broker {
         })
     }
 
-    /// Signs for what was committed, or says why nothing was.
+    /// Signs for a committed upload, or returns why there is none.
     fn present_created(
         &self,
         creation: Result<Issued, NotCreated>,
@@ -180,7 +180,7 @@ impl Broker {
     }
 }
 
-/// Whose the upload will be: the caller's own, or somebody's on whose behalf a backend asks.
+/// The upload's owner: the caller, or the owner that a backend names.
 fn owner_of(caller: &Principal, asked: Option<String>) -> Result<String, BrokerError> {
     match asked {
         None if caller.has(Scope::UploadsWrite) => Ok(caller.owner.clone()),
@@ -197,7 +197,7 @@ fn owner_of(caller: &Principal, asked: Option<String>) -> Result<String, BrokerE
     }
 }
 
-/// Refuses what is no owner.
+/// Checks the length and the characters of an owner.
 pub(super) fn check_owner(owner: String) -> Result<String, BrokerError> {
     let fits = (1..=MAX_OWNER_BYTES).contains(&owner.len()) && !owner.chars().any(char::is_control);
     if fits {

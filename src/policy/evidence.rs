@@ -25,7 +25,7 @@ pub struct Declared {
     pub checksum: Option<(String, String)>,
     /// The record that it is meant for.
     pub object_id: Option<ObjectId>,
-    /// On whose behalf, from callers with `uploads:confirm`.
+    /// The owner that a caller with `uploads:confirm` names.
     pub owner: Option<String>,
 }
 
@@ -66,9 +66,9 @@ impl Admitted {
     }
 }
 
-/// A pending upload whose row is committed: the only thing that a presigned PUT is made for.
+/// A pending upload whose row is committed. Only for it a PUT is presigned.
 ///
-/// `db` defines the type and keeps its constructor private, because only `db` knows what is committed. `storage` may not import
+/// `db` defines the type and keeps its constructor private, because only `db` knows which rows are committed. `storage` may not import
 /// `db`, and names it by this alias.
 pub type Issued = <Rows as CommittedRows>::Issued;
 
@@ -78,10 +78,10 @@ pub trait CommittedRows {
     type Issued;
 }
 
-/// What [`CommittedRows`] is implemented for. It has no values.
+/// The only type that implements [`CommittedRows`]. It has no values.
 pub enum Rows {}
 
-/// The headers that a sealed object gets from us, whatever its PUT carried.
+/// The headers that the seal sets on an object, whatever headers its PUT carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealHeaders {
     /// `Content-Type`.
@@ -93,7 +93,7 @@ pub struct SealHeaders {
 }
 
 impl SealHeaders {
-    /// A key is written once, so its object may be cached for ever; only what can't run anything is shown in place.
+    /// A key is written once, so its object may be cached for ever; only a type that can't run anything is shown inline.
     pub fn of(media_type: MediaType) -> SealHeaders {
         SealHeaders {
             content_type: media_type.as_str(),
@@ -133,7 +133,7 @@ pub struct Observed {
     pub etag_is_md5: bool,
     /// The checksums that the store returned.
     pub checksums: Vec<Checksum>,
-    /// Headers that the copy carries although nobody may set them (`content-encoding`, `x-amz-meta-…`), with values.
+    /// Headers of the copy that no client may set (`content-encoding`, `x-amz-meta-…`), with values.
     pub smuggled: Vec<(String, String)>,
 }
 
