@@ -73,7 +73,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether a start can only succeed after a change of the configuration.
+    /// Whether only a change of the configuration can make a start succeed.
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
@@ -117,7 +117,7 @@ impl App {
         App::build_with(config, None).await
     }
 
-    /// The same with a demo, which gives tokens to anyone: for development only.
+    /// [`App::build`] with the demo page, which gives tokens to anyone: for development only.
     pub async fn build_with(
         config: Config,
         demo: Option<http::DemoOptions>,
@@ -167,8 +167,8 @@ impl App {
         })
     }
 
-    /// Checks what a start would refuse, without opening anything: the webhooks' targets, the issuers' keys and the broker's own.
-    /// [`Config::require_for_serve`] checks that there are any.
+    /// Checks what a start would refuse, without opening anything: the webhooks' targets, the issuers' keys and the broker's keys.
+    /// [`Config::require_for_serve`] checks that issuers and keys are configured.
     pub fn check(config: &Config) -> Result<(), StartError> {
         Webhooks::check(&config.webhooks).map_err(StartError::Webhooks)?;
         if config.receipts.keys.is_empty() {
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn database_url_that_is_invalid_is_a_configuration_error_and_one_that_is_down_is_not() {
+    fn invalid_database_url_is_a_configuration_error_and_an_outage_is_not() {
         let of = |error| StartError::from(error).is_configuration();
         assert!(of(DbSetupError::Url("unknown scheme".into())));
         assert!(!of(DbSetupError::Connect("refused".into())));

@@ -1,4 +1,5 @@
-//! Judges the claims of a grant. Only the broker's own keys verify one; its bearer acts as the grant's owner, for its field only.
+//! Judges the claims of a grant. A grant is verified with the broker's own keys only. Its bearer acts as the grant's owner, for its
+//! field only.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::domain::principal::{FieldPattern, Principal, Scope};
 /// [`Principal::issuer`] of a grant's bearer; no configured issuer may have this name.
 pub(super) const GRANT_ISSUER: &str = "grant";
 
-const UNREADABLE: &str = "the grant's claims are not those of a grant";
+const UNREADABLE: &str = "the grant's jti, sub or field is missing or invalid";
 
 /// The rules for the broker's own grants.
 pub(super) struct GrantRules {
@@ -47,8 +48,8 @@ impl GrantRules {
         self.keys.find(kid).ok_or("the token's key is unknown")
     }
 
-    /// Judges the claims at a time in seconds since 1970. There is no leeway: a grant ends by the clock that made it and by its
-    /// database row.
+    /// Judges the claims at a time in seconds since 1970. There is no leeway: the broker itself set `exp`, and it checks the grant's
+    /// database row too.
     pub(super) fn judge(
         &self,
         claims: &Map<String, Value>,

@@ -1,5 +1,5 @@
-//! JSON for tokens and key sets: refuses objects with repeated member names, at any depth. Of two members with one name, two
-//! parsers may use different ones.
+//! JSON for tokens and key sets: refuses objects with repeated member names, at any depth, because parsers differ in the member
+//! that they use.
 
 use std::fmt;
 

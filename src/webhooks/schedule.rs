@@ -10,7 +10,7 @@ const MAX_RETRY_AFTER_SECS: i64 = 86_400;
 /// The most bytes of a recorded error.
 const MAX_ERROR_BYTES: usize = 200;
 
-/// The answer of an endpoint, or why there is none.
+/// The answer of an endpoint, or the reason that there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     /// The HTTP status; `None` if there was no answer.

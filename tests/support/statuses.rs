@@ -1,4 +1,4 @@
-//! An upload in each status, reached by the API; statuses without an API call are written into the database.
+//! An upload in each status, reached through the API. A status without an API call is written into the database.
 
 use bytepass::domain::upload::Status;
 
@@ -8,7 +8,7 @@ use super::test_env::{TestEnv, backend_token, sign_backend};
 /// Bytes of the uploads that these helpers make.
 pub const BYTES: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";
 
-/// One upload of `user` in each status, in the order of the contract.
+/// One upload of `user` in each status, in the order of [`Status::ALL`].
 pub async fn in_every_status(test_env: &TestEnv, user: &Api) -> Vec<(Status, String)> {
     let mut all = Vec::new();
     for status in Status::ALL {
@@ -17,7 +17,8 @@ pub async fn in_every_status(test_env: &TestEnv, user: &Api) -> Vec<(Status, Str
     all
 }
 
-/// Makes an upload of `user` for `Product.image` in this status; returns its id. An attached one belongs to the record of its own id.
+/// Makes an upload of `user` for `Product.image` in this status; returns its id. Its record, if it is attached, has the same
+/// id.
 pub async fn in_status(test_env: &TestEnv, user: &Api, status: Status) -> String {
     let pending = async || {
         let created = user.create("Product.image", BYTES, "image/jpeg").await;
@@ -70,12 +71,12 @@ pub async fn in_status(test_env: &TestEnv, user: &Api, status: Status) -> String
     id
 }
 
-/// The backend that attaches, at the broker that this caller asks.
+/// A backend that may attach, at the same broker as `api`.
 fn backend(api: &Api) -> Api {
     api.with_token(&sign_backend(&backend_token("attachments:write")))
 }
 
-/// Writes a status past the broker.
+/// Writes a status into the database, without the broker.
 pub fn set_status(test_env: &TestEnv, id: &str, status: Status) {
     test_env.database.execute(&format!(
         "UPDATE uploads SET status = '{status}', version = version + 1 WHERE id = '{id}'"

@@ -1,4 +1,4 @@
-//! A collector of traces: accepts OTLP over HTTP and decodes it with the messages of the specification.
+//! A collector of traces: accepts OTLP over HTTP and decodes it with the specification's protobuf messages.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -27,20 +27,20 @@ pub struct Posted {
     pub body: Bytes,
 }
 
-/// A span, in words.
+/// A decoded span.
 #[derive(Debug, Clone)]
 pub struct Span {
     /// 32 hexadecimal digits.
     pub trace: String,
-    /// 16 of them.
+    /// 16 hexadecimal digits.
     pub id: String,
-    /// Its parent's; empty for a root.
+    /// The parent's id; empty for a root span.
     pub parent: String,
     /// Its name.
     pub name: String,
-    /// 2 a server's, 3 a client's, 4 a producer's.
+    /// 2: server, 3: client, 4: producer.
     pub kind: i32,
-    /// 2 is an error.
+    /// 2: error.
     pub status: i32,
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
@@ -48,9 +48,9 @@ pub struct Span {
     pub resource: BTreeMap<String, String>,
 }
 
-/// A running one, for as long as the test's runtime.
+/// A running collector; it stops with the test's runtime.
 pub struct Collector {
-    /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub endpoint: String,
     posted: Arc<Mutex<Vec<Posted>>>,
 }
@@ -82,7 +82,7 @@ impl Collector {
         }
     }
 
-    /// Every post so far.
+    /// Every request so far.
     pub fn posted(&self) -> Vec<Posted> {
         self.posted.lock().expect("no panic while held").clone()
     }
@@ -92,7 +92,7 @@ impl Collector {
         self.posted().iter().flat_map(spans_of).collect()
     }
 
-    /// Waits for spans that are as wanted; fails the test if none come.
+    /// Waits for spans that match `wanted`; fails the test after 20 seconds without one.
     pub async fn wait(&self, what: &str, wanted: impl Fn(&Span) -> bool) -> Vec<Span> {
         let end = Instant::now() + Duration::from_secs(20);
         loop {

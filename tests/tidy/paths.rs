@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
-/// A path in the source; one that leaves the module by `super` begins with `crate` here.
+/// A path in the source. `super`s that reach the crate's root are replaced by `crate`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// `["crate", "db", "uploads"]`, `["diesel", "prelude"]`; a glob ends in `*`.
@@ -102,7 +102,7 @@ const KEYWORDS: [&str; 12] = [
 
 type Path = (Vec<String>, Option<usize>);
 
-/// The path that begins at this identifier, or the paths where it ends in braces; and the index after them.
+/// Returns the path that begins at this identifier (several if it ends in braces), and the index after it.
 fn read(trees: &[TokenTree], start: usize) -> (Vec<Path>, usize) {
     let mut segments = vec![name(&trees[start])];
     let mut at = start + 1;

@@ -119,7 +119,6 @@ impl Bucket {
         });
         match joined.await.map_err(internal)? {
             Ok(joined) => Ok(joined),
-            // The upload was aborted or completed meanwhile, or a part was replaced: the blob is gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(s3_error!(
                 NoSuchUpload,
                 "the upload was aborted or completed, or a part was replaced, at the same time"

@@ -22,10 +22,10 @@ use super::logging::internal;
 use super::operations::{Bucket, require_key};
 use super::stored_headers::{StoredHeaders, answer_headers, timestamp};
 
-/// Bytes that one read on a blocking thread returns.
+/// The most bytes of one read on a blocking thread.
 const READ_BYTES: u64 = 256 * 1024;
 
-/// How often a read is retried while the object is overwritten.
+/// The most attempts to open an object that is being overwritten.
 const OPEN_ATTEMPTS: usize = 8;
 
 impl Bucket {
@@ -96,7 +96,7 @@ impl Bucket {
             answer_checksum!(output, checksum.as_ref());
             output.checksum_type = checksum_type(checksum.as_ref());
         }
-        // A presigned HEAD may override the same headers as a GET; s3s supports that for the GET only.
+        // A presigned HEAD may override the same headers as a GET, but s3s supports that for GET only.
         if let Some(value) = input.response_content_type {
             output.content_type = Some(value);
         }

@@ -80,7 +80,7 @@ pub(super) struct FormUpload {
 }
 
 impl FormUpload {
-    /// Refuses unsupported forms. s3s has checked that the policy is signed and that the form keeps to it.
+    /// Refuses unsupported forms. s3s has checked the policy's signature, and the form against the policy.
     ///
     /// # Errors
     /// `NotImplemented`.
@@ -109,7 +109,7 @@ impl FormUpload {
     }
 }
 
-// The form fields of the headers that the request checks refuse.
+// `request_checks` refuses the same features as headers.
 fn refuse_unsupported(input: &PostObjectInput) -> S3Result<()> {
     let unsupported = [
         ("acl", input.acl.is_some()),

@@ -1,7 +1,7 @@
 //! Checks that s3s does not make, before s3s sees the request.
 //!
-//! Guarantee: a request that passes claims a Signature Version 4 for S3 in this region that covers every `x-amz-*` header, or is a form
-//! upload, or an anonymous read. s3s then verifies the signature itself.
+//! A request that passes is a form upload, an anonymous read, or claims a Signature Version 4 for S3 in this region. Such a signature
+//! covers every `x-amz-*` header. s3s then verifies the signature itself.
 
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RANGE, TRANSFER_ENCODING,
@@ -13,7 +13,7 @@ use s3s::{S3Result, s3_error};
 
 use super::sigv4::{self, Signed};
 
-/// Headers of S3 that this server does not support. They are refused, because ignoring them would break their promise silently.
+/// Headers of S3 that this server does not support. They are refused, because a client must not believe that they took effect.
 const UNSUPPORTED: [&str; 9] = [
     "x-amz-acl",
     "x-amz-tagging",
@@ -34,7 +34,7 @@ const UNSUPPORTED_PREFIXES: [&str; 4] = [
     "x-amz-copy-source-server-side-encryption",
 ];
 
-/// The query parameters that carry a presigned URL's signature. Every other `x-amz-*` parameter stands for the header of that name.
+/// The query parameters of a presigned URL's signature. Every other `x-amz-*` parameter is read as the header of that name.
 const SIGNATURE_QUERY: [&str; 6] = [
     "x-amz-algorithm",
     "x-amz-credential",

@@ -1,21 +1,21 @@
-//! Limits the fetches of certificates. A forged message can name any certificate, but its sender can't choose the address that it
-//! comes from.
+//! Limits the fetches of certificates by their senders' addresses: a forged message can name any certificate, but can't choose the
+//! address that it comes from.
 //!
-//! Each sender has one fetch of its own: again at once if the last one found a certificate, after [`FORGIVEN`] if not. Until then it
-//! shares one fetch per [`BETWEEN_SHARED`] with all such senders, so that a genuine message from an attacker's address (behind a
-//! proxy that is not trusted) can still be verified.
+//! Each sender has one fetch of its own at a time. If it fails, the sender has none for [`FORGIVEN`]. Meanwhile it and all such senders share
+//! one fetch per [`BETWEEN_SHARED`], so that a genuine message from an attacker's address (behind a proxy that is not trusted) can
+//! still be verified.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// How long a sender whose fetch failed has none of its own.
+/// How long after a failed fetch a sender has no fetch of its own.
 const FORGIVEN: Duration = Duration::from_secs(30);
-/// How long the certificate of a failed fetch is not fetched again.
+/// How long after a failed fetch the same certificate is not fetched again.
 const NOT_THERE: Duration = Duration::from_secs(30);
 /// The least time from one shared fetch to the next.
 const BETWEEN_SHARED: Duration = Duration::from_secs(1);
-/// Own fetches per second of all senders together.
+/// The most own fetches per second of all senders together.
 const OWN_A_SECOND: u32 = 10;
 /// Fetches that may run at the same time.
 const MAX_RUNNING: usize = 16;
@@ -28,7 +28,7 @@ pub type Sender = u64;
 /// The recent fetches and their results.
 #[derive(Default)]
 pub(super) struct FetchThrottle {
-    /// Senders whose own fetch runs or failed, and since when.
+    /// Senders whose own fetch is running or failed, and since when.
     spent: HashMap<Sender, Instant>,
     /// Certificates whose fetch failed, and when.
     absent: HashMap<String, Instant>,
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn many_senders_get_few_fetches_and_few_are_kept() {
+    fn fetches_and_entries_of_many_senders_are_bounded() {
         let (mut throttle, now) = (FetchThrottle::default(), Instant::now());
         for half in [0, 1] {
             let mut made = 0;

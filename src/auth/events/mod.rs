@@ -59,7 +59,7 @@ impl EventSenders {
         let given = secret_in(authorization).ok_or(AuthError::Invalid {
             reason: "the Authorization header is neither Bearer nor Basic",
         })?;
-        // Compares hashes of equal length to their end, all of them: the time reveals nothing about a secret.
+        // Compares the hashes of all secrets in full, so that the time reveals nothing about a secret.
         let given = digest(&SHA256, given.as_bytes());
         let same = |secret: &SecretString| {
             let known = digest(&SHA256, secret.expose_secret().as_bytes());
@@ -75,7 +75,7 @@ impl EventSenders {
         }
     }
 
-    /// Checks that SNS signed the message, for a configured topic. Fetches for it count against this sender.
+    /// Checks that SNS signed the message, for a configured topic. A fetch of its certificate counts against `sender`.
     pub async fn verify(
         &self,
         message: &SnsMessage,

@@ -22,9 +22,9 @@ use crate::outbound::{AddressRule, Limits, Outbound};
 
 /// The beginning and the end of the path of each SNS certificate.
 const CERTIFICATE_PATH: (&str, &str) = ("/SimpleNotificationService-", ".pem");
-/// The longest text between the two, in bytes.
+/// The longest certificate id between them, in bytes.
 const MAX_CERTIFICATE_ID: usize = 64;
-/// The bounds of the confirmation of a subscription.
+/// The limits of the request that confirms a subscription.
 const SUBSCRIBE_LIMITS: Limits = Limits {
     max_bytes: 16 * 1024,
     deadline: Duration::from_secs(5),
@@ -62,7 +62,7 @@ pub struct SnsMessage {
 }
 
 impl SnsMessage {
-    /// Parses a body; `None` where it is not a message of SNS.
+    /// Parses a body; `None` if it is not a message of SNS.
     pub fn parse(body: &[u8]) -> Option<SnsMessage> {
         serde_json::from_slice(body).ok()
     }
@@ -114,7 +114,7 @@ impl SnsMessage {
 }
 
 impl fmt::Debug for SnsMessage {
-    // Not the signature, nor the token in SubscribeURL.
+    // Omits the signature, and the token in SubscribeURL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SnsMessage {{ {:?}, {:?} }}", self.kind, self.topic_arn)
     }
@@ -129,7 +129,7 @@ pub(super) struct Sns {
 }
 
 impl Sns {
-    /// Accepts these topics, and `SignatureVersion` 1 (SHA-1) where `allow_sha1`.
+    /// Accepts these topics, and `SignatureVersion` 1 (SHA-1) if `allow_sha1`.
     pub(super) fn new(topics: Vec<SnsTopic>, allow_sha1: bool, outbound: Outbound) -> Sns {
         Sns {
             topics,
@@ -216,7 +216,7 @@ impl Sns {
     }
 }
 
-/// The URL of the message's certificate, if SNS has its certificates for this topic's region there.
+/// The URL of the message's certificate. Refused unless it is one where SNS serves certificates for the topic's region.
 fn certificate_url(text: &str, topic: &SnsTopic) -> Result<Url, AuthError> {
     let (begins, ends) = CERTIFICATE_PATH;
     let is_ours = |url: &Url| {

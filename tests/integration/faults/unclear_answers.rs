@@ -1,5 +1,4 @@
-//! A store whose answers are neither success nor a clear absence: nothing is confirmed, rejected or removed by them, and a retry
-//! succeeds.
+//! Answers of the store that are neither success nor a clear absence. They confirm, reject and remove nothing, and a retry succeeds.
 
 use reqwest::Method;
 use serde_json::json;
@@ -12,7 +11,7 @@ use crate::support::upload_steps::{behind_proxy, create_with, staging_key, text}
 
 const RIGHT: &[u8] = b"\x89PNG the bytes that were meant";
 
-/// One confirm while the store answers like this; afterwards the store works and the next confirm succeeds.
+/// Confirms while the store answers with `act`, which must change nothing, then confirms with a working store.
 async fn assert_survives(
     test_env: &TestEnv,
     broker: &Broker,
@@ -27,7 +26,7 @@ async fn assert_survives(
     let what = format!("{which:?}");
     let rule = proxy.rule(which, act);
     let unclear = user.confirm(&id).await;
-    assert!(proxy.hits(rule) > 0, "{what}: the store was asked");
+    assert!(proxy.hits(rule) > 0, "{what}: no request reached the store");
     assert_eq!(unclear.code(), "store-unavailable", "{what}: {unclear:?}");
     let unclear = unclear.expect_problem(503, "store-unavailable");
     let wait: u32 = unclear.header("retry-after").parse().expect("seconds");
@@ -52,7 +51,7 @@ fn removes(proxy: &S3Proxy) -> bool {
 }
 
 #[tokio::test]
-async fn unclear_answer_to_the_copy_decides_nothing() {
+async fn unclear_answer_to_the_copy_changes_nothing() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
     for (status, code) in [
@@ -77,12 +76,12 @@ async fn unclear_answer_to_the_copy_decides_nothing() {
         let act = Action::Answer(status, code);
         assert_survives(&test_env, &broker, &proxy, RequestMatch::copy(), act).await;
         let copies = proxy.seen().iter().filter(|it| it.is_copy).count();
-        assert_eq!(copies - before, 2, "{status} {code}: no copy was retried");
+        assert_eq!(copies - before, 2, "{status} {code}: a copy was retried");
     }
 }
 
 #[tokio::test]
-async fn unclear_answer_to_the_head_of_the_copy_decides_nothing() {
+async fn unclear_answer_to_the_head_of_the_copy_changes_nothing() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
     for (status, code) in [
@@ -104,7 +103,7 @@ async fn unclear_answer_to_the_head_of_the_copy_decides_nothing() {
 }
 
 #[tokio::test]
-async fn head_without_length_or_etag_decides_nothing() {
+async fn head_without_length_or_etag_changes_nothing() {
     let test_env = TestEnv::new().await;
     let (broker, proxy) = behind_proxy(&test_env, json!({})).await;
     let heads = || RequestMatch::head().below("media/");
@@ -161,7 +160,7 @@ async fn copy_after_a_lost_answer_takes_a_fresh_key() {
     assert_ne!(copies[0].path, copies[1].path, "a key is used once");
     assert!(
         copies[1].path.ends_with(&key),
-        "the unanswered key is burnt"
+        "the unanswered key is not recorded"
     );
     let rows = Rows::of(&test_env);
     assert_eq!(rows.attempts_in(created.id(), "recorded"), 1);

@@ -14,7 +14,7 @@ use crate::support::statuses::BYTES;
 use crate::support::test_env::{Broker, TestEnv, sign_backend, sign_user, user_token};
 use crate::support::tokens::now_secs;
 
-/// The signer of every broker of the tests.
+/// The signer that all test brokers use by default.
 fn signer() -> Signer {
     let receipts = Receipts {
         issuer: None,
@@ -28,7 +28,7 @@ fn signer() -> Signer {
     Signer::new(&receipts, ISSUER).expect("a good key")
 }
 
-/// The token of a grant that no database knows, for the user's product images.
+/// The token of a grant without a database row, for product images of user 1.
 fn grant(expires_at: DateTime<Utc>) -> String {
     let id = GrantId::new(Utc::now(), &rand::random());
     signer().grant_token(&GrantToken {
@@ -59,7 +59,7 @@ async fn is_somebody(broker: &Broker, token: &str) -> bool {
     true
 }
 
-/// The claims that a caller of the users' issuer would have, but for these.
+/// The claims of a caller's token for user 1, with this issuer and audience.
 fn callers_claims(iss: &str, aud: &str) -> Value {
     json!({"iss": iss, "aud": aud, "sub": "1", "scope": "uploads:write", "iat": now_secs(), "exp": now_secs() + 300})
 }
@@ -75,7 +75,7 @@ async fn receipt_as_bearer_token_is_refused() {
     let receipt = receipt_of(&confirmed);
     assert!(!is_somebody(&broker, &receipt).await);
     let (header, claims) = receipts::read(&receipt);
-    // With a grant's `typ` its audience is wrong; with a grant's audience too, it has no grant id.
+    // With a grant's `typ`, the audience is wrong; with a grant's audience too, the grant's id is missing.
     for typ in ["grant+jwt", "JWT", "at+jwt", "RECEIPT+JWT"] {
         let mut other = header.clone();
         other["typ"] = json!(typ);
@@ -98,7 +98,7 @@ async fn grant_as_bearer_token_must_be_unchanged_and_unexpired() {
     let token = grant(soon());
     assert!(
         is_somebody(&broker, &token).await,
-        "a sound grant is somebody"
+        "a valid grant is accepted"
     );
     let (header, claims) = receipts::read(&token);
     assert_eq!(claims["aud"], format!("{ISSUER}/grants"));
@@ -144,7 +144,7 @@ async fn grant_as_bearer_token_must_be_unchanged_and_unexpired() {
 async fn issuer_keys_sign_no_grant_and_broker_keys_sign_no_caller_token() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker().await;
-    // The issuer's own key, and everything else as a grant has it.
+    // A grant's header and claims, signed with an issuer's key.
     let (_, claims) = receipts::read(&grant(soon()));
     for iss in [ISSUER, "users"] {
         let mut forged = user_token("1")
@@ -158,7 +158,7 @@ async fn issuer_keys_sign_no_grant_and_broker_keys_sign_no_caller_token() {
         assert!(!is_somebody(&broker, &sign_user(&forged)).await, "{iss}");
         assert!(!is_somebody(&broker, &sign_backend(&forged)).await, "{iss}");
     }
-    // The broker's key, and everything else as a caller has it.
+    // A caller's header and claims, signed with the broker's key.
     let header = json!({"alg": "EdDSA", "kid": KID, "typ": "JWT"});
     for (iss, aud) in [
         ("users", "bytepass"),

@@ -28,7 +28,7 @@ async fn download_of(user: &Api, filename: &str, content_type: &str) -> Answer {
     user.get(&path).await.expect(200)
 }
 
-/// The name that a client by RFC 6266 takes from the header, and the harmless one for old clients.
+/// The file name that RFC 6266 clients read from the header, and the plain `filename` for older ones.
 fn names_in(disposition: &str) -> (String, String) {
     let (_, rest) = disposition.split_once("; filename=\"").expect("a filename");
     let (plain, rest) = rest.split_once('"').expect("an end");
@@ -46,7 +46,7 @@ fn names_in(disposition: &str) -> (String, String) {
     (name, plain.to_owned())
 }
 
-/// Names that try to end the header, to leave the folder, or that no header can hold as they are.
+/// Names that try to end the header or leave the folder, or that must be escaped in a header.
 fn odd_names() -> Vec<String> {
     let mut names: Vec<String> = [
         "proof.png",
@@ -74,7 +74,7 @@ fn odd_names() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn download_carries_the_file_name_and_no_name_injects_a_header() {
+async fn download_has_the_file_name_and_no_injected_header() {
     let test_env = TestEnv::new().await;
     let broker = test_env.broker_with(private_field()).await;
     let (user, client) = (broker.user(), http_client());
@@ -109,7 +109,7 @@ async fn download_carries_the_file_name_and_no_name_injects_a_header() {
 }
 
 #[tokio::test]
-async fn private_url_lasts_as_configured_and_no_part_of_it_can_be_changed() {
+async fn private_url_lives_as_configured_and_fails_if_altered() {
     let test_env = TestEnv::new().await;
     let mut short = private_field();
     short["limits"] = json!({"download_lifetime_secs": 20});

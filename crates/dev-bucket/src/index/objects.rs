@@ -33,7 +33,7 @@ pub(crate) struct ObjectRow {
 }
 
 impl Index {
-    /// The object, or `NoSuchBucket`, or `NoSuchKey`.
+    /// Returns the object; errors are `NoSuchBucket` and `NoSuchKey`.
     pub(crate) fn object(&self, bucket: &str, key: &str) -> IndexResult<ObjectRow> {
         let connection = &mut *self.read();
         match find(connection, bucket, key)? {

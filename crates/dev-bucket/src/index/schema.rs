@@ -1,6 +1,6 @@
-//! The index's tables: the SQL that creates them and Diesel's view of the same.
+//! The index's tables: the SQL that creates them, and their declarations for Diesel.
 
-/// Creates what is missing. Keys compare by bytes (SQLite's default collation), which is the order in which S3 lists.
+/// Creates the missing tables and indexes. Keys compare by bytes (SQLite's default collation), which is the order in which S3 lists.
 pub(super) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS buckets (
     name TEXT NOT NULL PRIMARY KEY,

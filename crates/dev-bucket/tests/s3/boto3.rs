@@ -1,4 +1,4 @@
-//! The most used client of S3, with its own idea of the protocol.
+//! boto3, the most used S3 client, against the development bucket.
 
 use std::io::Write as _;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! CopyObject as the broker's seal needs it.
+//! CopyObject, as the broker seals objects with it.
 
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::types::{ChecksumMode, MetadataDirective};
@@ -28,7 +28,7 @@ async fn staged(bucket: &Running) -> String {
 }
 
 #[tokio::test]
-async fn a_replacing_copy_drops_every_smuggled_header_and_keeps_the_checksum() {
+async fn replacing_copy_drops_smuggled_headers_and_keeps_the_checksum() {
     let bucket = running();
     let etag = staged(&bucket).await;
     let sdk = bucket.sdk();
@@ -62,7 +62,7 @@ async fn a_replacing_copy_drops_every_smuggled_header_and_keeps_the_checksum() {
 }
 
 #[tokio::test]
-async fn a_copy_is_independent_of_its_source() {
+async fn copy_is_independent_of_its_source() {
     let bucket = running();
     staged(&bucket).await;
     let sdk = bucket.sdk();
@@ -83,7 +83,7 @@ async fn a_copy_is_independent_of_its_source() {
 }
 
 #[tokio::test]
-async fn a_missing_source_is_no_such_key_and_a_missing_bucket_no_such_bucket() {
+async fn copy_with_a_missing_key_or_bucket_answers_404() {
     let bucket = running();
     let copy = |source: &str, target: &str| {
         let copy = bucket.sdk().copy_object().bucket(target).key("k");
@@ -103,7 +103,7 @@ async fn a_missing_source_is_no_such_key_and_a_missing_bucket_no_such_bucket() {
 }
 
 #[tokio::test]
-async fn conditions_on_the_source_and_on_the_target_hold() {
+async fn copy_obeys_conditions_on_source_and_target() {
     let bucket = running();
     let etag = format!("\"{}\"", bucket.put("source", b"x").await);
     let past = "Thu, 01 Jan 2015 00:00:00 GMT";
@@ -125,11 +125,11 @@ async fn conditions_on_the_source_and_on_the_target_hold() {
     assert_eq!(copy("if-match", "\"00\"").await, 404, "no target to match");
     assert_eq!(copy("x-amz-copy-source-if-match", &etag).await, 200);
     assert_eq!(copy("x-amz-copy-source-if-modified-since", past).await, 200);
-    assert_eq!(copy("if-none-match", "*").await, 412, "the target is there");
+    assert_eq!(copy("if-none-match", "*").await, 412, "the target exists");
 }
 
 #[tokio::test]
-async fn a_copy_onto_itself_must_replace_something() {
+async fn copy_onto_itself_without_replace_is_refused() {
     let bucket = running();
     bucket.put("k", b"x").await;
     let copy = bucket.sdk().copy_object().bucket(BUCKET).key("k");
@@ -143,7 +143,7 @@ async fn a_copy_onto_itself_must_replace_something() {
 }
 
 #[tokio::test]
-async fn a_copy_of_a_key_with_odd_characters_is_found() {
+async fn copy_source_with_special_characters_is_found() {
     let bucket = running();
     let key = "a b+c/ä&?d";
     bucket.put(key, b"x").await;

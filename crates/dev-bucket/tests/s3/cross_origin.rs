@@ -1,4 +1,4 @@
-//! What a browser asks before and after it uploads.
+//! CORS: preflights, and the headers of answers and errors.
 
 use super::running::{Running, running};
 
@@ -14,7 +14,7 @@ async fn preflight(bucket: &Running, method: &str, headers: &str) -> super::runn
 }
 
 #[tokio::test]
-async fn a_preflight_allows_what_an_upload_needs() {
+async fn preflight_of_an_upload_is_allowed() {
     let bucket = running();
     let headers = "content-type, Content-MD5,if-none-match,x-amz-checksum-sha256,x-amz-meta-a";
     for method in ["GET", "PUT", "POST", "HEAD"] {
@@ -31,7 +31,7 @@ async fn a_preflight_allows_what_an_upload_needs() {
 }
 
 #[tokio::test]
-async fn a_preflight_refuses_other_methods_and_headers() {
+async fn preflight_of_other_methods_or_headers_is_refused() {
     let bucket = running();
     for (method, headers) in [
         ("DELETE", ""),

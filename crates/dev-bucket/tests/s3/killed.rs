@@ -1,4 +1,4 @@
-//! The bucket as a process that dies without a word.
+//! The bucket as a process that is killed.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use super::running::{BUCKET, Running, http, options, running};
 
 const FOLDER: &str = "BYTEPASS_TEST_KILLED_BUCKET";
 
-/// Different bytes for each key, over several writes to the disk.
+/// Different bytes for each key, up to 1.5 MB.
 fn bytes(writer: usize, number: usize) -> Vec<u8> {
     let length = number * 50_021 % 1_500_000;
     let seed = writer * 31 + number;
@@ -21,7 +21,7 @@ fn bytes(writer: usize, number: usize) -> Vec<u8> {
 
 #[test]
 #[ignore = "the process that the next test starts and kills"]
-fn a_bucket_that_waits_to_be_killed() {
+fn bucket_process_to_kill() {
     let folder = std::env::var_os(FOLDER).expect("the next test sets it");
     let bucket = DevBucket::start(options(folder.as_ref())).unwrap();
     println!("listening on {}", bucket.addr());
@@ -29,12 +29,12 @@ fn a_bucket_that_waits_to_be_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_bucket_keeps_every_answered_object_and_no_half_one() {
+async fn killed_bucket_keeps_answered_objects_and_no_partial_one() {
     let mut bucket = running();
     bucket.bucket.take().unwrap().stop();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", "--nocapture"])
-        .arg("killed::a_bucket_that_waits_to_be_killed")
+        .arg("killed::bucket_process_to_kill")
         .env(FOLDER, bucket.dir.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -72,7 +72,7 @@ async fn a_killed_bucket_keeps_every_answered_object_and_no_half_one() {
     assert_eq!(bucket.files(), listed(&bucket).await);
 }
 
-/// Writes one key after the other; answers how many were answered with 200.
+/// Writes one key after the other; returns how many PUTs were answered with 200.
 async fn write(address: String, writer: usize, dead: Arc<AtomicBool>) -> usize {
     let client = http();
     let mut answered = 0;
@@ -88,7 +88,7 @@ async fn write(address: String, writer: usize, dead: Arc<AtomicBool>) -> usize {
     answered
 }
 
-/// How many objects there are; each of them must be whole.
+/// Returns the number of objects. Each must be complete.
 async fn listed(bucket: &Running) -> usize {
     let sdk = bucket.sdk();
     let mut pages = sdk.list_objects_v2().bucket(BUCKET).into_paginator().send();

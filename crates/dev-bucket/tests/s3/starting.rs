@@ -1,4 +1,4 @@
-//! Starting, stopping, and what lies between two lives of the bucket.
+//! Starting, stopping and restarting the bucket.
 
 use std::io::Read as _;
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use super::running::{BUCKET, OTHER, options, running};
 use super::sign::SECRET_KEY;
 
 #[tokio::test]
-async fn the_bucket_survives_a_restart_with_every_object() {
+async fn restart_keeps_every_object_and_multipart_upload() {
     let mut bucket = running();
     let mut expected = Vec::new();
     for number in 0..20_u8 {
@@ -51,7 +51,7 @@ async fn the_bucket_survives_a_restart_with_every_object() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_without_a_row_is_removed_at_the_start() {
+async fn files_without_a_row_are_removed_at_start() {
     let mut bucket = running();
     bucket.put("k", b"kept").await;
     bucket.bucket.take().unwrap().stop();
@@ -68,7 +68,7 @@ async fn what_a_crash_left_without_a_row_is_removed_at_the_start() {
 }
 
 #[test]
-fn a_taken_port_an_unusable_folder_and_a_wrong_name_are_one_clear_line_each() {
+fn unusable_option_is_named_in_a_one_line_error() {
     let bucket = running();
     let dir = tempfile::tempdir().unwrap();
     let failure = |change: &dyn Fn(&mut bytepass_dev_bucket::DevBucketOptions)| {
@@ -94,7 +94,7 @@ fn a_taken_port_an_unusable_folder_and_a_wrong_name_are_one_clear_line_each() {
 }
 
 #[test]
-fn the_secret_shows_in_no_debug_output() {
+fn debug_output_hides_the_secret() {
     let dir = tempfile::tempdir().unwrap();
     let options = options(dir.path());
     assert!(!format!("{options:?}").contains(SECRET_KEY));
@@ -105,7 +105,7 @@ fn the_secret_shows_in_no_debug_output() {
 }
 
 #[test]
-fn stopping_is_quick_with_idle_connections_and_bounded_with_stuck_ones() {
+fn stop_is_quick_with_idle_connections_and_bounded_with_stuck_ones() {
     let bucket = running();
     let idle: Vec<TcpStream> = (0..10)
         .map(|_| TcpStream::connect(bucket.host()).unwrap())
@@ -134,7 +134,7 @@ fn stopping_is_quick_with_idle_connections_and_bounded_with_stuck_ones() {
 }
 
 #[tokio::test]
-async fn two_buckets_in_one_process_do_not_know_each_other() {
+async fn two_buckets_in_one_process_share_no_objects() {
     let (one, two) = (running(), running());
     one.put("k", b"one").await;
     assert_eq!(two.read(BUCKET, "k").await, None);
@@ -142,7 +142,7 @@ async fn two_buckets_in_one_process_do_not_know_each_other() {
 }
 
 #[test]
-fn the_log_says_what_failed_and_shows_no_signature() {
+fn log_shows_the_cause_of_a_failure_and_no_signature() {
     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let writer = std::sync::Arc::clone(&seen);
     let subscriber = tracing_subscriber::fmt()
@@ -160,7 +160,7 @@ fn the_log_says_what_failed_and_shows_no_signature() {
                     .as_bytes(),
             );
         }
-        // An object whose bytes someone removed by hand: the one failure that is ours.
+        // Removing the blobs makes the server fail, which it logs with the cause.
         let target = bucket.presign("PUT", "/media/k").target();
         let ask = |method: &str, target: &str| {
             bucket.raw(

@@ -1,4 +1,4 @@
-//! What a PUT promises: the declared bytes or nothing, one winner, and durability.
+//! PUT stores the declared bytes or nothing, and one of several racing writers wins.
 
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, ChecksumType};
@@ -24,7 +24,7 @@ const HELLO: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn each_of_the_five_checksums_is_checked_kept_and_returned_by_head() {
+async fn each_checksum_is_stored_and_returned_by_head() {
     let bucket = running();
     for (name, value) in HELLO {
         let signed = bucket.presign("PUT", "/media/k").header(name, value);
@@ -42,12 +42,12 @@ async fn each_of_the_five_checksums_is_checked_kept_and_returned_by_head() {
         assert_eq!(head.header("x-amz-checksum-type"), Some("FULL_OBJECT"));
         let target = bucket.presign("HEAD", "/media/k").target();
         let head = bucket.send("HEAD", &target, &[], b"").await;
-        assert_eq!(head.header(name), None, "only for those who ask");
+        assert_eq!(head.header(name), None, "only with x-amz-checksum-mode");
     }
 }
 
 #[tokio::test]
-async fn a_refused_checksum_leaves_nothing_behind() {
+async fn wrong_checksum_stores_nothing() {
     let bucket = running();
     let md5 = BASE64.encode(md5::Md5::digest(b"hello"));
     let mut declared = HELLO.to_vec();
@@ -81,7 +81,7 @@ async fn a_refused_checksum_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_digest_that_is_none_and_two_checksums_at_once_are_refused() {
+async fn malformed_digest_or_two_checksums_are_refused() {
     let bucket = running();
     let put = async |headers: &[(&'static str, &'static str)]| {
         let mut signed = bucket.presign("PUT", "/media/k");
@@ -101,11 +101,11 @@ async fn a_digest_that_is_none_and_two_checksums_at_once_are_refused() {
 }
 
 #[tokio::test]
-async fn a_checksum_in_the_trailer_is_checked_and_kept() {
+async fn trailer_checksum_is_stored() {
     let bucket = running();
     let sdk = bucket.sdk_with(RequestChecksumCalculation::WhenSupported);
     for algorithm in [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Sha256] {
-        // A stream has no checksum before it is sent: the SDK puts it behind the body.
+        // The SDK hashes a stream while sending it, so the checksum comes in the trailer.
         let path = bucket.dir.path().join("source");
         std::fs::write(&path, vec![7; 300_000]).unwrap();
         let body = aws_sdk_s3::primitives::ByteStream::read_from().path(&path);
@@ -128,7 +128,7 @@ async fn a_checksum_in_the_trailer_is_checked_and_kept() {
 }
 
 #[tokio::test]
-async fn a_wrong_checksum_in_the_trailer_is_refused() {
+async fn wrong_trailer_checksum_is_refused() {
     let bucket = running();
     let send = |value: &str| {
         let signed = bucket
@@ -150,7 +150,7 @@ async fn a_wrong_checksum_in_the_trailer_is_refused() {
 }
 
 #[tokio::test]
-async fn of_eight_racing_if_none_match_puts_exactly_one_wins() {
+async fn racing_puts_with_if_none_match_have_one_winner() {
     let bucket = running();
     for round in 0..5 {
         let key = format!("race-{round}");
@@ -178,7 +178,7 @@ async fn of_eight_racing_if_none_match_puts_exactly_one_wins() {
 }
 
 #[tokio::test]
-async fn if_match_replaces_only_the_object_that_was_seen() {
+async fn put_with_if_match_replaces_only_that_version() {
     let bucket = running();
     let sdk = bucket.sdk();
     let put = |etag: &str| {
@@ -199,7 +199,7 @@ async fn if_match_replaces_only_the_object_that_was_seen() {
 }
 
 #[tokio::test]
-async fn no_key_crosses_a_bucket_or_leaves_the_folder() {
+async fn key_with_dots_or_slashes_stays_in_its_bucket() {
     let bucket = running();
     let keys = [
         "../other/x",
@@ -215,7 +215,7 @@ async fn no_key_crosses_a_bucket_or_leaves_the_folder() {
     for key in keys {
         let encoded = percent_encoding::utf8_percent_encode(key, IN_A_PATH);
         let path = format!("/{BUCKET}/{encoded}");
-        // HTTP clients tidy such paths up; a socket does not.
+        // Sent over a socket, because HTTP clients normalize such paths.
         let target = bucket.presign("PUT", &path).target();
         let host = bucket.host();
         let request = format!(
@@ -238,7 +238,7 @@ async fn no_key_crosses_a_bucket_or_leaves_the_folder() {
 }
 
 #[tokio::test]
-async fn a_key_has_at_most_1024_bytes_and_no_nul() {
+async fn key_above_1024_bytes_or_with_nul_is_refused() {
     let bucket = running();
     let longest = "k".repeat(1024);
     bucket.put(&longest, b"x").await;
@@ -253,7 +253,7 @@ async fn a_key_has_at_most_1024_bytes_and_no_nul() {
 }
 
 #[tokio::test]
-async fn too_much_is_refused_before_a_byte_is_sent() {
+async fn too_large_put_is_refused_before_its_body() {
     let bucket = running();
     let length = (5_u64 * 1024 * 1024 * 1024 + 1).to_string();
     let signed = bucket.presign("PUT", "/media/k");

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::{Case, post};
 
-/// A declaration that is admitted.
+/// A valid declaration.
 pub fn good() -> Value {
     json!({"field": "Product.image", "filename": "cat.jpg", "content_type": "image/jpeg", "size": 5})
 }
 
-/// Every body, as a whole request.
+/// One request for each body.
 pub fn cases(token: &str) -> Vec<Case> {
     let mut all: Vec<Case> = bombs()
         .into_iter()
@@ -92,17 +92,17 @@ fn ambiguous() -> Vec<Case> {
         })
         .collect();
     all.push((
-        "a key twice by an escape".into(),
+        "a key twice, once escaped".into(),
         format!("{open},\"\\u0073ize\":6}}").into_bytes(),
     ));
     all.push(("two objects".into(), format!("{text}{text}").into_bytes()));
     all.push((
-        "an object and a word".into(),
+        "an object, then a letter".into(),
         format!("{text} x").into_bytes(),
     ));
     all.push(("in an array".into(), format!("[{text}]").into_bytes()));
     all.push((
-        "values in their order".into(),
+        "an array of the values".into(),
         b"[\"Product.image\",\"cat.jpg\",\"image/jpeg\",5,null,null]".to_vec(),
     ));
     all.push((
@@ -250,10 +250,10 @@ fn types() -> Vec<Case> {
     all
 }
 
-/// A valid body that is declared as compressed, or is compressed.
+/// Bodies that are declared as compressed, or are compressed, or have another charset.
 fn encoded(token: &str) -> Vec<Case> {
     let body = good().to_string();
-    // gzip of `{}` repeated, and a member that says it holds far more than it does.
+    // gzip of `{}`.
     let gzip: &[u8] =
         b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\xae\x05\x00\x43\xbf\xa6\xa3\x02\x00\x00\x00";
     let mut all: Vec<Case> = [
@@ -275,7 +275,7 @@ fn encoded(token: &str) -> Vec<Case> {
             .map(|(what, bytes)| (format!("{what} as {encoding}"), post(token, &lines, bytes)))
     })
     .collect();
-    all.push(("gzip that says nothing".into(), post(token, "", gzip)));
+    all.push(("gzip without Content-Encoding".into(), post(token, "", gzip)));
     for charset in ["utf-16", "latin1", "utf-7", "x"] {
         let request = post(token, "", body.as_bytes());
         let request = String::from_utf8(request).expect("text");
