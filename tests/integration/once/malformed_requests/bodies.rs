@@ -275,7 +275,10 @@ fn encoded(token: &str) -> Vec<Case> {
             .map(|(what, bytes)| (format!("{what} as {encoding}"), post(token, &lines, bytes)))
     })
     .collect();
-    all.push(("gzip without Content-Encoding".into(), post(token, "", gzip)));
+    all.push((
+        "gzip without Content-Encoding".into(),
+        post(token, "", gzip),
+    ));
     for charset in ["utf-16", "latin1", "utf-7", "x"] {
         let request = post(token, "", body.as_bytes());
         let request = String::from_utf8(request).expect("text");
