@@ -6,11 +6,12 @@ use actix_web::guard::{Any, Get, Head};
 use actix_web::http::StatusCode;
 use actix_web::http::header::ALLOW;
 use actix_web::middleware::from_fn;
-use actix_web::{Error, HttpResponse, Resource, Route, web};
+use actix_web::{Error, HttpRequest, HttpResponse, Resource, Route, web};
 
 use super::middleware::{authenticate, catch_panics};
 use super::ops::{manual_actions, overview, probes, stats, timeline};
 use super::pages;
+use super::pages::assets::{self, Asset};
 use super::problem::Problem;
 use super::resources::{attachments, bucket_notifications, grants, receipts, upload_list, uploads};
 
@@ -104,8 +105,21 @@ fn public(config: &mut web::ServiceConfig) {
             r.route(get().to(pages::problems))
         }));
     config.service(at("/ops", "GET, HEAD", |r| r.route(get().to(pages::ops))));
-    pages::assets::serve(config, &pages::assets::COMMON);
-    pages::assets::serve(config, &pages::assets::OPS);
+    serve_assets(config, &assets::COMMON);
+    serve_assets(config, &assets::OPS);
+}
+
+/// Adds routes for embedded files.
+pub(super) fn serve_assets(config: &mut web::ServiceConfig, assets: &'static [Asset]) {
+    for asset in assets {
+        let tag = asset.tag();
+        config.service(at(asset.path, "GET, HEAD", move |r| {
+            r.route(get().to(move |req: HttpRequest| {
+                let answer = asset.answer(&req, &tag);
+                async move { answer }
+            }))
+        }));
+    }
 }
 
 /// A resource whose panics are caught. Methods other than `allowed` get 405 with this list in `Allow`.

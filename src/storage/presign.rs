@@ -73,8 +73,8 @@ impl Store {
             method: request.method,
             url: presign(
                 &self.target,
-                &self.options.region,
-                &identity,
+                &identity.day_key(window.signed_at, &self.options.region),
+                identity.encoded_session_token(),
                 &request,
                 &window,
             ),
@@ -113,8 +113,8 @@ impl Store {
             method: request.method,
             url: presign(
                 &self.target,
-                &self.options.region,
-                &identity,
+                &identity.day_key(window.signed_at, &self.options.region),
+                identity.encoded_session_token(),
                 &request,
                 &window,
             ),

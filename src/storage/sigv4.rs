@@ -12,8 +12,6 @@ use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::identity::Identity;
-
 /// All but the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -128,15 +126,15 @@ impl Window {
     }
 }
 
-/// The signed URL. The payload stays unsigned: its length and checksum are signed headers.
+/// The signed URL. `day` is the key of the day of `window.signed_at`. The payload stays unsigned: its length and checksum are signed
+/// headers.
 pub(super) fn presign(
     target: &Target,
-    region: &str,
-    identity: &Identity,
+    day: &DayKey,
+    encoded_session_token: Option<&str>,
     request: &UnsignedRequest<'_>,
     window: &Window,
 ) -> SecretString {
-    let day = identity.day_key(window.signed_at, region);
     let mut headers = Vec::with_capacity(request.headers.len() + 1);
     headers.push(("host", target.host.as_str()));
     headers.extend_from_slice(request.headers);
@@ -159,7 +157,7 @@ pub(super) fn presign(
         "{}{date_time}&X-Amz-Expires={}",
         day.query_start, window.lifetime_secs
     );
-    write_rest_of_query(&mut url, identity, &headers, request.query);
+    write_rest_of_query(&mut url, encoded_session_token, &headers, request.query);
 
     let mut canonical = String::with_capacity(1024);
     let _ = write!(
@@ -186,11 +184,11 @@ pub(super) fn presign(
 /// The query stays canonical, that is sorted: capitals sort before the lower-case names of `extra`.
 fn write_rest_of_query(
     url: &mut String,
-    identity: &Identity,
+    encoded_session_token: Option<&str>,
     headers: &[(&str, &str)],
     extra: &[(&str, &str)],
 ) {
-    if let Some(token) = identity.encoded_session_token() {
+    if let Some(token) = encoded_session_token {
         let _ = write!(url, "&X-Amz-Security-Token={token}");
     }
     url.push_str("&X-Amz-SignedHeaders=");

@@ -3,10 +3,8 @@
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag, Header as _, IfNoneMatch,
 };
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use sha2::{Digest as _, Sha256};
-
-use crate::http::routes::{at, get};
 
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -14,7 +12,8 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// One embedded file.
 #[derive(Clone, Copy)]
 pub struct Asset {
-    path: &'static str,
+    /// The path of its route.
+    pub path: &'static str,
     content_type: &'static str,
     text: &'static str,
 }
@@ -83,21 +82,14 @@ pub const OPS: [Asset; 11] = [
     ),
 ];
 
-/// Adds routes for these files.
-pub fn serve(config: &mut web::ServiceConfig, assets: &'static [Asset]) {
-    for asset in assets {
-        let tag = hex::encode(&Sha256::digest(asset.text)[..12]);
-        config.service(at(asset.path, "GET, HEAD", move |r| {
-            r.route(get().to(move |req: HttpRequest| {
-                let answer = asset.answer(&req, &tag);
-                async move { answer }
-            }))
-        }));
-    }
-}
-
 impl Asset {
-    fn answer(self, req: &HttpRequest, tag: &str) -> HttpResponse {
+    /// The value of its `ETag`, a hash of its text.
+    pub fn tag(self) -> String {
+        hex::encode(&Sha256::digest(self.text)[..12])
+    }
+
+    /// The response: 304 without a body if the browser has this `tag`.
+    pub fn answer(self, req: &HttpRequest, tag: &str) -> HttpResponse {
         let tag = EntityTag::new_strong(tag.to_owned());
         let known = match IfNoneMatch::parse(req) {
             Ok(IfNoneMatch::Any) => true,

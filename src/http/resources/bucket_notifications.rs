@@ -85,11 +85,11 @@ fn confirm_entries(body: &[u8], broker: &Broker, metrics: &Metrics) -> Result<Ev
     let (shape, entries) = s3_notification::read(body);
     let (mut view, mut full) = (EventView::default(), false);
     for entry in entries {
-        let outcome = take(broker, &entry);
-        metrics.s3_event(shape, outcome);
-        full |= outcome == "full";
+        let outcome = EntryOutcome::of(&entry, broker);
+        metrics.s3_event(shape, outcome.label());
         match outcome {
-            "taken" => view.taken += 1,
+            EntryOutcome::Notified(NotificationOutcome::Taken) => view.taken += 1,
+            EntryOutcome::Notified(NotificationOutcome::Full) => full = true,
             _ => view.ignored += 1,
         }
     }
@@ -110,16 +110,39 @@ pub async fn head() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-fn take(broker: &Broker, entry: &Entry) -> &'static str {
-    match entry {
-        Entry::Created { bucket, key } => match broker.notify_object(bucket, key) {
-            NotificationOutcome::Taken => "taken",
-            NotificationOutcome::OtherBucket => "other_bucket",
-            NotificationOutcome::OtherKey => "other_key",
-            NotificationOutcome::Full => "full",
-        },
-        Entry::Other => "other_event",
-        Entry::Test => "test",
-        Entry::Unreadable => "unreadable",
+/// The outcome of one entry.
+#[derive(Clone, Copy)]
+enum EntryOutcome {
+    /// It names a new object, and the broker was notified.
+    Notified(NotificationOutcome),
+    OtherEvent,
+    Test,
+    Unreadable,
+}
+
+impl EntryOutcome {
+    /// Notifies the broker of a new object.
+    fn of(entry: &Entry, broker: &Broker) -> EntryOutcome {
+        match entry {
+            Entry::Created { bucket, key } => {
+                EntryOutcome::Notified(broker.notify_object(bucket, key))
+            }
+            Entry::Other => EntryOutcome::OtherEvent,
+            Entry::Test => EntryOutcome::Test,
+            Entry::Unreadable => EntryOutcome::Unreadable,
+        }
+    }
+
+    /// The label `outcome` of the metric.
+    fn label(self) -> &'static str {
+        match self {
+            EntryOutcome::Notified(NotificationOutcome::Taken) => "taken",
+            EntryOutcome::Notified(NotificationOutcome::OtherBucket) => "other_bucket",
+            EntryOutcome::Notified(NotificationOutcome::OtherKey) => "other_key",
+            EntryOutcome::Notified(NotificationOutcome::Full) => "full",
+            EntryOutcome::OtherEvent => "other_event",
+            EntryOutcome::Test => "test",
+            EntryOutcome::Unreadable => "unreadable",
+        }
     }
 }

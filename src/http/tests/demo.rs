@@ -119,7 +119,7 @@ async fn b14_only_the_demos_own_page_on_this_machine_is_given_a_token() {
 }
 
 #[actix_web::test]
-async fn what_the_broker_reads_of_bodies_is_counted_also_when_it_is_refused() {
+async fn body_bytes_of_refused_requests_are_counted() {
     let parts = parts_with_demo();
     let seen = async || {
         let answer = send_to(&parts, Ask::get().uri("/demo/seen")).await;
@@ -136,7 +136,7 @@ async fn what_the_broker_reads_of_bodies_is_counted_also_when_it_is_refused() {
 }
 
 #[actix_web::test]
-async fn a_file_that_the_browser_has_is_not_sent_again() {
+async fn asset_with_a_known_etag_returns_304() {
     let parts = parts_with_demo();
     for path in ["/demo/demo.js", "/demo/demo.css", "/docs/style.css"] {
         let first = send_to(&parts, Ask::get().uri(path)).await;

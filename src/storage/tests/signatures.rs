@@ -160,8 +160,8 @@ async fn get_signature_equals_the_sdks_with_overrides_and_odd_keys() {
             let identity = store.signer.current();
             let ours = presign(
                 &store.target,
-                &store.options.region,
-                &identity,
+                &identity.day_key(window.signed_at, &store.options.region),
+                identity.encoded_session_token(),
                 &request,
                 &window,
             );

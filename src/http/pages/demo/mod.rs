@@ -19,7 +19,7 @@ use super::{assets, html_under};
 use crate::http::extract::NoBody;
 use crate::http::extract::body::BodyBytes;
 use crate::http::problem::{Code, Problem};
-use crate::http::routes::{at, get};
+use crate::http::routes::{at, get, serve_assets};
 
 /// The lifetime of the demo's token, in seconds; the page renews it.
 const TOKEN_LIFETIME_SECS: u32 = 600;
@@ -61,7 +61,7 @@ pub fn configure(config: &mut web::ServiceConfig, demo: &DemoOptions, seen: &Bod
         .service(at("/demo/seen", "GET, HEAD", |r| {
             r.route(get().to(bytes_seen))
         }));
-    assets::serve(config, &assets::DEMO);
+    serve_assets(config, &assets::DEMO);
 }
 
 /// `/demo`.
