@@ -38,13 +38,13 @@ pub use self::fsck::{Damage, Finding, FsckWalk};
 pub use self::grants::MintGrant;
 pub use self::idempotency::IdempotencyKey;
 pub use self::ops::manual_actions::ReplayWhat;
-pub use self::ops::overview::{FieldFates, Overview};
+pub use self::ops::overview::{FieldCounts, Overview};
 pub use self::read::{Download, ListUploads, Page, Readiness, StatGroup, Stats};
 pub use self::removal::RemovalWalk;
 pub use self::sweep::{Counts, SweepKind, SweepOptions, SweepReport, SweepWalk};
 pub use crate::db::{
-    AtLeast, ConfirmTimes, Counter, CounterCheck, CounterDifference, EndpointState, LogEntry,
-    Outcomes, OverQuota, Rejections,
+    AtLeast, ConfirmTimes, Counter, CounterCheck, CounterDifference, EndpointState, Outcomes,
+    OverQuota, Rejections, TimelineEntry,
 };
 pub use crate::policy::admission::{Refusal, RefusalKind};
 pub use crate::policy::evidence::Declared;

@@ -28,9 +28,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 pub use engine::error::{DbError, DbSetupError};
-pub use events::deliveries::{Attempt, Outcome};
+pub use events::deliveries::{Attempt, DeliveryFilter, DeliveryRow, EndpointTotals, Outcome};
 pub use events::delivery_claims::{ClaimRequest, DeliveryClaim};
-pub use events::delivery_list::{DeliveryFilter, DeliveryRow, EndpointTotals};
 pub use events::endpoints::EndpointState;
 pub use events::outbox::{DeliveryState, Subscription};
 pub use events::replay::Replay;
@@ -38,9 +37,9 @@ pub use events::upload_log::{Note, NoteKind};
 pub use ops::counter_check::{Counter, CounterCheck, CounterDifference};
 pub use ops::leases::Lease;
 pub use ops::overview::{
-    AtLeast, ConfirmTimes, Fate, Outcomes, Overview, PendingNow, Rejections, Window,
+    AtLeast, CohortCount, ConfirmTimes, Outcomes, Overview, PendingNow, Rejections, Window,
 };
-pub use ops::timeline::LogEntry;
+pub use ops::timeline::TimelineEntry;
 pub use requests::grants::{Minted, NewGrant};
 pub use requests::idempotency::IdempotencyClaim;
 pub use uploads::attachments::{Attach, AttachTo, Attached, Detach};

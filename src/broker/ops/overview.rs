@@ -38,7 +38,7 @@ pub struct Overview {
     /// Pending uploads by age: the end of each range in seconds, `None` for the last one.
     pub ages: Vec<(Option<u64>, AtLeast)>,
     /// The uploads created since `seen.since`, by field.
-    pub fields: Vec<FieldFates>,
+    pub fields: Vec<FieldCounts>,
     /// How many of them were rejected.
     pub rejected: u64,
     /// How long the longest overdue upload has waited for the sweeper, in seconds.
@@ -53,7 +53,7 @@ pub struct Overview {
 
 /// The uploads of a field, by what became of them.
 #[derive(Debug, Default)]
-pub struct FieldFates {
+pub struct FieldCounts {
     /// The field.
     pub field: String,
     /// All of them.
@@ -95,7 +95,7 @@ impl Broker {
         };
         let seen = self.0.db.overview(window).await?;
         let waited = |since: DateTime<Utc>| (at - since).num_milliseconds() as f64 / 1000.0;
-        let fields = fates(&seen.cohort);
+        let fields = field_counts(&seen.cohort);
         Ok(Overview {
             at,
             window_secs,
@@ -125,21 +125,21 @@ fn ages(counts: &[AtLeast]) -> Vec<(Option<u64>, AtLeast)> {
     ends.zip(counts.iter().copied()).collect()
 }
 
-fn fates(cohort: &[db::Fate]) -> Vec<FieldFates> {
-    let mut fields: BTreeMap<&FieldName, FieldFates> = BTreeMap::new();
-    for fate in cohort {
-        let field = fields.entry(&fate.field).or_default();
-        field.field = fate.field.to_string();
-        field.created += fate.count;
-        field.attached += fate.attached;
-        match fate.status {
-            Status::Rejected => field.rejected += fate.count,
-            Status::Expired => field.expired += fate.count,
-            Status::Canceled => field.canceled += fate.count,
-            Status::Pending => field.pending += fate.count,
+fn field_counts(cohort: &[db::CohortCount]) -> Vec<FieldCounts> {
+    let mut fields: BTreeMap<&FieldName, FieldCounts> = BTreeMap::new();
+    for group in cohort {
+        let field = fields.entry(&group.field).or_default();
+        field.field = group.field.to_string();
+        field.created += group.count;
+        field.attached += group.attached;
+        match group.status {
+            Status::Rejected => field.rejected += group.count,
+            Status::Expired => field.expired += group.count,
+            Status::Canceled => field.canceled += group.count,
+            Status::Pending => field.pending += group.count,
             // All of these were confirmed before.
             Status::Confirmed | Status::Attached | Status::Detached | Status::Deleted => {
-                field.confirmed += fate.count;
+                field.confirmed += group.count;
             }
         }
     }
@@ -174,22 +174,22 @@ mod tests {
 
     #[test]
     fn attached_detached_and_deleted_uploads_count_as_confirmed() {
-        let fate = |status, count, attached| db::Fate {
+        let group = |status, count, attached| db::CohortCount {
             field: FieldName::parse("Product.image").expect("a field"),
             status,
             count,
             attached,
         };
-        let fates = fates(&[
-            fate(Status::Pending, 1, 0),
-            fate(Status::Rejected, 2, 0),
-            fate(Status::Confirmed, 4, 0),
-            fate(Status::Attached, 8, 8),
-            fate(Status::Detached, 16, 16),
-            fate(Status::Deleted, 32, 20),
+        let fields = field_counts(&[
+            group(Status::Pending, 1, 0),
+            group(Status::Rejected, 2, 0),
+            group(Status::Confirmed, 4, 0),
+            group(Status::Attached, 8, 8),
+            group(Status::Detached, 16, 16),
+            group(Status::Deleted, 32, 20),
         ]);
-        let [one] = &fates[..] else {
-            panic!("{fates:?}")
+        let [one] = &fields[..] else {
+            panic!("{fields:?}")
         };
         assert_eq!((one.created, one.confirmed, one.attached), (63, 60, 44));
         assert_eq!((one.pending, one.rejected, one.expired), (1, 2, 0));

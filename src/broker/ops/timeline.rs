@@ -2,7 +2,7 @@
 //!
 //! A note never decides anything: the work that it describes continues even if the note can't be written.
 
-use crate::db::{LogEntry, Note, NoteKind};
+use crate::db::{Note, NoteKind, TimelineEntry};
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::upload::{FieldError, Upload};
@@ -16,12 +16,12 @@ impl Broker {
         &self,
         caller: &Principal,
         id: UploadId,
-    ) -> Result<Vec<LogEntry>, BrokerError> {
+    ) -> Result<Vec<TimelineEntry>, BrokerError> {
         access::check_scopes(caller, Action::Operate)?;
         let upload = self.find(id).await?;
         access::check_upload(caller, &upload, Action::Operate)?;
         let mut timeline = Vec::from(beginning(&upload));
-        timeline.extend(self.0.db.log_of(id).await?);
+        timeline.extend(self.0.db.timeline(id).await?);
         // A stable sort: of entries with the same time, a seal attempt stays before the status change that it led to.
         timeline.sort_by_key(|entry| entry.at);
         Ok(timeline)
@@ -46,7 +46,7 @@ impl Broker {
         Ok(Some(problems))
     }
 
-    /// Records an operator's manual action in the log and in the upload's timeline, before the action and whatever its result.
+    /// Records an operator's manual action in the log and in the upload's timeline, before the action and independent of its result.
     pub(in crate::broker) async fn note_operator(
         &self,
         caller: &Principal,
@@ -74,7 +74,7 @@ impl Broker {
 }
 
 /// The first two entries of every timeline, made from the row: a create writes no entries.
-fn beginning(upload: &Upload) -> [LogEntry; 2] {
+fn beginning(upload: &Upload) -> [TimelineEntry; 2] {
     let Upload {
         field,
         size,
@@ -89,8 +89,8 @@ fn beginning(upload: &Upload) -> [LogEntry; 2] {
     ]
 }
 
-fn entry(at: chrono::DateTime<chrono::Utc>, kind: &str, detail: String) -> LogEntry {
-    LogEntry {
+fn entry(at: chrono::DateTime<chrono::Utc>, kind: &str, detail: String) -> TimelineEntry {
+    TimelineEntry {
         at,
         last_at: at,
         kind: kind.to_owned(),

@@ -46,7 +46,7 @@ impl Location {
         match self {
             Location::Sqlite(path) if matches!(path.try_exists(), Ok(false)) => {
                 let hint = "a relative path begins at the working directory; `bytepass migrate` makes a new database";
-                let line = format!("SQLite file {}: there is none ({hint})", path.display());
+                let line = format!("SQLite file {}: not found ({hint})", path.display());
                 Err(DbSetupError::Connect(line))
             }
             _ => Ok(()),

@@ -1,4 +1,4 @@
-//! Migrations, one folder a dialect with the same names, embedded in the binary.
+//! Migrations, embedded in the binary: a folder for each database, with the same names in both.
 
 use std::time::{Duration, Instant};
 
@@ -22,13 +22,13 @@ const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const LOCK: i64 = 0x6279_7465_7061_7373;
 
 /// How long a migration waits for a table lock, in milliseconds: far less than a caller waits for the database.
-const TRY_MS: u32 = 300;
-/// The pause between two tries.
-const BETWEEN_TRIES: Duration = Duration::from_millis(500);
-/// How long it is tried.
-const TRIES: Duration = Duration::from_secs(120);
+const LOCK_LIMIT_MS: u32 = 300;
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long attempts are repeated.
+const ATTEMPTS_LIMIT: Duration = Duration::from_secs(120);
 
-/// Applies pending migrations and returns their number. Two brokers that start at the same time do it one after the other.
+/// Applies pending migrations and returns their number. Two brokers that start at the same time apply them one after the other.
 pub(in crate::db) fn run(connector: &Connector) -> Result<usize, DbSetupError> {
     let done = match connector.connect()? {
         AnyConnection::Sqlite(mut conn) => run_on_sqlite(&mut conn),
@@ -39,8 +39,8 @@ pub(in crate::db) fn run(connector: &Connector) -> Result<usize, DbSetupError> {
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs them in short tries, because other brokers are at work: a statement that waits for a table delays all statements after it, and
-/// a transaction that holds one of the tables may want another one.
+/// Runs them in short attempts, because other brokers use the tables: a statement that waits for a table lock delays all statements
+/// after it, and a transaction that locks one of the tables may need another one.
 pub(in crate::db) fn run_on_postgres<S: MigrationSource<Pg>>(
     conn: &mut PgConnection,
     migrations: impl Fn() -> S,
@@ -48,15 +48,15 @@ pub(in crate::db) fn run_on_postgres<S: MigrationSource<Pg>>(
     // Held by the session: it ends with the connection.
     conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
     let pending = conn.pending_migrations(migrations())?.len();
-    conn.batch_execute(&format!("SET lock_timeout = {TRY_MS}"))?;
-    let end = Instant::now() + TRIES;
+    conn.batch_execute(&format!("SET lock_timeout = {LOCK_LIMIT_MS}"))?;
+    let end = Instant::now() + ATTEMPTS_LIMIT;
     loop {
         match conn.run_pending_migrations(migrations()) {
             Ok(_) => return Ok(pending),
             // A boxed error of a private type of diesel_migrations: only its message can be read.
             Err(error) if is_contention(&error.to_string()) && Instant::now() < end => {
-                tracing::info!("a table that a migration needs is locked; trying again");
-                std::thread::sleep(BETWEEN_TRIES);
+                tracing::info!("migration postponed: table is locked");
+                std::thread::sleep(PAUSE);
             }
             Err(error) => return Err(error),
         }

@@ -106,17 +106,17 @@ pub(in crate::db) fn find_row(
         .optional()
 }
 
-/// Finds the upload that an earlier try of the same request created: the row with the id of `asked` and the same request. A row of
+/// Finds the upload that an earlier attempt of the same request created: the row with the id of `new` and the same request. A row of
 /// another request with this id is an internal error.
 pub(in crate::db) fn find_own(
     conn: &mut AnyConnection,
-    asked: &UploadRow,
+    new: &UploadRow,
 ) -> Result<Option<Upload>, Failure> {
-    match find_row(conn, &asked.id)? {
+    match find_row(conn, &new.id)? {
         None => Ok(None),
-        Some(row) if row.same_request(asked) => Ok(Some(row.into_upload()?)),
+        Some(row) if row.same_request(new) => Ok(Some(row.into_upload()?)),
         Some(_) => {
-            let why = format!("the id {} is taken by another request", asked.id);
+            let why = format!("the id {} is taken by another request", new.id);
             Err(Failure::Refused(DbError::Internal(why)))
         }
     }

@@ -1,7 +1,7 @@
-//! Leases: which deliveries one worker may make now, in order per upload and endpoint.
+//! Delivery claims: the deliveries that one worker attempts now, in order for each upload and endpoint.
 //!
-//! Called by `webhooks`. A lease ends by itself, so a worker may be killed at any line: its delivery is then made again, under
-//! the same id. Of an upload's events only the earliest that is still pending can be leased, which is all of the order.
+//! A claim ends by itself, so a worker may be killed at any line: the delivery is then attempted again, under the same id. Of an
+//! upload's events only the earliest pending one can be claimed, which keeps their order.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::backend::Backend;
@@ -19,25 +19,25 @@ use crate::db::writer::counter_deltas::CounterDeltas;
 use crate::db::writer::queue::Write;
 use crate::domain::ids::{EventId, UploadId};
 
-/// A wish for deliveries.
+/// Which deliveries to claim.
 #[derive(Debug, Clone)]
 pub struct ClaimRequest {
-    /// To this endpoint.
+    /// The endpoint's name.
     pub endpoint: String,
-    /// At most so many.
+    /// The most deliveries.
     pub limit: u32,
-    /// Now: what is due.
+    /// Now: deliveries are claimed that are due.
     pub now: DateTime<Utc>,
-    /// When others may take them, if they are still pending.
+    /// When the claim ends, and other workers may claim what is still pending.
     pub until: DateTime<Utc>,
 }
 
-/// A delivery that is this worker's until its lease ends.
+/// A claimed delivery: only its claimant attempts it until the claim ends.
 #[derive(Debug, Clone)]
 pub struct DeliveryClaim {
-    /// The event, and the delivery's id.
+    /// The event's id, which is the delivery's too.
     pub event: EventId,
-    /// The upload that it is about.
+    /// The event's upload.
     pub upload: UploadId,
     /// The event's number among those of the upload.
     pub seq: i64,
@@ -45,28 +45,28 @@ pub struct DeliveryClaim {
     pub attempts: u32,
     /// The bytes to send.
     pub body: String,
-    /// Names the lease.
+    /// Identifies the claim.
     pub(in crate::db) token: String,
 }
 
 impl Db {
-    /// Leases what is due, the longest due first. Nothing for an endpoint that is disabled.
+    /// Claims due deliveries, the longest due first. None of a disabled endpoint.
     pub async fn claim_deliveries(
         &self,
-        lease: ClaimRequest,
+        request: ClaimRequest,
     ) -> Result<Vec<DeliveryClaim>, DbError> {
         let token = format!("{:032x}", rand::random::<u128>());
-        self.queue.submit(TakeClaims { lease, token }).await
+        self.queue.submit(ClaimDeliveries { request, token }).await
     }
 }
 
-/// Not recognized when it is written again: what a lost answer had leased is due again when that lease ends.
-struct TakeClaims {
-    lease: ClaimRequest,
+/// Not recognized when it is written again: what was claimed in a commit whose answer was lost is due again when that claim ends.
+struct ClaimDeliveries {
+    request: ClaimRequest,
     token: String,
 }
 
-impl Write for TakeClaims {
+impl Write for ClaimDeliveries {
     type Answer = Vec<DeliveryClaim>;
 
     fn upload(&self) -> UploadId {
@@ -79,11 +79,11 @@ impl Write for TakeClaims {
         _: &mut CounterDeltas,
     ) -> Result<Vec<DeliveryClaim>, Failure> {
         let due = ClaimDue {
-            endpoint: &self.lease.endpoint,
+            endpoint: &self.request.endpoint,
             token: &self.token,
-            now: column_time(self.lease.now),
-            until: column_time(self.lease.until),
-            limit: i64::from(self.lease.limit),
+            now: column_time(self.request.now),
+            until: column_time(self.request.until),
+            limit: i64::from(self.request.limit),
             skips_locked: matches!(conn, AnyConnection::Postgres(_)),
         };
         let ids: Vec<String> = match conn {
@@ -96,7 +96,7 @@ impl Write for TakeClaims {
         type Row = (String, String, i64, i32, Option<String>);
         let rows: Vec<Row> = deliveries::table
             .inner_join(events::table.on(events::id.eq(deliveries::event_id)))
-            .filter(deliveries::endpoint.eq(&self.lease.endpoint))
+            .filter(deliveries::endpoint.eq(&self.request.endpoint))
             .filter(deliveries::event_id.eq_any(ids))
             .order((deliveries::next_at, deliveries::event_id))
             .select((
@@ -107,12 +107,12 @@ impl Write for TakeClaims {
                 events::body,
             ))
             .load(conn)?;
-        rows.into_iter().map(|row| self.leased(row)).collect()
+        rows.into_iter().map(|row| self.claim(row)).collect()
     }
 }
 
-impl TakeClaims {
-    fn leased(
+impl ClaimDeliveries {
+    fn claim(
         &self,
         row: (String, String, i64, i32, Option<String>),
     ) -> Result<DeliveryClaim, Failure> {
@@ -129,8 +129,8 @@ impl TakeClaims {
     }
 }
 
-/// Leases in one statement. By hand, because MultiConnection has neither `FOR UPDATE SKIP LOCKED`, by which two brokers on
-/// Postgres take different rows, nor an update that returns rows on both.
+/// Claims in one statement. It is SQL text, because MultiConnection has neither `FOR UPDATE SKIP LOCKED`, with which two brokers on
+/// Postgres claim different rows, nor an update that returns rows on both databases.
 struct ClaimDue<'a> {
     endpoint: &'a str,
     token: &'a str,
@@ -140,7 +140,7 @@ struct ClaimDue<'a> {
     skips_locked: bool,
 }
 
-// One text on each database, so the statement is prepared once a connection.
+// One text on each database, so the statement is prepared once for each connection.
 impl QueryId for ClaimDue<'_> {
     type QueryId = ClaimDue<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
@@ -161,7 +161,7 @@ where
     i64: ToSql<BigInt, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        // Materialized: Postgres could otherwise look more than once, and lease more than was asked for.
+        // Materialized: Postgres may otherwise run the query more than once, and claim more than the limit.
         out.push_sql(
             "WITH due AS MATERIALIZED (SELECT waiting.event_id FROM deliveries AS waiting WHERE waiting.endpoint = ",
         );

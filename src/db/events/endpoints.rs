@@ -1,4 +1,4 @@
-//! Webhook endpoints: which are configured, and which asked not to be called any more.
+//! Webhook endpoints: which are configured, and which are disabled because they answered 410 Gone.
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::{count_star, min};
@@ -14,18 +14,18 @@ use crate::db::writer::counter_deltas::CounterDeltas;
 use crate::db::writer::queue::Write;
 use crate::domain::ids::{UploadId, time_of_id};
 
-/// The deliveries of an endpoint that are not over, or over without success.
+/// An endpoint's pending and dead deliveries.
 #[derive(Debug, Clone)]
 pub struct EndpointState {
     /// Its name.
     pub endpoint: String,
     /// How many are pending.
     pub pending: u64,
-    /// How many were given up.
+    /// How many are dead.
     pub dead: u64,
     /// When the earliest pending event happened.
     pub oldest_pending_at: Option<DateTime<Utc>>,
-    /// Whether it asked not to be called any more.
+    /// Whether it is disabled.
     pub disabled: bool,
 }
 
@@ -35,7 +35,7 @@ impl Db {
         self.outbox.endpoints()
     }
 
-    /// Whether an endpoint asked not to be called any more.
+    /// Whether an endpoint is disabled.
     pub async fn is_disabled(&self, endpoint: &str) -> Result<bool, DbError> {
         let endpoint = endpoint.to_owned();
         let query = move |conn: &mut AnyConnection| {
@@ -49,7 +49,7 @@ impl Db {
         self.readers.read(query).await
     }
 
-    /// Lets an endpoint be called again that had asked not to be. False if it was not disabled.
+    /// Enables a disabled endpoint again. False if it was not disabled.
     pub async fn enable_endpoint(&self, endpoint: &str) -> Result<bool, DbError> {
         self.queue.submit(Enable(endpoint.to_owned())).await
     }
@@ -70,7 +70,7 @@ impl Write for Enable {
     }
 }
 
-/// Where these endpoints stand.
+/// The states of these endpoints.
 pub(in crate::db) fn endpoint_states(
     conn: &mut AnyConnection,
     configured: Vec<String>,

@@ -1,7 +1,7 @@
-//! The outbox: an event and what has to be delivered of it, written in the transaction of the change that it tells of.
+//! The outbox: an event and its pending deliveries, written in the transaction of the status change.
 //!
-//! Used by every status change. So there is no event without its deliveries, no delivery of a change that was rolled back, and
-//! nothing that is enqueued after a commit and lost with the process. Whoever delivers is woken after the commit.
+//! So each event has its deliveries, a change that is rolled back has none, and nothing is lost between a commit and an enqueue. The
+//! delivery workers are woken after the commit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,12 +22,12 @@ use crate::domain::ids::EventId;
 use crate::domain::upload::Upload;
 use crate::domain::upload_view::{UploadView, time};
 
-/// An endpoint, and the events that it is to be told of.
+/// An endpoint and the events it receives.
 #[derive(Debug, Clone)]
 pub struct Subscription {
     /// The endpoint's name.
     pub endpoint: String,
-    /// What it wants.
+    /// The types of events.
     pub types: Vec<EventType>,
 }
 
@@ -60,16 +60,16 @@ impl DeliveryState {
     }
 }
 
-/// Who wants what, and whom to wake.
+/// The subscriptions, and the channel that wakes the delivery workers.
 pub(in crate::db) struct Outbox {
     subscriptions: Vec<Subscription>,
-    /// The transaction that is being written, or one whose commit has no answer, holds a new delivery.
+    /// Whether the current transaction, or one whose commit has no answer yet, holds a new delivery.
     has_new: AtomicBool,
     commits: watch::Sender<u64>,
 }
 
 impl Outbox {
-    /// That of these endpoints.
+    /// An outbox with these subscriptions.
     pub(in crate::db) fn new(subscriptions: Vec<Subscription>) -> Outbox {
         Outbox {
             subscriptions,
@@ -84,7 +84,7 @@ impl Outbox {
         names.collect()
     }
 
-    /// Wakes whoever delivers, if there is something new. Called by the writer after each commit.
+    /// Wakes the delivery workers if there is a new delivery. Called by the writer after each commit.
     pub(in crate::db) fn announce(&self) {
         if self.has_new.swap(false, Ordering::AcqRel) {
             self.commits.send_modify(|count| *count += 1);
@@ -92,7 +92,7 @@ impl Outbox {
     }
 }
 
-/// An event that is to be. Its id is made once a change, so that a repeated write recognizes its own event.
+/// An event not yet appended. Its id is made once for a change, so that a repeated write recognizes its own event.
 #[derive(Clone)]
 pub(in crate::db) struct NewEvent {
     id: EventId,
@@ -108,7 +108,7 @@ impl Db {
         }
     }
 
-    /// Changes after each commit of this process that has something new to deliver.
+    /// Changes after each commit of this process with new deliveries.
     pub fn new_deliveries(&self) -> watch::Receiver<u64> {
         self.outbox.commits.subscribe()
     }
@@ -150,7 +150,7 @@ impl NewEvent {
         }
     }
 
-    /// Appends the event to the upload as it is after the change, and one delivery for each endpoint that wants it.
+    /// Appends the event of an upload as it is after the change, and one delivery for each subscribed endpoint.
     pub(in crate::db) fn append(
         &self,
         conn: &mut AnyConnection,
@@ -170,8 +170,8 @@ impl NewEvent {
         diesel::insert_into(events::table)
             .values(row)
             .execute(conn)?;
-        let wanting = self.outbox.subscriptions.iter();
-        for subscription in wanting.filter(|it| it.types.contains(&kind)) {
+        let subscriptions = self.outbox.subscriptions.iter();
+        for subscription in subscriptions.filter(|it| it.types.contains(&kind)) {
             let endpoint = subscription.endpoint.as_str();
             let held = held_back_until(conn, endpoint, &upload_id)?;
             let delivery = NewDelivery {
@@ -191,7 +191,7 @@ impl NewEvent {
     }
 }
 
-/// When an earlier event of the upload is tried next: a later one is not due before, and so is not looked at in vain.
+/// When an earlier event of the upload is attempted next. A later one is not due before, so that no claim reads it too early.
 fn held_back_until(
     conn: &mut AnyConnection,
     endpoint: &str,
@@ -214,7 +214,7 @@ struct Body {
     data: Data,
 }
 
-/// The upload after the change. What is for one caller only, or ends, is left out: presigned requests, `confirm_url`, `url`, receipts.
+/// The upload after the change. Members for one caller or with an expiry are left out: presigned requests, `confirm_url`, `url`, receipts.
 #[derive(Serialize)]
 struct Data {
     event_id: String,

@@ -1,4 +1,4 @@
-//! How deliveries are made again.
+//! Replaying deliveries: making them pending again.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -14,20 +14,20 @@ use crate::db::writer::counter_deltas::CounterDeltas;
 use crate::db::writer::queue::Write;
 use crate::domain::ids::{EventId, UploadId};
 
-/// What is to be made again.
+/// Which deliveries to replay.
 #[derive(Debug, Clone)]
 pub enum Replay {
-    /// The delivery of one event, whatever became of it, also to an endpoint that was not told of it at the time.
+    /// The delivery of one event in any state, also to an endpoint that had no delivery of it.
     Event(EventId),
-    /// Those of all events of an upload that the endpoint was told of.
+    /// All existing deliveries of an upload's events.
     Upload(UploadId),
-    /// Dead ones that were last tried before this time, at most so many.
+    /// Dead ones last attempted before this time, at most this many.
     Dead(DateTime<Utc>, u32),
 }
 
 impl Db {
-    /// Makes deliveries pending again, as new ones. How many it were; 0 for an event that does not exist. Where it is about one upload,
-    /// its log says who (`by`) asked for it.
+    /// Makes deliveries pending again, as new ones, and returns how many; 0 for an event that does not exist. A replay of one upload's
+    /// deliveries is noted with its caller (`by`) in the upload's timeline.
     pub async fn replay(
         &self,
         endpoint: &str,
@@ -40,17 +40,17 @@ impl Db {
             Replay::Upload(upload) => Some(*upload),
             Replay::Event(event) => self.upload_of(*event).await?,
         };
-        let again = Again {
+        let replay = ReplayDeliveries {
             endpoint: endpoint.to_owned(),
             replay,
             upload,
             by: by.to_owned(),
             now,
         };
-        self.queue.submit(again).await
+        self.queue.submit(replay).await
     }
 
-    /// The upload that an event is about.
+    /// An event's upload.
     async fn upload_of(&self, event: EventId) -> Result<Option<UploadId>, DbError> {
         let query = move |conn: &mut AnyConnection| {
             let id: Option<String> = events::table
@@ -64,16 +64,16 @@ impl Db {
     }
 }
 
-struct Again {
+struct ReplayDeliveries {
     endpoint: String,
     replay: Replay,
-    /// The one upload that it is about, whose log it writes to.
+    /// The upload to note it in, where there is only one.
     upload: Option<UploadId>,
     by: String,
     now: DateTime<Utc>,
 }
 
-impl Write for Again {
+impl Write for ReplayDeliveries {
     type Answer = usize;
 
     fn upload(&self) -> UploadId {
@@ -98,8 +98,8 @@ impl Write for Again {
                 .select(deliveries::event_id)
                 .load(conn)?,
         };
-        // A lease stays: who holds it is at work on it, and settles it or lets it end.
-        let again = diesel::update(deliveries::table)
+        // A claim stays: its holder records an attempt, or the claim ends.
+        let replayed = diesel::update(deliveries::table)
             .filter(deliveries::endpoint.eq(&self.endpoint))
             .filter(deliveries::event_id.eq_any(&ids))
             .set((
@@ -108,22 +108,22 @@ impl Write for Again {
                 deliveries::next_at.eq(column_time(self.now)),
             ))
             .execute(conn)?;
-        let again = match self.replay {
-            Replay::Event(event) if again == 0 => self.first_time(conn, event)?,
-            _ => again,
+        let replayed = match self.replay {
+            Replay::Event(event) if replayed == 0 => self.first_time(conn, event)?,
+            _ => replayed,
         };
-        if again > 0
+        if replayed > 0
             && let Some(upload) = self.upload
         {
             let detail = format!("replay to {}, by {}", self.endpoint, self.by);
             upload_log::note(conn, upload, NoteKind::Operator, &detail, self.now)?;
         }
-        Ok(again)
+        Ok(replayed)
     }
 }
 
-impl Again {
-    /// The endpoint was not configured when the event happened, or did not want it.
+impl ReplayDeliveries {
+    /// Inserts the delivery: the endpoint was not configured when the event happened, or not subscribed to it.
     fn first_time(&self, conn: &mut AnyConnection, event: EventId) -> Result<usize, Failure> {
         let event_id = event.to_string();
         let found: Option<(String, i64)> = events::table

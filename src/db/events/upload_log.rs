@@ -1,7 +1,7 @@
-//! The log of an upload: what a person reads who asks what happened to it.
+//! Writing the entries of an upload's timeline.
 //!
-//! Written with the change that an entry tells of, or beside it; nothing is ever decided by it. It is bounded: what repeats is one
-//! entry with a count, and after [`MOST_NOTES`] entries what is not a status change is counted only.
+//! An entry is written with its change, or beside it; nothing is decided by one. A timeline is bounded: repetitions are one entry with
+//! a count, and after [`MAX_NOTES`] entries only status changes are kept, and notes are counted.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
@@ -16,36 +16,36 @@ use crate::db::writer::queue::Write;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{FieldError, Status, Upload};
 
-/// From so many entries on, notes are counted and no longer kept. Status changes always are: the machine bounds them.
-pub(in crate::db) const MOST_NOTES: i64 = 64;
-/// So many more for what operators did, which no client can fill up.
-const OPERATORS_NOTES: i64 = 16;
+/// After this many entries notes are only counted. Status changes are always kept: the status machine bounds their number.
+pub(in crate::db) const MAX_NOTES: i64 = 64;
+/// More entries for the actions of operators, so that no client can use them up.
+const MAX_OPERATOR_NOTES: i64 = 16;
 /// The most characters of an entry's text.
 const MAX_DETAIL_CHARS: usize = 300;
-/// How often an entry looks for a free number, when another broker writes to the same log at this moment.
+/// How many times an entry looks for a free number while another broker writes to the same timeline.
 const TRIES: u32 = 5;
 /// The entry that stands for all further notes.
 const MORE: &str = "more";
 
-/// What a note is about, besides a status change.
+/// The kind of a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoteKind {
     /// Presigned again.
     Represigned,
-    /// The bucket told of an object.
+    /// A bucket notification.
     Event,
-    /// A try to seal what was staged, without a result.
+    /// A seal attempt without a result.
     Seal,
-    /// What keeps the upload from being settled; it is shown as its last problem too.
+    /// A problem that keeps the upload from being settled; also shown as its last problem.
     Problem,
     /// A delivery of one of its events.
     Webhook,
-    /// Somebody had something done to it by hand.
+    /// A manual action or an offline command.
     Operator,
 }
 
 impl NoteKind {
-    /// Its name in the API and in the database.
+    /// The name in the API and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             NoteKind::Represigned => "represigned",
@@ -58,14 +58,14 @@ impl NoteKind {
     }
 }
 
-/// Something that happened to an upload, besides its status changes.
+/// A timeline entry that is not a status change.
 #[derive(Debug, Clone)]
 pub struct Note {
-    /// Which upload.
+    /// The upload.
     pub upload: UploadId,
-    /// What it is about.
+    /// Its kind.
     pub kind: NoteKind,
-    /// What happened, for a person; cut after 300 characters.
+    /// What happened, in words; cut after 300 characters.
     pub detail: String,
     /// When.
     pub at: DateTime<Utc>,
@@ -84,7 +84,7 @@ struct NewEntry<'a> {
 }
 
 impl Db {
-    /// Writes a note down. One about an upload that doesn't exist is ignored.
+    /// Writes a note. One about an upload that doesn't exist is ignored.
     pub async fn note(&self, note: Note) -> Result<(), DbError> {
         self.queue.submit(WriteNote(note)).await
     }
@@ -138,18 +138,18 @@ pub(in crate::db) fn note(
     append(conn, &id, kind.as_str(), &detail, at, true)
 }
 
-/// Writes down that an upload, as it is now, has reached its status.
+/// Writes the entry of a status change: the upload as it is after it.
 pub(in crate::db) fn reached(
     conn: &mut AnyConnection,
     upload: &Upload,
     at: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let detail: String = said_of(upload).chars().take(MAX_DETAIL_CHARS).collect();
+    let detail: String = detail_of(upload).chars().take(MAX_DETAIL_CHARS).collect();
     let id = upload.id.to_string();
     append(conn, &id, upload.status.as_str(), &detail, at, false)
 }
 
-fn said_of(upload: &Upload) -> String {
+fn detail_of(upload: &Upload) -> String {
     let record = upload.object_id.as_ref().map_or("", |id| id.as_str());
     match upload.status {
         Status::Confirmed => upload
@@ -181,11 +181,11 @@ fn append(
             .first(conn)
             .optional()?;
         let entry = last.as_ref().map_or(1, |last| last.0 + 1);
-        let most = match kind == NoteKind::Operator.as_str() {
-            true => MOST_NOTES + OPERATORS_NOTES,
-            false => MOST_NOTES,
+        let max = match kind == NoteKind::Operator.as_str() {
+            true => MAX_NOTES + MAX_OPERATOR_NOTES,
+            false => MAX_NOTES,
         };
-        let (kind, detail) = match is_note && entry > most {
+        let (kind, detail) = match is_note && entry > max {
             true => (MORE, ""),
             false => (kind, detail),
         };
@@ -218,11 +218,7 @@ fn append(
             return Ok(());
         }
     }
-    // A log is no reason to fail what it tells of.
-    tracing::warn!(
-        upload_id,
-        kind,
-        "an entry of an upload's log found no place"
-    );
+    // A timeline entry must not fail the change that it describes.
+    tracing::warn!(upload = upload_id, kind, "timeline entry not written");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the whole system looks like now: the numbers that every broker reports the same, because the database has them.
+//! The gauges of the whole system, read from the database, so that every broker reports the same numbers.
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::{count_star, sql};
@@ -17,18 +17,18 @@ use crate::db::uploads::stats::{Totals, totals};
 use crate::domain::field::FieldName;
 use crate::domain::upload::Status;
 
-/// What is under way, and what is owed.
+/// Counts of pending work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gauges {
     /// The pending uploads of each field that has some.
     pub pending: Vec<Pending>,
     /// Seal attempts whose copy may be under way.
     pub open_attempts: u64,
-    /// Abandoned copies that were not seen to be removed.
+    /// Abandoned copies not yet removed.
     pub abandoned_copies: u64,
-    /// Deliveries that are not over, or over without success.
+    /// Pending and dead deliveries.
     pub deliveries: Vec<Deliveries>,
-    /// Since when the longest overdue upload waits for the sweeper, or when the next one will.
+    /// Since when the longest overdue upload waits for the sweeper, or when the next one is due.
     pub due_since: Option<DateTime<Utc>>,
 }
 
@@ -41,7 +41,7 @@ pub struct Pending {
     pub count: u64,
     /// Their declared sizes together, in bytes.
     pub bytes: u64,
-    /// When the oldest was asked for.
+    /// When the oldest was created.
     pub oldest: DateTime<Utc>,
 }
 
@@ -57,7 +57,7 @@ pub struct Deliveries {
 }
 
 impl Db {
-    /// Reads what is under way, from counters, or by an index that holds little else: it costs the same whatever there ever was.
+    /// Reads the gauges from counters, or by partial indexes: the cost does not grow with the rows of the past.
     pub async fn gauges(&self) -> Result<Gauges, DbError> {
         let query = |conn: &mut AnyConnection| {
             let open_attempts: i64 = seal_attempts::table
@@ -65,7 +65,7 @@ impl Db {
                 .count()
                 .get_result(conn)?;
             let abandoned_copies: i64 = seal_attempts::table
-                // As in the index of the attempts whose copies are not removed yet; there is no limit to those that are removed.
+                // As in the partial index, which leaves out the attempts whose copies are removed; those have no limit.
                 .filter(sql::<Bool>("(state = 'abandoned') IS TRUE"))
                 .filter(seal_attempts::object_removed_at.is_null())
                 .count()
@@ -91,7 +91,7 @@ impl Db {
     }
 }
 
-/// Of a field whose last one was settled between the two statements nothing is told.
+/// A field is left out whose last pending upload was settled between the two statements.
 fn pending_of(totals: Totals) -> Vec<Pending> {
     let pending = |(field, oldest): (FieldName, DateTime<Utc>)| {
         let all = totals.groups.iter();

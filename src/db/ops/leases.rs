@@ -1,7 +1,7 @@
-//! Turns: which broker does a kind of work that one of them at a time should do.
+//! Leases: which broker does a kind of periodic work that one broker at a time should do.
 //!
-//! They save work and decide nothing: a broker that slept over the end of its turn goes on beside its successor, and every change
-//! that either makes is a compare-and-set of its own.
+//! A lease only saves work: a broker that pauses past the end of its lease goes on beside its successor, and every change of either is
+//! a compare-and-set of its own.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -15,26 +15,26 @@ use crate::db::writer::counter_deltas::CounterDeltas;
 use crate::db::writer::queue::Write;
 use crate::domain::ids::UploadId;
 
-/// Who wants which work, and for how long.
+/// A lease to acquire.
 #[derive(Debug, Clone)]
 pub struct Lease {
     /// The kind of work.
     pub name: &'static str,
-    /// The broker that wants it.
+    /// The broker that acquires it.
     pub holder: String,
     /// Now.
     pub at: DateTime<Utc>,
-    /// Until when it is the holder's alone.
+    /// When the lease ends.
     pub until: DateTime<Utc>,
 }
 
 impl Db {
-    /// Takes the turn, or keeps it longer; false while it is another's.
-    pub async fn acquire_lease(&self, turn: Lease) -> Result<bool, DbError> {
-        self.queue.submit(AcquireLease(turn)).await
+    /// Acquires or extends a lease; false while another broker holds it.
+    pub async fn acquire_lease(&self, lease: Lease) -> Result<bool, DbError> {
+        self.queue.submit(AcquireLease(lease)).await
     }
 
-    /// Gives the turn back, so that another broker need not wait for its end. Fine when it is another's.
+    /// Releases a lease before its end. Another broker's lease stays.
     pub async fn release_lease(&self, name: &'static str, holder: &str) -> Result<(), DbError> {
         let holder = holder.to_owned();
         self.queue.submit(ReleaseLease { name, holder }).await
@@ -57,12 +57,13 @@ impl Write for AcquireLease {
             at,
             until,
         } = &self.0;
-        // One that ends far later than a turn lasts was written by a clock that is ahead, or ours was set back: without this, work
-        // that its dead holder left would wait until then. Brokers with other settings may be wronged by it, which does no harm.
-        let lasts = *until - *at;
-        let unbelievable = leases::held_until.gt(column_time(*until + lasts));
-        let ended = leases::held_until.le(column_time(*at)).or(unbelievable);
-        let taken = diesel::update(leases::table)
+        // A lease that ends more than two lifetimes from now was written by a clock that is ahead, or this clock was set back. It
+        // counts as ended: else the work of a dead holder would wait until then. A broker with a longer lifetime configured may
+        // lose its lease by this, which does no harm.
+        let lifetime = *until - *at;
+        let implausible = leases::held_until.gt(column_time(*until + lifetime));
+        let ended = leases::held_until.le(column_time(*at)).or(implausible);
+        let updated = diesel::update(leases::table)
             .filter(leases::name.eq(*name))
             .filter(leases::holder.eq(holder).or(ended))
             .set((
@@ -70,7 +71,7 @@ impl Write for AcquireLease {
                 leases::held_until.eq(column_time(*until)),
             ))
             .execute(conn)?;
-        if taken == 1 {
+        if updated == 1 {
             return Ok(true);
         }
         let insert = diesel::insert_into(leases::table)

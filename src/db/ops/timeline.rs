@@ -1,4 +1,4 @@
-//! The timeline of an upload: its log and its seal attempts, and the last problem of uploads.
+//! Reading the timeline of an upload, that is its entries and its seal attempts, and the last problems of uploads.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
@@ -7,27 +7,27 @@ use crate::db::Db;
 use crate::db::engine::connection::AnyConnection;
 use crate::db::engine::error::DbError;
 use crate::db::engine::schema::{seal_attempts, upload_log, uploads};
-use crate::db::events::upload_log::{MOST_NOTES, NoteKind};
+use crate::db::events::upload_log::{MAX_NOTES, NoteKind};
 use crate::db::uploads::attempts::AttemptState;
 use crate::domain::ids::UploadId;
 
-/// An entry of an upload's log.
+/// An entry of an upload's timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogEntry {
-    /// When it happened first.
+pub struct TimelineEntry {
+    /// When it first happened.
     pub at: DateTime<Utc>,
-    /// When it happened last, if more than once.
+    /// When it last happened.
     pub last_at: DateTime<Utc>,
-    /// The status that was reached, a [`NoteKind`], or `more`.
+    /// The new status, a [`NoteKind`], or `more`.
     pub kind: String,
-    /// What happened, for a person.
+    /// What happened, in words.
     pub detail: String,
-    /// How often in a row.
+    /// How many times in a row.
     pub times: u64,
 }
 
 impl Db {
-    /// What keeps these uploads from being settled, or kept them last; those without a problem are left out.
+    /// The last problems of these uploads; those without one are left out.
     pub async fn problems_of(
         &self,
         uploads: &[UploadId],
@@ -47,15 +47,14 @@ impl Db {
         self.readers.read(query).await
     }
 
-    /// The log of an upload with its seal attempts, oldest first; empty for one that doesn't exist. At most some two hundred
-    /// entries.
-    pub async fn log_of(&self, upload: UploadId) -> Result<Vec<LogEntry>, DbError> {
+    /// An upload's timeline with its seal attempts, oldest first; empty for one that doesn't exist. At most 192 entries.
+    pub async fn timeline(&self, upload: UploadId) -> Result<Vec<TimelineEntry>, DbError> {
         let query = move |conn: &mut AnyConnection| {
             let id = upload.to_string();
             let rows: Vec<(NaiveDateTime, NaiveDateTime, String, String, i64)> = upload_log::table
                 .filter(upload_log::upload_id.eq(&id))
                 .order(upload_log::entry)
-                .limit(2 * MOST_NOTES)
+                .limit(2 * MAX_NOTES)
                 .select((
                     upload_log::at,
                     upload_log::last_at,
@@ -67,29 +66,29 @@ impl Db {
             let attempts: Vec<(NaiveDateTime, String)> = seal_attempts::table
                 .filter(seal_attempts::upload_id.eq(&id))
                 .order(seal_attempts::started_at)
-                .limit(MOST_NOTES)
+                .limit(MAX_NOTES)
                 .select((seal_attempts::started_at, seal_attempts::state))
                 .load(conn)?;
-            let mut log: Vec<LogEntry> = attempts.into_iter().map(attempt_entry).collect();
-            log.extend(
-                rows.into_iter()
-                    .map(|(at, last_at, kind, detail, times)| LogEntry {
-                        at: at.and_utc(),
-                        last_at: last_at.and_utc(),
-                        kind,
-                        detail,
-                        times: u64::try_from(times).unwrap_or_default(),
-                    }),
-            );
-            // Stable: of what happened at the same moment, an attempt comes before what it led to.
-            log.sort_by_key(|entry| entry.at);
-            Ok(log)
+            let mut timeline: Vec<TimelineEntry> =
+                attempts.into_iter().map(attempt_entry).collect();
+            timeline.extend(rows.into_iter().map(|(at, last_at, kind, detail, times)| {
+                TimelineEntry {
+                    at: at.and_utc(),
+                    last_at: last_at.and_utc(),
+                    kind,
+                    detail,
+                    times: u64::try_from(times).unwrap_or_default(),
+                }
+            }));
+            // Stable: at the same time, an attempt comes before the status change that followed from it.
+            timeline.sort_by_key(|entry| entry.at);
+            Ok(timeline)
         };
         self.readers.read(query).await
     }
 }
 
-fn attempt_entry((at, state): (NaiveDateTime, String)) -> LogEntry {
+fn attempt_entry((at, state): (NaiveDateTime, String)) -> TimelineEntry {
     let detail = if state == AttemptState::Recorded.as_str() {
         "object copied to its final key and checked"
     } else if state == AttemptState::Abandoned.as_str() {
@@ -97,7 +96,7 @@ fn attempt_entry((at, state): (NaiveDateTime, String)) -> LogEntry {
     } else {
         "copy in progress"
     };
-    LogEntry {
+    TimelineEntry {
         at: at.and_utc(),
         last_at: at.and_utc(),
         kind: NoteKind::Seal.as_str().to_owned(),

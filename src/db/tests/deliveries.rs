@@ -1,4 +1,4 @@
-//! Deliveries: written with the event, leased in order and by one, settled once.
+//! Deliveries: written with the event, claimed in order by one worker, settled once.
 
 use std::collections::HashSet;
 
@@ -44,14 +44,14 @@ async fn two_events(db: &Db) -> UploadId {
     upload.id
 }
 
-async fn lease_at(db: &Db, at: DateTime<Utc>) -> Vec<DeliveryClaim> {
-    let lease = ClaimRequest {
+async fn claim_at(db: &Db, at: DateTime<Utc>) -> Vec<DeliveryClaim> {
+    let request = ClaimRequest {
         endpoint: "all".into(),
         limit: 100,
         now: at,
         until: at + TimeDelta::seconds(60),
     };
-    db.claim_deliveries(lease).await.unwrap()
+    db.claim_deliveries(request).await.unwrap()
 }
 
 async fn settle(db: &Db, delivery: &DeliveryClaim, at: DateTime<Utc>, outcome: Outcome) -> bool {
@@ -67,7 +67,7 @@ async fn settle(db: &Db, delivery: &DeliveryClaim, at: DateTime<Utc>, outcome: O
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r8_each_wanted_event_has_a_delivery_and_only_the_first_of_an_upload_is_leased() {
+async fn each_subscribed_event_has_a_delivery_and_only_the_first_is_claimed() {
     for rig in Rig::each() {
         let db = open(&rig);
         let id = two_events(&db).await;
@@ -79,7 +79,7 @@ async fn r8_each_wanted_event_has_a_delivery_and_only_the_first_of_an_upload_is_
             rig.count("SELECT COUNT(*) FROM deliveries WHERE endpoint = 'deleted'"),
             1
         );
-        let first = lease_at(&db, later(1)).await;
+        let first = claim_at(&db, later(1)).await;
         assert_eq!(first.len(), 1);
         assert_eq!(
             (first[0].upload, first[0].seq, first[0].attempts),
@@ -90,50 +90,50 @@ async fn r8_each_wanted_event_has_a_delivery_and_only_the_first_of_an_upload_is_
             "{}",
             first[0].body
         );
-        assert!(lease_at(&db, later(2)).await.is_empty(), "leased twice");
+        assert!(claim_at(&db, later(2)).await.is_empty(), "claimed twice");
         assert!(settle(&db, &first[0], later(2), Outcome::Delivered).await);
         assert!(
             !settle(&db, &first[0], later(2), Outcome::Delivered).await,
             "settled twice"
         );
-        assert_eq!(lease_at(&db, later(3)).await[0].seq, 2);
+        assert_eq!(claim_at(&db, later(3)).await[0].seq, 2);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r8_a_failed_event_holds_the_later_one_back_until_it_is_dead() {
+async fn failed_delivery_holds_back_later_events_until_it_is_dead() {
     for rig in Rig::each() {
         let db = open(&rig);
         two_events(&db).await;
-        let first = lease_at(&db, later(1)).await.remove(0);
+        let first = claim_at(&db, later(1)).await.remove(0);
         assert!(settle(&db, &first, later(2), Outcome::Retry(later(300))).await);
-        assert!(lease_at(&db, later(299)).await.is_empty());
-        let again = lease_at(&db, later(300)).await;
+        assert!(claim_at(&db, later(299)).await.is_empty());
+        let again = claim_at(&db, later(300)).await;
         assert_eq!((again.len(), again[0].seq, again[0].attempts), (1, 1, 1));
         assert_eq!(again[0].body, first.body);
         assert!(settle(&db, &again[0], later(301), Outcome::Dead).await);
-        assert_eq!(lease_at(&db, later(301)).await[0].seq, 2);
+        assert_eq!(claim_at(&db, later(301)).await[0].seq, 2);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r8_a_lease_that_ended_is_anothers_and_a_late_failure_changes_nothing() {
+async fn expired_claim_is_claimed_again_and_its_late_failure_changes_nothing() {
     for rig in Rig::each() {
         let db = open(&rig);
         two_events(&db).await;
-        let asleep = lease_at(&db, later(1)).await.remove(0);
-        let taken = lease_at(&db, later(61)).await.remove(0);
+        let asleep = claim_at(&db, later(1)).await.remove(0);
+        let taken = claim_at(&db, later(61)).await.remove(0);
         assert_eq!(taken.event, asleep.event);
         assert!(!settle(&db, &asleep, later(62), Outcome::Dead).await);
         assert!(!settle(&db, &asleep, later(62), Outcome::Retry(later(99))).await);
-        // That it arrived is true, whoever says so.
+        // A success counts after the claim has ended too.
         assert!(settle(&db, &asleep, later(62), Outcome::Delivered).await);
         assert!(!settle(&db, &taken, later(63), Outcome::Dead).await);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r5_brokers_that_lease_at_once_share_out_what_is_due() {
+async fn concurrent_claims_of_brokers_share_the_due_deliveries() {
     for rig in Rig::each() {
         let (one, two) = (open(&rig), open(&rig));
         for _ in 0..20 {
@@ -141,38 +141,38 @@ async fn r5_brokers_that_lease_at_once_share_out_what_is_due() {
         }
         let tasks = (0..16).map(|n| {
             let db = if n % 2 == 0 { one.clone() } else { two.clone() };
-            let lease = ClaimRequest {
+            let request = ClaimRequest {
                 endpoint: "all".into(),
                 limit: 3,
                 now: later(1),
                 until: later(61),
             };
-            tokio::spawn(async move { db.claim_deliveries(lease).await.unwrap() })
+            tokio::spawn(async move { db.claim_deliveries(request).await.unwrap() })
         });
-        let mut leased = Vec::new();
+        let mut claimed = Vec::new();
         for task in tasks.collect::<Vec<_>>() {
-            leased.extend(task.await.unwrap());
+            claimed.extend(task.await.unwrap());
         }
-        let events: HashSet<_> = leased.iter().map(|it| it.event).collect();
-        assert_eq!((leased.len(), events.len()), (20, 20));
-        assert!(leased.iter().all(|it| it.seq == 1));
+        let events: HashSet<_> = claimed.iter().map(|it| it.event).collect();
+        assert_eq!((claimed.len(), events.len()), (20, 20));
+        assert!(claimed.iter().all(|it| it.seq == 1));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_gone_stays_pending_and_what_is_dead_can_be_replayed() {
+async fn gone_deliveries_stay_pending_and_dead_ones_can_be_replayed() {
     for rig in Rig::each() {
         let db = open(&rig);
         two_events(&db).await;
-        let first = lease_at(&db, later(1)).await.remove(0);
+        let first = claim_at(&db, later(1)).await.remove(0);
         assert!(settle(&db, &first, later(1), Outcome::Gone).await);
-        assert!(lease_at(&db, later(999)).await.is_empty());
+        assert!(claim_at(&db, later(999)).await.is_empty());
         let totals = db.endpoint_totals("all").await.unwrap();
         assert_eq!((totals.pending, totals.disabled.is_some()), (2, true));
         assert!(db.enable_endpoint("all").await.unwrap());
         assert!(!db.enable_endpoint("all").await.unwrap());
 
-        let first = lease_at(&db, later(999)).await.remove(0);
+        let first = claim_at(&db, later(999)).await.remove(0);
         assert!(settle(&db, &first, later(999), Outcome::Dead).await);
         let filter = DeliveryFilter {
             endpoint: Some("all".into()),
@@ -188,12 +188,12 @@ async fn what_is_gone_stays_pending_and_what_is_dead_can_be_replayed() {
             "died later"
         );
         assert_eq!(replay(Replay::Dead(later(1_000), 9)).await, Ok(1));
-        assert_eq!(lease_at(&db, later(1_000)).await[0].event, first.event);
-        // An endpoint that was not told at the time.
-        let told = db
+        assert_eq!(claim_at(&db, later(1_000)).await[0].event, first.event);
+        // An endpoint that had no delivery of it.
+        let replayed = db
             .replay("deleted", Replay::Event(first.event), "ops:x", now())
             .await;
-        assert_eq!(told, Ok(1));
+        assert_eq!(replayed, Ok(1));
         assert_eq!(
             rig.count("SELECT COUNT(*) FROM deliveries WHERE endpoint = 'deleted'"),
             2
@@ -213,5 +213,8 @@ async fn deliveries_are_announced_after_their_commit() {
     news.mark_unchanged();
     let other = rig.open();
     two_events(&other).await;
-    assert!(!news.has_changed().unwrap(), "nobody is subscribed there");
+    assert!(
+        !news.has_changed().unwrap(),
+        "no endpoint is subscribed there"
+    );
 }

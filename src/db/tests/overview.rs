@@ -1,4 +1,4 @@
-//! What operators are shown is exact, or says from when on it is.
+//! The numbers of the overview are exact, or given only for the time since which they are.
 
 use std::collections::BTreeMap;
 
@@ -30,36 +30,36 @@ fn text(at: DateTime<Utc>) -> String {
     at.format("'%Y-%m-%d %H:%M:%S%.6f'").to_string()
 }
 
-/// A row of `uploads`, asked for then, whose deadline is an hour later.
+/// A row of `uploads`: when it was created, its field and its status. Its deadline is an hour after its creation.
 struct Row(DateTime<Utc>, &'static str, &'static str);
 
-/// Writes rows past the room, with the event that brought each to its status.
+/// Inserts rows with SQL, each with the event of its status.
 fn fill(rig: &Rig, rows: &[Row]) {
     for Row(at, field, status) in rows {
         let id = UploadId::new(*at, &rand::random());
-        let (asked, ends) = (text(*at), text(*at + TimeDelta::hours(1)));
+        let (created, ends) = (text(*at), text(*at + TimeDelta::hours(1)));
         let recorded = match *status {
             "confirmed" | "attached" | "detached" | "deleted" => {
-                format!("'k{id}', 'n', 'e', {asked}, 'client'")
+                format!("'k{id}', 'n', 'e', {created}, 'client'")
             }
             _ => "NULL, NULL, NULL, NULL, NULL".to_owned(),
         };
         let attached = match *status {
-            "attached" | "detached" => asked.clone(),
+            "attached" | "detached" => created.clone(),
             _ => "NULL".to_owned(),
         };
         let event = EventId::new(*at, &rand::random());
         rig.execute(&format!(
             "INSERT INTO uploads (id, status, version, field, owner, bucket, filename, content_type, size, created_at, expires_at, \
              url_lifetime_secs, object_key, name, etag, confirmed_at, confirmed_by, attached_at, object_id) VALUES ('{id}', '{status}', 1, \
-             '{field}', 'user:1', 'media', 'f', 'image/jpeg', 100, {asked}, {ends}, 900, {recorded}, {attached}, \
+             '{field}', 'user:1', 'media', 'f', 'image/jpeg', 100, {created}, {ends}, 900, {recorded}, {attached}, \
              CASE WHEN {attached} IS NULL THEN NULL ELSE '1' END); \
-             INSERT INTO events (id, upload_id, seq, type, occurred_at) VALUES ('{event}', '{id}', 1, 'upload.{status}', {asked})"
+             INSERT INTO events (id, upload_id, seq, type, occurred_at) VALUES ('{event}', '{id}', 1, 'upload.{status}', {created})"
         ));
     }
 }
 
-/// The counters, as a broker that wrote these rows would have kept them.
+/// Writes the counters of all rows.
 fn count(rig: &Rig) {
     rig.execute(
         "DELETE FROM upload_counts; INSERT INTO upload_counts (field, status, slot, count, bytes) \
@@ -80,11 +80,11 @@ async fn seen(db: &Db, most_rows: i64) -> Overview {
 }
 
 #[tokio::test]
-async fn what_is_pending_is_exact_however_much_of_the_window_is_looked_at() {
+async fn pending_counts_with_any_row_limit_are_exact() {
     for rig in Rig::each() {
         let ages = [-1, 0, 4, 5, 14, 15, 61, 62, 63, 6_000];
-        let asked = |age: i64| minutes(-age) - TimeDelta::seconds(1);
-        let rows = ages.map(|age| Row(asked(age), "Product.image", "pending"));
+        let created = |age: i64| minutes(-age) - TimeDelta::seconds(1);
+        let rows = ages.map(|age| Row(created(age), "Product.image", "pending"));
         fill(&rig, &rows);
         fill(&rig, &[Row(minutes(-90), "Product.image", "expired")]);
         count(&rig);
@@ -95,17 +95,17 @@ async fn what_is_pending_is_exact_however_much_of_the_window_is_looked_at() {
             assert_eq!((pending.count, pending.bytes), (10, 1_000));
             assert_eq!(pending.overdue, exactly(4));
             let oldest = pending.oldest_created_at.unwrap();
-            assert_eq!(oldest.timestamp(), asked(6_000).timestamp());
+            assert_eq!(oldest.timestamp(), created(6_000).timestamp());
         }
-        // The sweeper tried two in vain, and will again: they are past their deadline all the same.
-        let late = text(asked(62));
+        // The sweeper could not settle two of them and postponed them: they are still overdue.
+        let late = text(created(62));
         let again = text(minutes(20));
         rig.execute(&format!(
             "UPDATE uploads SET sweep_after = {again} WHERE status = 'pending' AND created_at < {late}"
         ));
         let pending = seen(&db, 1_000).await.pending;
         assert_eq!((pending.overdue, pending.postponed), (exactly(4), 2));
-        // And where there is more than may be counted, that is said.
+        // Counts above the limit say that there are more.
         for (most_pending, ages, overdue) in [
             (8, [exactly(3), exactly(2), exactly(5)], exactly(4)),
             (3, [exactly(3), exactly(2), more_than(3)], more_than(3)),
@@ -124,7 +124,7 @@ async fn what_is_pending_is_exact_however_much_of_the_window_is_looked_at() {
 }
 
 #[tokio::test]
-async fn a_flood_that_falls_due_soon_makes_nothing_overdue() {
+async fn uploads_due_soon_beyond_the_limit_are_not_overdue() {
     for rig in Rig::each() {
         let soon = [5, 6, 7, 8].map(|age| Row(minutes(-age), "Product.image", "pending"));
         fill(&rig, &soon);
@@ -136,11 +136,11 @@ async fn a_flood_that_falls_due_soon_makes_nothing_overdue() {
         };
         let pending = db.overview(few).await.unwrap().pending;
         assert_eq!((pending.overdue, pending.postponed), (exactly(0), 0));
-        // One that the sweeper may try now.
+        // One that is due.
         fill(&rig, &[Row(minutes(-61), "Product.image", "pending")]);
         let pending = db.overview(few).await.unwrap().pending;
         assert_eq!((pending.overdue, pending.postponed), (exactly(1), 0));
-        // One that it tried in vain: behind those that were looked at may be another.
+        // The sweeper postponed it: there may be another one among the uploads that were not read.
         let again = text(minutes(1));
         rig.execute(&format!(
             "UPDATE uploads SET sweep_after = {again} WHERE expires_at <= {}",
@@ -152,7 +152,7 @@ async fn a_flood_that_falls_due_soon_makes_nothing_overdue() {
 }
 
 #[tokio::test]
-async fn a_step_that_begins_before_what_was_looked_at_has_no_number_instead_of_a_wrong_one() {
+async fn step_that_starts_before_the_read_rows_has_no_number() {
     for rig in Rig::each() {
         let mut rows = Vec::new();
         for age in [1, 2, 3, 4, 20] {
@@ -185,7 +185,7 @@ async fn a_step_that_begins_before_what_was_looked_at_has_no_number_instead_of_a
                 "{step}"
             );
         }
-        // Of those of four minutes ago two are among the eleven latest, and their step's number would be wrong.
+        // Two uploads of four minutes ago are among the eleven latest: the number of their step would be wrong.
         let cut = seen(&db, 10).await;
         assert!(
             cut.since > minutes(-4) && cut.since < minutes(-3),
@@ -201,12 +201,12 @@ async fn a_step_that_begins_before_what_was_looked_at_has_no_number_instead_of_a
 }
 
 #[tokio::test]
-async fn fates_are_exact_whichever_status_is_the_most_frequent_and_whatever_the_counters_know() {
+async fn cohort_with_any_most_frequent_status_and_any_counters_is_exact() {
     for rig in Rig::each() {
         let db = rig.open();
         let mut expected: BTreeMap<(String, Status), u64> = BTreeMap::new();
         for (round, most) in Status::ALL.into_iter().enumerate() {
-            // More of this status than of all before together, and some of every other.
+            // More of this status than of all earlier ones together, and one of every other.
             let many = 10 * (round + 1);
             let of_most = (0..many).map(|n| (["Product.image", "Order.txid_proof"][n % 2], most));
             let others = Status::ALL.map(|status| ("Product.image", status));
@@ -219,28 +219,28 @@ async fn fates_are_exact_whichever_status_is_the_most_frequent_and_whatever_the_
                 .map(|(field, status)| Row(minutes(-9), field, status.as_str()));
             fill(&rig, &rows.collect::<Vec<_>>());
             count(&rig);
-            assert_eq!(fates(&db).await, expected, "{most}");
+            assert_eq!(cohort(&db).await, expected, "{most}");
         }
-        // As beside a broker of the version before, which counts nothing.
+        // A row without a counter.
         fill(
             &rig,
             &[Row(minutes(-9), "Deposit.deposit_proof", "confirmed")],
         );
         expected.insert(("Deposit.deposit_proof".to_owned(), Status::Confirmed), 1);
-        assert_eq!(fates(&db).await, expected);
+        assert_eq!(cohort(&db).await, expected);
         rig.execute("DELETE FROM upload_counts");
-        assert_eq!(fates(&db).await, expected);
+        assert_eq!(cohort(&db).await, expected);
     }
 }
 
-async fn fates(db: &Db) -> BTreeMap<(String, Status), u64> {
-    let fates = seen(db, 10_000).await.cohort;
-    let key = |it: &crate::db::Fate| (it.field.to_string(), it.status);
-    fates.iter().map(|it| (key(it), it.count)).collect()
+async fn cohort(db: &Db) -> BTreeMap<(String, Status), u64> {
+    let cohort = seen(db, 10_000).await.cohort;
+    let key = |it: &crate::db::CohortCount| (it.field.to_string(), it.status);
+    cohort.iter().map(|it| (key(it), it.count)).collect()
 }
 
 #[tokio::test]
-async fn confirm_times_are_percentiles_of_the_window_and_unknown_without_a_confirm() {
+async fn confirm_times_are_percentiles_of_the_window_and_none_without_a_confirm() {
     for rig in Rig::each() {
         let db = rig.open();
         fill(&rig, &[Row(minutes(-9), "Product.image", "pending")]);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::broker::{
-    AtLeast, Broker, ConfirmTimes, EndpointState, FieldFates, Outcomes, Overview, Rejections,
+    AtLeast, Broker, ConfirmTimes, EndpointState, FieldCounts, Outcomes, Overview, Rejections,
 };
 use crate::domain::upload_view::time;
 use crate::http::examples;
@@ -324,16 +324,16 @@ fn age((up_to_secs, found): (Option<u64>, AtLeast)) -> AgeView {
     }
 }
 
-fn field(fates: FieldFates) -> FieldView {
+fn field(counts: FieldCounts) -> FieldView {
     FieldView {
-        field: fates.field,
-        created: fates.created,
-        confirmed: fates.confirmed,
-        attached: fates.attached,
-        rejected: fates.rejected,
-        expired: fates.expired,
-        canceled: fates.canceled,
-        pending: fates.pending,
+        field: counts.field,
+        created: counts.created,
+        confirmed: counts.confirmed,
+        attached: counts.attached,
+        rejected: counts.rejected,
+        expired: counts.expired,
+        canceled: counts.canceled,
+        pending: counts.pending,
     }
 }
 

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::broker::{Broker, LogEntry};
+use crate::broker::{Broker, TimelineEntry};
 use crate::domain::upload_view::time;
 use crate::http::examples;
 use crate::http::extract::{Caller, UploadPath};
@@ -39,8 +39,8 @@ pub struct EntryView {
 
 impl TimelineView {
     /// The broker's timeline as JSON.
-    pub fn of(timeline: Vec<LogEntry>) -> TimelineView {
-        let entry = |entry: LogEntry| EntryView {
+    pub fn of(timeline: Vec<TimelineEntry>) -> TimelineView {
+        let entry = |entry: TimelineEntry| EntryView {
             at: time(entry.at),
             kind: entry.kind,
             detail: entry.detail,

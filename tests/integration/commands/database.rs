@@ -23,7 +23,7 @@ async fn offline_commands_do_not_create_a_missing_database_file() {
     for command in BY_HAND {
         let line = desk.run(command).expect_line(1);
         assert!(
-            line.contains("nothere.sqlite: there is none"),
+            line.contains("nothere.sqlite: not found"),
             "{command:?}: {line}"
         );
         assert_eq!(desk.files(), ["bytepass.toml"], "{command:?}");

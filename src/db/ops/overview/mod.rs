@@ -24,7 +24,7 @@ use crate::db::uploads::stats::groups;
 use crate::domain::ids::{EventId, UploadId, time_of_id};
 
 pub use self::pending::{AtLeast, PendingNow};
-pub use self::window::{ConfirmTimes, Fate, Outcomes, Rejections};
+pub use self::window::{CohortCount, ConfirmTimes, Outcomes, Rejections};
 
 /// What to read.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +53,7 @@ pub struct Overview {
     /// The start of the uploads that were read: the window's, or later if the window holds more than `most_rows`.
     pub since: DateTime<Utc>,
     /// The uploads created since `since`, by field and status.
-    pub cohort: Vec<Fate>,
+    pub cohort: Vec<CohortCount>,
     /// Uploads created in each step; `None` where a step starts before `since`.
     pub created: Vec<Option<u64>>,
     /// The start of the events that were read.

@@ -24,7 +24,7 @@ const MOST_REJECTED: i64 = 5_000;
 
 /// The uploads of one field and status in a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fate {
+pub struct CohortCount {
     /// The field.
     pub field: FieldName,
     /// Their status now.
@@ -75,7 +75,7 @@ pub(in crate::db) fn cohort(
     from: &str,
     total: i64,
     counters: &[Total],
-) -> Result<Vec<Fate>, Failure> {
+) -> Result<Vec<CohortCount>, Failure> {
     let fields: BTreeSet<&str> = counters.iter().map(|it| it.field.as_str()).collect();
     let parts: Vec<Vec<String>> = (fields.into_iter())
         .map(|field| vec![field.to_owned(), from.to_owned()])
@@ -99,8 +99,8 @@ pub(in crate::db) fn cohort(
     }
     let attached = attached_and_deleted(conn, from)?;
     rows.retain(|(_, _, count)| *count > 0);
-    let fates = rows.into_iter().map(|row| fate(row, &attached));
-    Ok(fates.collect::<Result<_, _>>()?)
+    let counts = rows.into_iter().map(|row| cohort_count(row, &attached));
+    Ok(counts.collect::<Result<_, _>>()?)
 }
 
 fn most_frequent(counters: &[Total]) -> Option<Status> {
@@ -128,7 +128,7 @@ fn grouped(
         .load(conn)
 }
 
-/// How many deleted uploads of each field were attached before. All other statuses tell it by themselves.
+/// How many deleted uploads of each field were attached before. Every other status implies it.
 fn attached_and_deleted(conn: &mut AnyConnection, from: &str) -> QueryResult<Vec<(String, i64)>> {
     uploads::table
         .filter(uploads::status.eq(Status::Deleted.as_str()))
@@ -139,10 +139,10 @@ fn attached_and_deleted(conn: &mut AnyConnection, from: &str) -> QueryResult<Vec
         .load(conn)
 }
 
-fn fate(
+fn cohort_count(
     (status, field, count): (String, String, i64),
     attached: &[(String, i64)],
-) -> Result<Fate, DbError> {
+) -> Result<CohortCount, DbError> {
     let bad = || DbError::Internal(format!("{field} {status} can't be read"));
     let status = Status::parse(&status).ok_or_else(bad)?;
     let attached = match status {
@@ -157,7 +157,7 @@ fn fate(
         | Status::Expired
         | Status::Canceled => 0,
     };
-    Ok(Fate {
+    Ok(CohortCount {
         field: FieldName::parse(&field).map_err(|_| bad())?,
         status,
         count: column_count(count),

@@ -232,5 +232,5 @@ async fn sweeper(db: &Db) {
         db.note(note).await.unwrap();
     }
     db.problems_of(&[pending]).await.unwrap();
-    db.log_of(pending).await.unwrap();
+    db.timeline(pending).await.unwrap();
 }

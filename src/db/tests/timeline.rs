@@ -1,4 +1,4 @@
-//! The log of an upload: it is bounded, and has room for notes of operators.
+//! The timeline of an upload: it is bounded, and keeps the actions of operators.
 
 use super::support::{Rig, create, now};
 use crate::db::{Db, Note, NoteKind};
@@ -15,7 +15,7 @@ async fn note(db: &Db, upload: UploadId, kind: NoteKind, detail: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn full_log_still_keeps_notes_of_operators() {
+async fn full_timeline_still_keeps_the_actions_of_operators() {
     for rig in Rig::each() {
         let db = rig.open();
         let upload = create(&db).await.upload().id;
@@ -27,11 +27,11 @@ async fn full_log_still_keeps_notes_of_operators() {
             note(&db, upload, NoteKind::Operator, &format!("expire, by {n}")).await;
             note(&db, upload, NoteKind::Represigned, "again").await;
         }
-        let log = db.log_of(upload).await.unwrap();
-        assert!(log.len() <= 100, "{}", log.len());
-        let operators = log.iter().filter(|entry| entry.kind == "operator");
-        let told: Vec<&str> = operators.map(|entry| entry.detail.as_str()).collect();
-        assert_eq!(told[0], "expire, by 0");
-        assert!(told.len() >= 7, "{told:?}");
+        let timeline = db.timeline(upload).await.unwrap();
+        assert!(timeline.len() <= 100, "{}", timeline.len());
+        let operators = timeline.iter().filter(|entry| entry.kind == "operator");
+        let details: Vec<&str> = operators.map(|entry| entry.detail.as_str()).collect();
+        assert_eq!(details[0], "expire, by 0");
+        assert!(details.len() >= 7, "{details:?}");
     }
 }
