@@ -364,8 +364,8 @@ class Database(Case):
         self.assertEqual({name: getattr(row, name) for name in same}, {name: upload[name] for name in same})
         self.assertEqual({"algorithm": row.checksum_algorithm, "value": row.checksum_value}, upload["checksum"])
         for name in ["created_at", "expires_at", "confirmed_at"]:
-            told = datetime.fromisoformat(upload[name].replace("Z", "+00:00"))
-            self.assertLess(abs(getattr(row, name) - told).total_seconds(), 0.001, name)
+            expected = datetime.fromisoformat(upload[name].replace("Z", "+00:00"))
+            self.assertLess(abs(getattr(row, name) - expected).total_seconds(), 0.001, name)
         times = Upload.objects.using("bytepass").filter(created_at__lte=row.created_at, confirmed_at__gt=row.created_at)
         self.assertIn(row.id, times.values_list("id", flat=True))
 

@@ -26,7 +26,7 @@ const AT_ONCE: usize = 16;
 /// The part of the configuration that the sweeper needs.
 #[derive(Debug, Clone)]
 pub struct SweepOptions {
-    /// The first pause before a postponed upload is tried again, in seconds; the pauses grow to an hour.
+    /// The first pause before a postponed upload is retried, in seconds; the pauses grow to an hour.
     pub retry_secs: u32,
     /// The age from which an open seal attempt is abandoned, in seconds.
     pub attempt_stale_secs: u32,
@@ -104,7 +104,7 @@ pub struct Counts {
     pub expired: u64,
     /// Uploads that a client or another broker settled first.
     pub settled: u64,
-    /// Uploads to be tried again later, because the bucket gave no clear answer.
+    /// Uploads to be retried later, because the bucket gave no clear answer.
     pub postponed: u64,
     /// Open seal attempts abandoned.
     pub abandoned: u64,

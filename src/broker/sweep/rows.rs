@@ -12,7 +12,7 @@ use crate::domain::upload::{ConfirmedBy, FieldError, Status, Upload};
 
 use super::{SweepReport, SweepWalk, before};
 
-/// The longest pause before a postponed upload is tried again, in seconds.
+/// The longest pause before a postponed upload is retried, in seconds.
 pub(in crate::broker) const LONGEST_PAUSE_SECS: i64 = 3_600;
 /// The most characters of a problem's text.
 const MAX_PROBLEM_CHARS: usize = 200;
@@ -59,8 +59,8 @@ impl Broker {
                     Outcome::Postponed | Outcome::Unanswered => &mut counts.postponed,
                 } += 1;
             }
-            // A bucket that does not answer is asked once a round, not once an upload. Any other problem concerns one upload and
-            // delays no other.
+            // A bucket that does not answer gets one request each round, not one for each upload. Any other problem concerns one
+            // upload and delays no other.
             if !answered {
                 report.more = false;
                 report.cut = true;
@@ -120,7 +120,7 @@ impl Broker {
         })
     }
 
-    /// Tries the upload again after half of the time that it is overdue, so that a short outage ends soon and a lasting problem costs
+    /// Retries the upload after half of the time that it is overdue, so that a short outage ends soon and a lasting problem costs
     /// little.
     async fn postpone(
         &self,

@@ -225,7 +225,7 @@ async fn removing_is_repeatable_and_frees_the_bytes() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_says_so() {
+async fn missing_object_or_bucket_returns_its_error() {
     let bucket = running();
     let sdk = bucket.sdk();
     let missing = sdk.get_object().bucket(BUCKET).key("no").send().await;
@@ -242,7 +242,7 @@ async fn what_is_not_there_says_so() {
 }
 
 #[tokio::test]
-async fn what_is_not_supported_is_refused_and_not_ignored() {
+async fn unsupported_request_is_refused() {
     let bucket = running();
     for (name, value) in [
         ("x-amz-acl", "public-read"),

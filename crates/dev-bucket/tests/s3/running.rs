@@ -62,7 +62,7 @@ impl Running {
         self.bucket = Some(DevBucket::start(options(self.dir.path())).unwrap());
     }
 
-    /// The SDK as the broker configures it: no checksum that was not asked for.
+    /// The SDK as the broker configures it: no checksum unless a request needs it.
     pub fn sdk(&self) -> Client {
         self.sdk_with(RequestChecksumCalculation::WhenRequired)
     }

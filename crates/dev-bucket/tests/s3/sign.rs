@@ -1,4 +1,4 @@
-//! Signature Version 4 by hand, so that a test can sign what no SDK would, and leave unsigned what every SDK signs.
+//! Signature Version 4 without an SDK, so that a test can sign what no SDK signs, and leave unsigned what every SDK signs.
 
 use std::fmt::Write as _;
 
