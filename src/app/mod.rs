@@ -4,7 +4,7 @@
 
 mod admin;
 mod build;
-mod collector;
+mod trace_exporter;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use self::admin::Admin;
 use self::build::{authenticator, broker_over, listen, open_database, signer};
 
 pub use self::build::{open_broker, outbound, webhooks};
-pub use self::collector::traces;
+pub use self::trace_exporter::traces;
 
 /// Why a broker did not start. Each is one line without secrets.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::json;
+use super::strict_json;
 use super::keys::{Algorithm, MAX_KID_BYTES};
 use super::signer::GRANT_TYPE;
 
@@ -53,10 +53,10 @@ impl<'a> Jws<'a> {
         };
         let (header_json, claims_json) = (decode(header)?, decode(payload)?);
         decode(signature)?;
-        let members = json::object(&header_json)
+        let members = strict_json::object(&header_json)
             .ok_or("the token's header must be a JSON object with distinct members")?;
         let (kind, algorithm, kid) = read_header(&members)?;
-        let claims = json::object(&claims_json)
+        let claims = strict_json::object(&claims_json)
             .ok_or("the token's claims must be a JSON object with distinct members")?;
         Ok(Jws {
             message: &token[..header.len() + 1 + payload.len()],

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::json as strict;
+use super::strict_json as strict;
 
 #[test]
 fn object_with_a_repeated_member_is_refused_at_any_depth() {

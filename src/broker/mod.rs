@@ -6,7 +6,7 @@
 mod access;
 mod attach;
 mod confirm;
-mod counters;
+mod counter_check;
 mod create;
 mod error;
 mod fsck;

@@ -2,7 +2,7 @@
 //! It fails with one line and an exit code for the kind of failure (`outcome`).
 
 mod check_config;
-mod descriptors;
+mod open_files_limit;
 #[cfg_attr(
     not(feature = "dev-bucket"),
     allow(dead_code, reason = "`bytepass dev` needs the development bucket")

@@ -12,13 +12,13 @@ use crate::http::DemoOptions;
 use crate::telemetry::logging::{self, LogFormat};
 use crate::telemetry::traces::Traces;
 
-use super::{ConfigArgs, Failure, descriptors};
+use super::{ConfigArgs, Failure, open_files_limit};
 
 pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let mut config = load(&args)?;
     require(config.require_for_serve(), args.config.as_deref())?;
     let process = Process::start(&config)?;
-    let file_limit = descriptors::raise_limit(&mut config);
+    let file_limit = open_files_limit::raise_limit(&mut config);
     process.run(async {
         let mut signals = Signals::listen()?;
         let Some(app) = build(config, None, &mut signals).await? else {

@@ -5,7 +5,6 @@
 
 pub mod logging;
 pub mod metrics;
-pub mod system;
 pub mod traces;
 
 #[cfg(test)]

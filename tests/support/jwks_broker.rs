@@ -10,7 +10,7 @@ use bytepass::domain::principal::Principal;
 use bytepass::outbound::Outbound;
 use serde_json::{Value, json};
 
-use super::issuers::*;
+use super::token_signers::*;
 use super::key_server::{Answer, KeyServer, key_set};
 
 /// A broker whose issuer publishes at `server`, and a clock that a test moves.

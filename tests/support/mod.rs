@@ -15,7 +15,7 @@ pub mod database;
 pub mod executable_files;
 pub mod fault_proxy;
 pub mod gate;
-pub mod issuers;
+pub mod token_signers;
 pub mod jwks_broker;
 pub mod key_server;
 pub mod livez;

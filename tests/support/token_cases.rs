@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::issuers::*;
+use super::token_signers::*;
 
 pub const SHAPE: &str = "the token must be three parts separated by dots";
 pub const ENCODING: &str = "a part of the token is empty or not canonical base64url";

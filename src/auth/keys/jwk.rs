@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::pem::bit_length;
 use super::{Algorithm, Key, KeySet, MAX_KID_BYTES, RSA_BITS};
-use crate::auth::json;
+use crate::auth::strict_json;
 
 /// The most keys in a set.
 const MAX_KEYS: usize = 50;
@@ -26,7 +26,7 @@ pub(super) struct ParsedKeySet {
 
 /// Parses a key set. The error says what is wrong with the document.
 pub(super) fn parse(document: &[u8]) -> Result<ParsedKeySet, &'static str> {
-    let members = json::object(document).ok_or("it must be a JSON object with distinct members")?;
+    let members = strict_json::object(document).ok_or("it must be a JSON object with distinct members")?;
     let Some(Value::Array(published)) = members.get("keys") else {
         return Err("it must have a list `keys`");
     };

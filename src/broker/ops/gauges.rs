@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::broker::{Broker, BrokerError, now};
-use crate::telemetry::system::{PendingState, SystemState};
+use crate::telemetry::metrics::system::{PendingState, SystemState};
 
 impl Broker {
     /// The pending uploads, seal attempts and deliveries, and the sweeper's lag.

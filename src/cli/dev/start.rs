@@ -11,7 +11,7 @@ use crate::domain::principal::Scope;
 use crate::http::DemoOptions;
 
 use crate::cli::outcome::{self, Failure};
-use crate::cli::{descriptors, serve, token};
+use crate::cli::{open_files_limit, serve, token};
 
 use super::DevArgs;
 use super::config::{self, bucket_url};
@@ -28,7 +28,7 @@ pub(in crate::cli) fn run(args: DevArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     data::save_bucket_address(&args.data_dir, bucket.addr())?;
     let mut config = load(&args, &secrets, bucket.addr())?;
-    let file_limit = descriptors::raise_limit(&mut config);
+    let file_limit = open_files_limit::raise_limit(&mut config);
     let served = process.run(async {
         let mut signals = serve::Signals::listen()?;
         let sample = ready::sample_of(config.fields());

@@ -2,7 +2,7 @@
 
 mod cors;
 mod demo;
-mod document;
+mod openapi;
 mod logs;
 mod problems;
 mod responses;

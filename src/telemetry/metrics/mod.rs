@@ -1,6 +1,7 @@
 //! Every metric of this process, declared once.
 
 mod background;
+pub mod system;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -4,7 +4,7 @@ use bytepass::auth::Algorithm;
 use serde_json::{Value, json};
 
 use crate::support::api::Api;
-use crate::support::issuers::{KID, Signer};
+use crate::support::token_signers::{KID, Signer};
 use crate::support::key_server::{Answer, KeyServer, key_set};
 use crate::support::test_env::TestEnv;
 use crate::support::tokens::now_secs;

@@ -7,4 +7,4 @@ mod secrets;
 mod start_stop;
 mod stop_order;
 mod traces;
-mod upload_view;
+mod database_view;

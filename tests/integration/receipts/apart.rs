@@ -46,7 +46,7 @@ fn soon() -> DateTime<Utc> {
 }
 
 /// Whether the broker accepts this bearer token: a 401 means no.
-async fn is_somebody(broker: &Broker, token: &str) -> bool {
+async fn is_accepted(broker: &Broker, token: &str) -> bool {
     let answer = broker
         .anonymous()
         .with_token(token)
@@ -73,14 +73,14 @@ async fn receipt_as_bearer_token_is_refused() {
         .upload("Product.image", BYTES, "image/png")
         .await;
     let receipt = receipt_of(&confirmed);
-    assert!(!is_somebody(&broker, &receipt).await);
+    assert!(!is_accepted(&broker, &receipt).await);
     let (header, claims) = receipts::read(&receipt);
     // With a grant's `typ`, the audience is wrong; with a grant's audience too, the grant's id is missing.
     for typ in ["grant+jwt", "JWT", "at+jwt", "RECEIPT+JWT"] {
         let mut other = header.clone();
         other["typ"] = json!(typ);
         assert!(
-            !is_somebody(&broker, &receipts::sign(PEM, &other, &claims)).await,
+            !is_accepted(&broker, &receipts::sign(PEM, &other, &claims)).await,
             "{typ}"
         );
     }
@@ -88,7 +88,7 @@ async fn receipt_as_bearer_token_is_refused() {
     grants["aud"] = json!(format!("{ISSUER}/grants"));
     let mut other = header;
     other["typ"] = json!("grant+jwt");
-    assert!(!is_somebody(&broker, &receipts::sign(PEM, &other, &grants)).await);
+    assert!(!is_accepted(&broker, &receipts::sign(PEM, &other, &grants)).await);
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn grant_as_bearer_token_must_be_unchanged_and_unexpired() {
     let broker = test_env.broker().await;
     let token = grant(soon());
     assert!(
-        is_somebody(&broker, &token).await,
+        is_accepted(&broker, &token).await,
         "a valid grant is accepted"
     );
     let (header, claims) = receipts::read(&token);
@@ -112,12 +112,12 @@ async fn grant_as_bearer_token_must_be_unchanged_and_unexpired() {
             .as_str()
             .is_some_and(|jti| jti.starts_with("grt_"))
     );
-    assert!(!is_somebody(&broker, &grant(Utc::now() - TimeDelta::seconds(1))).await);
+    assert!(!is_accepted(&broker, &grant(Utc::now() - TimeDelta::seconds(1))).await);
     for typ in [json!("receipt+jwt"), json!("JWT"), json!(null)] {
         let mut other = header.clone();
         other["typ"] = typ;
         assert!(
-            !is_somebody(&broker, &receipts::sign(PEM, &other, &claims)).await,
+            !is_accepted(&broker, &receipts::sign(PEM, &other, &claims)).await,
             "{other}"
         );
     }
@@ -132,12 +132,12 @@ async fn grant_as_bearer_token_must_be_unchanged_and_unexpired() {
         ("exp", json!(null)),
     ] {
         let forged = receipts::with_claim(&token, name, value.clone());
-        assert!(!is_somebody(&broker, &forged).await, "{name}: {value}");
+        assert!(!is_accepted(&broker, &forged).await, "{name}: {value}");
     }
-    assert!(!is_somebody(&broker, &receipts::sign(OTHER_PEM, &header, &claims)).await);
+    assert!(!is_accepted(&broker, &receipts::sign(OTHER_PEM, &header, &claims)).await);
     let mut unknown = header;
     unknown["kid"] = json!("another");
-    assert!(!is_somebody(&broker, &receipts::sign(PEM, &unknown, &claims)).await);
+    assert!(!is_accepted(&broker, &receipts::sign(PEM, &unknown, &claims)).await);
 }
 
 #[tokio::test]
@@ -153,10 +153,10 @@ async fn issuer_keys_sign_no_grant_and_broker_keys_sign_no_caller_token() {
         for name in ["aud", "sub", "jti", "field"] {
             forged = forged.claim(name, claims[name].clone());
         }
-        assert!(!is_somebody(&broker, &sign_user(&forged)).await, "{iss}");
+        assert!(!is_accepted(&broker, &sign_user(&forged)).await, "{iss}");
         let forged = forged.header("kid", json!(KID));
-        assert!(!is_somebody(&broker, &sign_user(&forged)).await, "{iss}");
-        assert!(!is_somebody(&broker, &sign_backend(&forged)).await, "{iss}");
+        assert!(!is_accepted(&broker, &sign_user(&forged)).await, "{iss}");
+        assert!(!is_accepted(&broker, &sign_backend(&forged)).await, "{iss}");
     }
     // A caller's header and claims, signed with the broker's key.
     let header = json!({"alg": "EdDSA", "kid": KID, "typ": "JWT"});
@@ -166,9 +166,9 @@ async fn issuer_keys_sign_no_grant_and_broker_keys_sign_no_caller_token() {
         (ISSUER, AUDIENCE),
     ] {
         let forged = receipts::sign(PEM, &header, &callers_claims(iss, aud));
-        assert!(!is_somebody(&broker, &forged).await, "{iss} {aud}");
+        assert!(!is_accepted(&broker, &forged).await, "{iss} {aud}");
     }
-    assert!(is_somebody(&broker, &sign_user(&user_token("1"))).await);
+    assert!(is_accepted(&broker, &sign_user(&user_token("1"))).await);
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn grant_of_a_broker_with_other_keys_is_refused() {
     let renamed = json!({"receipts": {"issuer": "https://elsewhere.test"}});
     let renamed = test_env.broker_with(renamed).await;
     let token = grant(soon());
-    assert!(is_somebody(&here, &token).await);
-    assert!(!is_somebody(&elsewhere, &token).await);
-    assert!(!is_somebody(&renamed, &token).await);
+    assert!(is_accepted(&here, &token).await);
+    assert!(!is_accepted(&elsewhere, &token).await);
+    assert!(!is_accepted(&renamed, &token).await);
 }

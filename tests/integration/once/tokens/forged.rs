@@ -4,7 +4,7 @@
 use bytepass::auth::Algorithm;
 use serde_json::{Value, json};
 
-use crate::support::issuers::*;
+use crate::support::token_signers::*;
 use crate::support::token_cases::*;
 
 /// Header members that no token may carry: their name, a list of values in JSON, and why.

@@ -3,7 +3,7 @@
 use bytepass::auth::Algorithm;
 use bytepass::config::{Issuer, IssuerKeys, KeyAlgorithm, PublicKey};
 
-use crate::support::issuers::*;
+use crate::support::token_signers::*;
 
 fn secret(text: &str) -> IssuerKeys {
     IssuerKeys::Secret {

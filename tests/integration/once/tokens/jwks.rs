@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytepass::auth::AuthError;
 use serde_json::json;
 
-use crate::support::issuers::*;
+use crate::support::token_signers::*;
 use crate::support::jwks_broker::*;
 use crate::support::key_server::{Answer, KeyServer, key_set};
 

@@ -5,7 +5,7 @@ use bytepass::config::IssuerKeys;
 use bytepass::domain::principal::{FieldPattern, Scope};
 use serde_json::{Value, json};
 
-use crate::support::issuers::*;
+use crate::support::token_signers::*;
 
 #[tokio::test]
 async fn valid_token_of_each_algorithm_makes_a_principal() {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::issuers::*;
+use crate::support::token_signers::*;
 use crate::support::token_cases::*;
 
 /// A valid token with unused bits in every part, which a lax decoder ignores, and a signer for other parts.

@@ -3,7 +3,7 @@
 use bytepass::auth::Algorithm;
 use serde_json::{Value, json};
 
-use crate::support::issuers::*;
+use crate::support::token_signers::*;
 use crate::support::jwks_broker::*;
 
 #[tokio::test]
