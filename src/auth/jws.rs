@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::strict_json;
 use super::keys::{Algorithm, MAX_KID_BYTES};
 use super::signer::GRANT_TYPE;
+use super::strict_json;
 
 /// The longest token, in bytes. A longer one is refused without being parsed.
 pub(super) const MAX_TOKEN_BYTES: usize = 8 * 1024;

@@ -11,21 +11,21 @@
 
 mod authenticator;
 mod claims;
+mod dev_token;
 mod error;
 mod events;
 mod grants;
-mod strict_json;
 mod jws;
 mod keys;
-mod dev_token;
 mod signer;
+mod strict_json;
 #[cfg(test)]
 mod tests;
 mod token_cache;
 
 pub use authenticator::Authenticator;
+pub use dev_token::{MintRequest, mint_hs256};
 pub use error::{AuthError, AuthSetupError};
 pub use events::{EventSenders, SnsKind, SnsMessage};
 pub use keys::{Algorithm, Ticks};
-pub use dev_token::{MintRequest, mint_hs256};
 pub use signer::{GrantToken, Signer, SignerSetupError, new_signing_key_pem};

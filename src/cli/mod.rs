@@ -2,7 +2,6 @@
 //! It fails with one line and an exit code for the kind of failure (`outcome`).
 
 mod check_config;
-mod open_files_limit;
 #[cfg_attr(
     not(feature = "dev-bucket"),
     allow(dead_code, reason = "`bytepass dev` needs the development bucket")
@@ -13,6 +12,7 @@ mod fsck_counters;
 mod health;
 mod migrate;
 mod offline;
+mod open_files_limit;
 mod openapi;
 mod outcome;
 mod serve;

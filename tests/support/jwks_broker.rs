@@ -10,8 +10,8 @@ use bytepass::domain::principal::Principal;
 use bytepass::outbound::Outbound;
 use serde_json::{Value, json};
 
-use super::token_signers::*;
 use super::key_server::{Answer, KeyServer, key_set};
+use super::token_signers::*;
 
 /// A broker whose issuer publishes at `server`, and a clock that a test moves.
 pub struct Broker {

@@ -26,7 +26,8 @@ pub(super) struct ParsedKeySet {
 
 /// Parses a key set. The error says what is wrong with the document.
 pub(super) fn parse(document: &[u8]) -> Result<ParsedKeySet, &'static str> {
-    let members = strict_json::object(document).ok_or("it must be a JSON object with distinct members")?;
+    let members =
+        strict_json::object(document).ok_or("it must be a JSON object with distinct members")?;
     let Some(Value::Array(published)) = members.get("keys") else {
         return Err("it must have a list `keys`");
     };

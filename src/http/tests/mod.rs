@@ -2,8 +2,8 @@
 
 mod cors;
 mod demo;
-mod openapi;
 mod logs;
+mod openapi;
 mod problems;
 mod responses;
 mod sockets;

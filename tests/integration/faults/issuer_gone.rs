@@ -4,9 +4,9 @@ use bytepass::auth::Algorithm;
 use serde_json::{Value, json};
 
 use crate::support::api::Api;
-use crate::support::token_signers::{KID, Signer};
 use crate::support::key_server::{Answer, KeyServer, key_set};
 use crate::support::test_env::TestEnv;
+use crate::support::token_signers::{KID, Signer};
 use crate::support::tokens::now_secs;
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 the bytes of a picture";

@@ -1,5 +1,6 @@
 //! What an operator relies on: metrics, traces, start and stop, secrets, the database view.
 
+mod database_view;
 mod deploy;
 mod metrics;
 mod ops_api;
@@ -7,4 +8,3 @@ mod secrets;
 mod start_stop;
 mod stop_order;
 mod traces;
-mod database_view;

@@ -4,8 +4,8 @@
 use bytepass::auth::Algorithm;
 use serde_json::{Value, json};
 
-use crate::support::token_signers::*;
 use crate::support::token_cases::*;
+use crate::support::token_signers::*;
 
 /// Header members that no token may carry: their name, a list of values in JSON, and why.
 const BAD_MEMBERS: [(&str, &str, &str); 12] = [

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use bytepass::auth::AuthError;
 use serde_json::json;
 
-use crate::support::token_signers::*;
 use crate::support::jwks_broker::*;
 use crate::support::key_server::{Answer, KeyServer, key_set};
+use crate::support::token_signers::*;
 
 #[tokio::test]
 async fn ten_thousand_random_key_ids_cause_at_most_one_fetch_in_30_s() {

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::token_signers::*;
 use crate::support::token_cases::*;
+use crate::support::token_signers::*;
 
 /// A valid token with unused bits in every part, which a lax decoder ignores, and a signer for other parts.
 struct Spelled<'a> {

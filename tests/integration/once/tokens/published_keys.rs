@@ -3,8 +3,8 @@
 use bytepass::auth::Algorithm;
 use serde_json::{Value, json};
 
-use crate::support::token_signers::*;
 use crate::support::jwks_broker::*;
+use crate::support::token_signers::*;
 
 #[tokio::test]
 async fn tokens_of_each_public_key_algorithm_are_verified_with_published_keys() {
