@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::{Committed, DbError, Issued, NewUpload, NotCreated, NoteKind};
+use crate::db::{Committed, Created, DbError, Issued, NewUpload, NotCreated, NoteKind};
 use crate::domain::grant::Grant;
 use crate::domain::ids::UploadId;
 use crate::domain::principal::{Principal, Scope};
@@ -64,8 +64,7 @@ impl Broker {
         declared: Declared,
         grant: Option<Grant>,
         key: Option<IdempotencyKey>,
-    ) -> Result<Begun<impl Future<Output = Result<Result<Issued, NotCreated>, DbError>>>, BrokerError>
-    {
+    ) -> Result<Begun<impl Future<Output = Result<Created, DbError>>>, BrokerError> {
         let record = declared.object_id.clone();
         let admitted = admit(declared, &self.0.options.fields, self.0.options.proof)
             .map_err(BrokerError::Refused)?;
@@ -100,7 +99,7 @@ impl Broker {
     /// Signs for a committed upload, or returns why there is none.
     fn present_created(
         &self,
-        creation: Result<Issued, NotCreated>,
+        creation: Created,
         at: DateTime<Utc>,
     ) -> Result<Presented, BrokerError> {
         match creation {
@@ -109,7 +108,7 @@ impl Broker {
                 self.0.metrics.upload_created(field);
                 self.present_as_it_is(Committed::Pending(issued))
             }
-            Err(NotCreated::Repeated(found)) => self.present_as_it_is(found),
+            Err(NotCreated::Repeated(found)) => self.present_as_it_is(*found),
             Err(NotCreated::OtherBody) => Err(BrokerError::IdempotencyKeyReused),
             Err(NotCreated::OverQuota(over)) => Err(BrokerError::OverQuota(over)),
             Err(NotCreated::GrantOver) => Err(BrokerError::GrantOver),

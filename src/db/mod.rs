@@ -45,7 +45,7 @@ pub use requests::idempotency::IdempotencyClaim;
 pub use uploads::attachments::{Attach, AttachTo, Attached, Detach};
 pub use uploads::attempts::SealAttempt;
 pub use uploads::confirm::{Confirm, Confirmed};
-pub use uploads::create::{NewUpload, NotCreated};
+pub use uploads::create::{Created, NewUpload, NotCreated};
 pub use uploads::issued::{Committed, Issued};
 pub use uploads::list::Filter;
 pub use uploads::recorded_keys::KeyOwner;

@@ -93,7 +93,9 @@ async fn repeated_create_returns_the_upload_in_its_current_status() {
         let again = create(&db, new_upload("user:1"), "a", "body").await;
         assert_eq!(
             again,
-            Err(NotCreated::Repeated(Committed::Settled(confirmed)))
+            Err(NotCreated::Repeated(Box::new(Committed::Settled(
+                confirmed
+            ))))
         );
     }
 }

@@ -78,7 +78,7 @@ pub enum NotCreated {
     /// The upload would exceed the owner's quota.
     OverQuota(OverQuota),
     /// The same request created this upload before; as it is now.
-    Repeated(Committed),
+    Repeated(Box<Committed>),
     /// Another request succeeded with the same idempotency key.
     OtherBody,
     /// All uploads of the grant were created; the grant ends at this time.
@@ -86,6 +86,9 @@ pub enum NotCreated {
     /// The grant has ended, or its row was removed.
     GrantOver,
 }
+
+/// What a create comes to.
+pub type Created = Result<Issued, NotCreated>;
 
 /// The writer's answer. The caller keeps the upload, so it doesn't travel back.
 type Answer = Result<(), Box<NotCreated>>;
@@ -98,7 +101,7 @@ impl Db {
         &self,
         new: NewUpload,
         claim: Option<IdempotencyClaim>,
-    ) -> impl Future<Output = Result<Result<Issued, NotCreated>, DbError>> {
+    ) -> impl Future<Output = Result<Created, DbError>> {
         // Not an async function, and boxed: an async function's future would hold the upload inline, in every pending request.
         let upload = Box::new(new.into_upload());
         let answer = UploadRow::of_pending(&upload).map(|row| {
@@ -153,7 +156,9 @@ impl Write for CreateOnce {
         if let Some(own) = find_own(conn, &self.row)? {
             return Ok(match own.status {
                 Status::Pending => Ok(()),
-                _ => Err(Box::new(NotCreated::Repeated(Committed::new(own)))),
+                _ => Err(Box::new(NotCreated::Repeated(Box::new(Committed::new(
+                    own,
+                ))))),
             });
         }
         if let Some(refused) = self.before(conn)? {
@@ -232,7 +237,9 @@ fn known(conn: &mut AnyConnection, claimed: Claimed) -> Result<Option<NotCreated
         Claimed::Repeat(id) => {
             let lost = || DbError::Internal(format!("the repeated upload {id} is gone"));
             let row = find_row(conn, &id)?.ok_or_else(lost)?;
-            Some(NotCreated::Repeated(Committed::new(row.into_upload()?)))
+            Some(NotCreated::Repeated(Box::new(Committed::new(
+                row.into_upload()?,
+            ))))
         }
     })
 }

@@ -134,7 +134,7 @@ async fn timeline_names_operators_who_delete_or_replay_but_no_owners() {
         log.contains("command-line") && log.contains(&event),
         "{log}"
     );
-    let again = "deliver to shop again, by command-line";
+    let again = "replay to shop, by command-line";
     assert_eq!(acted(own.id()).await, [again]);
     assert_eq!(acted(canceled.id()).await, ["delete, by command-line"]);
 }

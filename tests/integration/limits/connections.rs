@@ -128,7 +128,7 @@ async fn two_thousand_slow_connections_at_1024_open_files_leave_room_for_other_c
     let warnings: Vec<&str> = warnings.collect();
     let about = |what: &str| warnings.iter().filter(|line| line.contains(what)).count();
     assert_eq!(
-        about("as many files as server.max_connections"),
+        about("the limit on open files is too low for server.max_connections"),
         1,
         "{warnings:?}"
     );

@@ -287,7 +287,7 @@ async fn dead_deliveries_are_replayed_by_endpoint_event_and_upload() {
         (json!({"endpoint": "shop", "upload": "x"}), "upl_"),
         (
             json!({"endpoint": "nobody", "dead": true}),
-            "there are shop",
+            "the endpoints are shop",
         ),
     ] {
         let refused = replay(body.clone())
