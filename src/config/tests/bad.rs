@@ -40,6 +40,10 @@ fn bad_value_is_reported_with_key_line_and_allowed_values() {
             "limits.page_default = 500 (bytepass.toml:2): must not be greater than limits.page_max",
         ),
         (
+            "[auth]\nmax_token_lifetime_secs = 0",
+            "auth.max_token_lifetime_secs = 0 (bytepass.toml:2): must be an integer from 60 to 86400",
+        ),
+        (
             "[auth]\nleeway_secs = 31",
             "auth.leeway_secs = 31 (bytepass.toml:2): must be an integer from 0 to 30",
         ),

@@ -75,6 +75,10 @@ fn bad_issuer_is_refused_with_allowed_values() {
             r#"auth.issuers[0].audience = "" (bytepass.toml:5): must be a string of 1 to 255 bytes on one line"#,
         ),
         (
+            &issuer(&format!("secret = \"{SECRET}\"")).replace("\"https://shop.example\"", "\"\""),
+            r#"auth.issuers[0].issuer = "" (bytepass.toml:4): must be a string of 1 to 255 bytes on one line"#,
+        ),
+        (
             &issuer("keys = []"),
             "auth.issuers[0].keys (bytepass.toml:8): must be a list of 1 to 50 tables { kid, algorithm, public_key or public_key_file }",
         ),
